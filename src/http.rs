@@ -1,0 +1,187 @@
+//! The vocabulary of a request: what was received, what shall change, what is answered. Bytes throughout:
+//! header values need not be UTF-8.
+
+/// A header map in the order of arrival, duplicates included. Names are compared without case.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers {
+    entries: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Headers {
+    /// From (name, value) pairs; names are lower-cased.
+    pub fn new(entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Self {
+        let lower = |(mut name, value): (Vec<u8>, Vec<u8>)| {
+            name.make_ascii_lowercase();
+            (name, value)
+        };
+        Self {
+            entries: entries.into_iter().map(lower).collect(),
+        }
+    }
+
+    /// All (name, value) pairs; names in lower case.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.entries
+            .iter()
+            .map(|(name, value)| (name.as_slice(), value.as_slice()))
+    }
+
+    /// The values of one name, which must be given in lower case.
+    pub fn all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.iter()
+            .filter(move |(other, _)| *other == name)
+            .map(|(_, value)| value)
+    }
+
+    /// The first value of one name, which must be given in lower case. For a header that decides something use
+    /// [`Headers::single`].
+    pub fn first<'a>(&'a self, name: &'a [u8]) -> Option<&'a [u8]> {
+        self.all(name).next()
+    }
+
+    /// The value of a header that may stand once at the most; the name must be given in lower case.
+    ///
+    /// # Errors
+    /// [`Repeated`] if the name occurs more than once.
+    pub fn single<'a>(&'a self, name: &'a [u8]) -> Result<Option<&'a [u8]>, Repeated> {
+        let mut values = self.all(name);
+        match (values.next(), values.next()) {
+            (_, Some(_)) => Err(Repeated),
+            (value, None) => Ok(value),
+        }
+    }
+}
+
+/// A header that may stand only once stands more often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repeated;
+
+/// A request as the filter received it, with the facts about its place that only the proxy knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The header map, pseudo-headers (`:method`, `:path`, `:authority`) included.
+    pub headers: Headers,
+    /// The Envoy cluster that the route goes to. Read for outbound decisions only.
+    pub cluster: Option<Vec<u8>>,
+}
+
+impl Request {
+    /// The method, empty if there is none.
+    pub fn method(&self) -> &[u8] {
+        self.headers.first(b":method").unwrap_or_default()
+    }
+
+    /// The request target with its query; CONNECT has none.
+    pub fn path(&self) -> Option<&[u8]> {
+        self.headers.first(b":path")
+    }
+
+    /// The authority, empty if there is none.
+    pub fn authority(&self) -> &[u8] {
+        self.headers.first(b":authority").unwrap_or_default()
+    }
+}
+
+/// What the boundary shall change before the request goes on: first all removals, then all settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Edits {
+    removals: Vec<Vec<u8>>,
+    settings: Vec<(Vec<u8>, Vec<u8>)>,
+    state: Vec<(&'static str, Vec<u8>)>,
+}
+
+impl Edits {
+    /// Removes every header of this name.
+    pub fn remove(&mut self, name: &[u8]) {
+        if !self.removals.iter().any(|other| other == name) {
+            self.removals.push(name.to_vec());
+        }
+    }
+
+    /// Sets a header in place of every one of this name; the last setting of a name counts.
+    pub fn set(&mut self, name: &[u8], value: Vec<u8>) {
+        match self.settings.iter_mut().find(|(other, _)| other == name) {
+            Some((_, old)) => *old = value,
+            None => self.settings.push((name.to_vec(), value)),
+        }
+    }
+
+    /// Sets a filter state object (`wasm.<name>` in Envoy) for access logs, RBAC and later filters.
+    pub fn set_state(&mut self, name: &'static str, value: Vec<u8>) {
+        match self.state.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, old)) => *old = value,
+            None => self.state.push((name, value)),
+        }
+    }
+
+    /// The names to remove.
+    pub fn removals(&self) -> impl Iterator<Item = &[u8]> {
+        self.removals.iter().map(Vec::as_slice)
+    }
+
+    /// The headers to set.
+    pub fn settings(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.settings
+            .iter()
+            .map(|(name, value)| (name.as_slice(), value.as_slice()))
+    }
+
+    /// The filter state to set.
+    pub fn state(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        self.state.iter().map(|(name, value)| (*name, value.as_slice()))
+    }
+}
+
+/// An answer that the filter gives itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status; for a gRPC caller Envoy turns the answer into trailers with `grpc_status`.
+    pub status: u16,
+    /// The gRPC status for a caller that speaks gRPC.
+    pub grpc_status: Option<u8>,
+    /// Headers of the answer.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body; the `grpc-message` for a caller that speaks gRPC.
+    pub body: String,
+    /// The request target with its secrets redacted, to be put in place of the one received before the answer is
+    /// sent: access logs print it.
+    pub redacted_path: Option<Vec<u8>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers() -> Headers {
+        Headers::new([
+            (b"X-One".to_vec(), b"1".to_vec()),
+            (b"x-two".to_vec(), b"a".to_vec()),
+            (b"X-TWO".to_vec(), vec![0xff]),
+        ])
+    }
+
+    #[test]
+    fn names_have_no_case_and_values_need_not_be_text() {
+        assert_eq!(
+            headers().all(b"x-two").collect::<Vec<_>>(),
+            [b"a".as_slice(), &[0xff]]
+        );
+        assert_eq!(headers().single(b"x-one"), Ok(Some(b"1".as_slice())));
+        assert_eq!(headers().single(b"x-two"), Err(Repeated));
+        assert_eq!(headers().single(b"x-three"), Ok(None));
+    }
+
+    #[test]
+    fn the_last_setting_counts() {
+        let mut edits = Edits::default();
+        edits.remove(b"x-a");
+        edits.remove(b"x-a");
+        edits.set(b"x-a", b"1".to_vec());
+        edits.set(b"x-a", b"2".to_vec());
+        assert_eq!(edits.removals().count(), 1);
+        assert_eq!(
+            edits.settings().collect::<Vec<_>>(),
+            [(b"x-a".as_slice(), b"2".as_slice())]
+        );
+    }
+}

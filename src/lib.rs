@@ -1,0 +1,21 @@
+//! peergate: authentication for a mesh of AI agents, as one WebAssembly filter for Envoy and Istio.
+//!
+//! The crate is a sans-I/O core with a thin boundary. A request is read once by the boundary, decided by the
+//! core, and the decision is applied once by the boundary:
+//!
+//! ```text
+//! request bytes ─► filter (reads the host) ─► decision (pure) ─► Step ─► filter (applies it)
+//! ```
+//!
+//! The core knows no proxy-wasm, no clock, no randomness, no sockets and no logging backend: whatever is ambient
+//! is an argument. It never panics on input, and what it cannot decide it denies.
+//!
+//! The modules below stand in the order of their dependencies: each uses only those above it.
+
+#![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
+#![cfg_attr(target_arch = "wasm32", deny(unsafe_code))]
+
+// Vocabulary
+pub mod http;
+pub mod secret;
+pub mod time;
