@@ -143,9 +143,9 @@ pub struct Reply {
     pub headers: Vec<(&'static str, String)>,
     /// The body; the `grpc-message` for a caller that speaks gRPC.
     pub body: String,
-    /// The request target with its secrets redacted, to be put in place of the one received before the answer is
-    /// sent: access logs print it.
-    pub redacted_path: Option<Vec<u8>>,
+    /// Applied to the request before the answer is sent: what access logs print of a refused request is the
+    /// request as it stands then.
+    pub edits: Edits,
 }
 
 #[cfg(test)]

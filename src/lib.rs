@@ -17,5 +17,9 @@
 
 // Vocabulary
 pub mod http;
+pub mod role;
 pub mod secret;
 pub mod time;
+
+// Transforms
+pub mod claims;
