@@ -21,5 +21,15 @@ pub mod role;
 pub mod secret;
 pub mod time;
 
+// What may be printed
+pub mod redact;
+
+// Leaf verifiers and matchers
+pub mod authority;
+pub mod path;
+
+pub mod matcher;
+
 // Transforms
 pub mod claims;
+pub mod query;

@@ -1,0 +1,214 @@
+//! Credentials in the query of a request target, for upstreams that accept nothing else. Whatever is not the
+//! credential stays as it is, byte for byte.
+
+use std::fmt;
+
+use crate::secret::Secret;
+
+/// The name of a query parameter that carries a credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParameterName(String);
+
+impl ParameterName {
+    /// From a name that needs no encoding.
+    ///
+    /// # Errors
+    /// [`ParameterNameError`] if it does not match `^[a-zA-Z_][a-zA-Z0-9_\-]*$`.
+    pub fn parse(text: &str) -> Result<Self, ParameterNameError> {
+        let starts_well = text
+            .bytes()
+            .next()
+            .is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+        let goes_on_well = text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+        match starts_well && goes_on_well {
+            true => Ok(Self(text.to_owned())),
+            false => Err(ParameterNameError),
+        }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A name that is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParameterNameError;
+
+impl fmt::Display for ParameterNameError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(
+            "Query parameter key must start with a letter or underscore, followed by letters, numbers, underscores, \
+             or hyphens",
+        )
+    }
+}
+
+/// A request target with credentials in its query, and the same without.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Rewritten {
+    /// For the upstream.
+    pub path: Vec<u8>,
+    /// For logs.
+    pub clean_path: Vec<u8>,
+}
+
+impl fmt::Debug for Rewritten {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Rewritten")
+            .field("clean_path", &self.clean_path.escape_ascii().to_string())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Removes every parameter of these names, whoever sent it, and appends each credential once, in order, form-encoded
+/// (WHATWG URL §5.2).
+pub fn rewrite(target: &[u8], credentials: &[(ParameterName, Secret<String>)]) -> Rewritten {
+    let (target, fragment) = split_at_byte(target, b'#');
+    let (path, query) = split_at_byte(target, b'?');
+    let is_kept = |parameter: &&[u8]| !credentials.iter().any(|(name, _)| is_named(parameter, name));
+    let kept: Option<Vec<&[u8]>> = query
+        .strip_prefix(b"?")
+        .map(|query| query.split(|byte| *byte == b'&').filter(is_kept).collect());
+    let mut clean_path = path.to_vec();
+    // A query that held nothing but the credential goes with it; an empty one that the caller sent stays.
+    let kept = kept.filter(|kept| !kept.is_empty());
+    if let Some(kept) = &kept {
+        clean_path.push(b'?');
+        clean_path.extend(kept.join(&b'&'));
+    }
+    let mut with_credentials = clean_path.clone();
+    let mut separator = match &kept {
+        None => Some(b'?'),
+        Some(kept) if kept.iter().all(|parameter| parameter.is_empty()) && kept.len() == 1 => None,
+        Some(_) => Some(b'&'),
+    };
+    for (name, value) in credentials {
+        with_credentials.extend(separator);
+        with_credentials.extend(name.0.as_bytes());
+        with_credentials.push(b'=');
+        with_credentials
+            .extend(form_urlencoded::byte_serialize(value.expose().as_bytes()).flat_map(str::bytes));
+        separator = Some(b'&');
+    }
+    with_credentials.extend(fragment);
+    clean_path.extend(fragment);
+    Rewritten {
+        path: with_credentials,
+        clean_path,
+    }
+}
+
+/// Whether a parameter as it stands in a query bears this name once decoded.
+fn is_named(parameter: &[u8], name: &ParameterName) -> bool {
+    form_urlencoded::parse(parameter)
+        .next()
+        .is_some_and(|(decoded, _)| decoded == name.0)
+}
+
+/// The bytes before the first of this byte, and the rest from it on.
+fn split_at_byte(bytes: &[u8], wanted: u8) -> (&[u8], &[u8]) {
+    let at = bytes
+        .iter()
+        .position(|byte| *byte == wanted)
+        .unwrap_or(bytes.len());
+    bytes.split_at_checked(at).unwrap_or((bytes, &[]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rewritten(target: &str) -> (String, String) {
+        let credentials = [(
+            ParameterName::parse("apiKey").unwrap(),
+            Secret::new("v w+&=".to_owned()),
+        )];
+        let rewritten = rewrite(target.as_bytes(), &credentials);
+        (
+            String::from_utf8(rewritten.path).unwrap(),
+            String::from_utf8(rewritten.clean_path).unwrap(),
+        )
+    }
+
+    #[test]
+    fn everything_else_stays_byte_for_byte() {
+        for (target, path, clean) in [
+            ("/p", "/p?apiKey=v+w%2B%26%3D", "/p"),
+            ("/p?", "/p?apiKey=v+w%2B%26%3D", "/p?"),
+            (
+                "/p?a=1&a=2&b=",
+                "/p?a=1&a=2&b=&apiKey=v+w%2B%26%3D",
+                "/p?a=1&a=2&b=",
+            ),
+            ("/p?flag", "/p?flag&apiKey=v+w%2B%26%3D", "/p?flag"),
+            (
+                "/p?a=%2f+%zz&&b",
+                "/p?a=%2f+%zz&&b&apiKey=v+w%2B%26%3D",
+                "/p?a=%2f+%zz&&b",
+            ),
+            ("/p?a?b=c", "/p?a?b=c&apiKey=v+w%2B%26%3D", "/p?a?b=c"),
+            ("/p?a#f?x", "/p?a&apiKey=v+w%2B%26%3D#f?x", "/p?a#f?x"),
+            ("/p?APIKEY=x", "/p?APIKEY=x&apiKey=v+w%2B%26%3D", "/p?APIKEY=x"),
+        ] {
+            assert_eq!(rewritten(target), (path.to_owned(), clean.to_owned()), "{target}");
+        }
+    }
+
+    #[test]
+    fn what_the_caller_sent_under_the_name_is_removed() {
+        for target in [
+            "/p?apiKey=x",
+            "/p?apiKey",
+            "/p?apiKey=",
+            "/p?api%4bey=x",
+            "/p?apiKey=x&%61piKey=y&apiKey=z",
+        ] {
+            assert_eq!(
+                rewritten(target),
+                ("/p?apiKey=v+w%2B%26%3D".to_owned(), "/p".to_owned()),
+                "{target}"
+            );
+        }
+        assert_eq!(rewritten("/p?a=1&apiKey=x&b=2").1, "/p?a=1&b=2");
+    }
+
+    #[test]
+    fn rewriting_twice_is_rewriting_once() {
+        let once = rewritten("/p?a=1").0;
+        assert_eq!(rewritten(&once).0, once);
+    }
+
+    #[test]
+    fn several_credentials_stand_in_order() {
+        let credentials =
+            ["b", "a"].map(|name| (ParameterName::parse(name).unwrap(), Secret::new(name.repeat(2))));
+        assert_eq!(rewrite(b"/p?a=1", &credentials).path, b"/p?b=bb&a=aa");
+    }
+
+    #[test]
+    fn names() {
+        for name in ["a", "_a", "tavilyApiKey", "api-key", "a1"] {
+            assert!(ParameterName::parse(name).is_ok(), "{name}");
+        }
+        for name in ["", "1a", "-a", "a b", "a=", "ä", "a.b"] {
+            assert_eq!(ParameterName::parse(name), Err(ParameterNameError), "{name}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_credential() {
+        let credentials = [(
+            ParameterName::parse("k").unwrap(),
+            Secret::new("hunter2".to_owned()),
+        )];
+        assert_eq!(
+            format!("{:?}", rewrite(b"/p", &credentials)),
+            "Rewritten { clean_path: \"/p\", .. }"
+        );
+    }
+}
