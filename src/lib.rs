@@ -25,8 +25,10 @@ pub mod time;
 pub mod redact;
 
 // Leaf verifiers and matchers
+pub mod api_key;
 pub mod authority;
 pub mod path;
+pub mod totp;
 
 pub mod matcher;
 

@@ -1,10 +1,12 @@
-//! The path of a request, read so that two servers cannot read it in two ways.
+//! The request target: its path, its query, and whether a server could read the path in more than one way.
 //!
-//! It decodes and normalises nothing: what would need it is ambiguous, for the upstream may do it differently.
+//! It decides nothing about ambiguous paths but only names them: rules are matched byte by byte, and a server
+//! behind the filter that reads `//admin` or `/%61dmin` as `/admin` would answer what another rule protects.
+//! Nothing is normalised here, for a normal form that differs from the server's is the same mistake again.
 
 use std::fmt;
 
-/// The request target: the path before `?`, and the query behind it.
+/// The value of `:path`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestPath<'a> {
     path: &'a [u8],
@@ -13,11 +15,11 @@ pub struct RequestPath<'a> {
 }
 
 impl<'a> RequestPath<'a> {
-    /// From `:path`.
+    /// A target that can be read in one way only (`ambiguous_paths: reject`).
     ///
     /// # Errors
-    /// The first [`Ambiguity`]; the query is not looked at.
-    pub fn parse(target: &'a [u8]) -> Result<Self, Ambiguity> {
+    /// The first thing that makes it ambiguous, from left to right.
+    pub fn classify(target: &'a [u8]) -> Result<Self, Ambiguity> {
         let path = Self::raw(target);
         match path.ambiguity {
             Some(ambiguity) => Err(ambiguity),
@@ -25,16 +27,21 @@ impl<'a> RequestPath<'a> {
         }
     }
 
-    /// From `:path`, byte by byte, whatever stands there; [`RequestPath::is_ambiguous`] tells.
+    /// Any target, byte by byte (`ambiguous_paths: raw`). It keeps the mark that it is ambiguous: such a path
+    /// must never match a rule that lets a request through without a credential.
     pub fn raw(target: &'a [u8]) -> Self {
-        let mut parts = target.splitn(2, |byte| *byte == b'?');
-        let path = parts.next().unwrap_or_default();
-        let query = parts.next();
-        // A fragment never belongs into a request; behind `?` some servers still cut there.
-        let ambiguity = match target.contains(&b'#') {
-            true => Some(Ambiguity::Fragment),
-            false => ambiguity(path).err(),
+        let (path, query) = match target.iter().position(|byte| *byte == b'?') {
+            Some(end) => (
+                target.get(..end).unwrap_or_default(),
+                Some(target.get(end + 1..).unwrap_or_default()),
+            ),
+            None => (target, None),
         };
+        let ambiguity = find_ambiguity(path).or_else(|| {
+            // A fragment has no place in a request target (RFC 9112 §3.2): servers cut it off, or do not.
+            let fragment = query.is_some_and(|query| query.contains(&b'#'));
+            fragment.then_some(Ambiguity::Fragment)
+        });
         Self {
             path,
             query,
@@ -42,110 +49,148 @@ impl<'a> RequestPath<'a> {
         }
     }
 
-    /// The bytes before `?`.
+    /// The bytes before the first `?`: what rules are matched on.
     pub const fn path(&self) -> &'a [u8] {
         self.path
     }
 
-    /// The bytes behind `?`.
+    /// The bytes after the first `?`, if there is one.
     pub const fn query(&self) -> Option<&'a [u8]> {
         self.query
     }
 
-    /// Whether two servers could read it in two ways.
+    /// Whether a server could read the path in another way than by its bytes.
     pub const fn is_ambiguous(&self) -> bool {
         self.ambiguity.is_some()
     }
 }
 
-/// What two servers could read in two ways.
+/// What makes a path ambiguous.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ambiguity {
-    /// It does not begin with `/`.
-    NotAbsolute,
-    /// `//`: merged by some.
+    /// It does not start with `/`: empty, `*`, or an absolute URL.
+    NoLeadingSlash,
+    /// `//`: servers merge slashes, or take what follows for a host.
     EmptySegment,
-    /// `.` or `..`: resolved by some.
+    /// A segment `.` or `..`: servers resolve them.
     DotSegment,
-    /// `\`: a `/` for some.
+    /// `\`: some servers take it for `/`.
     Backslash,
-    /// `;`: the begin of a parameter for some.
+    /// `;`: some servers cut a segment's parameters off.
     Semicolon,
-    /// `#`: the end of the path for some.
+    /// `#`, in the query too.
     Fragment,
-    /// A control character, a space, or a byte above ASCII.
-    Character,
-    /// `%` without two hexadecimal digits.
+    /// A percent-encoded `/`, `\`, `.` or NUL.
+    EncodedDelimiter {
+        /// The byte that is encoded.
+        byte: u8,
+    },
+    /// A percent-encoded character that needs no encoding (RFC 3986 §2.3): both spellings mean the same.
+    EncodedUnreserved {
+        /// The byte that is encoded.
+        byte: u8,
+    },
+    /// A `%` without two hexadecimal digits.
     InvalidEscape,
-    /// An escape that stands for a separator, a dot, NUL, or a character that needs none: decoded by some.
-    EscapedPlain,
+    /// A byte that RFC 3986 does not know in a path: a control, a space, or one above 0x7E. Servers cut there,
+    /// encode it, or read it in some character set.
+    ForbiddenByte {
+        /// The byte.
+        byte: u8,
+    },
 }
 
 impl fmt::Display for Ambiguity {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::NotAbsolute => "the path does not begin with `/`",
-            Self::EmptySegment => "the path holds `//`",
-            Self::DotSegment => "the path holds a dot segment",
-            Self::Backslash => "the path holds `\\`",
-            Self::Semicolon => "the path holds `;`",
-            Self::Fragment => "the request target holds `#`",
-            Self::Character => "the path holds a control character, a space or a byte above ASCII",
-            Self::InvalidEscape => "the path holds `%` without two hexadecimal digits",
-            Self::EscapedPlain => {
-                "the path escapes a separator, a dot, NUL or a character that needs no escape"
+        match self {
+            Self::NoLeadingSlash => formatter.write_str("path does not start with `/`"),
+            Self::EmptySegment => formatter.write_str("path holds `//`"),
+            Self::DotSegment => formatter.write_str("path holds a dot segment"),
+            Self::Backslash => formatter.write_str("path holds `\\`"),
+            Self::Semicolon => formatter.write_str("path holds `;`"),
+            Self::Fragment => formatter.write_str("path holds `#`"),
+            Self::EncodedDelimiter { byte } | Self::EncodedUnreserved { byte } => {
+                write!(
+                    formatter,
+                    "path holds `%{byte:02X}`, an encoded `{}`",
+                    byte.escape_ascii()
+                )
             }
-        })
-    }
-}
-
-fn ambiguity(path: &[u8]) -> Result<(), Ambiguity> {
-    let segments = path.strip_prefix(b"/").ok_or(Ambiguity::NotAbsolute)?;
-    let mut segments = segments.split(|byte| *byte == b'/').peekable();
-    while let Some(segment) = segments.next() {
-        match segment {
-            // `/a/` ends with an empty segment, and `/` is nothing else.
-            b"" if segments.peek().is_some() => return Err(Ambiguity::EmptySegment),
-            b"." | b".." => return Err(Ambiguity::DotSegment),
-            segment => characters(segment)?,
+            Self::InvalidEscape => formatter.write_str("path holds `%` without two hexadecimal digits"),
+            Self::ForbiddenByte { byte } => write!(formatter, "path holds the byte 0x{byte:02X}"),
         }
     }
-    Ok(())
 }
 
-fn characters(segment: &[u8]) -> Result<(), Ambiguity> {
-    let mut bytes = segment.iter();
-    while let Some(byte) = bytes.next() {
+impl std::error::Error for Ambiguity {}
+
+/// The first ambiguity of a path (without its query). One pass; its length is bounded by Envoy's
+/// `max_request_headers_kb`.
+fn find_ambiguity(path: &[u8]) -> Option<Ambiguity> {
+    let Some(after_slash) = path.strip_prefix(b"/") else {
+        return Some(Ambiguity::NoLeadingSlash);
+    };
+    let mut segments = after_slash.split(|byte| *byte == b'/').peekable();
+    while let Some(segment) = segments.next() {
+        // An empty last segment is a trailing slash, which is fine.
+        if segment.is_empty() && segments.peek().is_some() {
+            return Some(Ambiguity::EmptySegment);
+        }
+        if segment == b"." || segment == b".." {
+            return Some(Ambiguity::DotSegment);
+        }
+        if let Some(ambiguity) = find_in_segment(segment) {
+            return Some(ambiguity);
+        }
+    }
+    None
+}
+
+fn find_in_segment(segment: &[u8]) -> Option<Ambiguity> {
+    let mut rest = segment;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
         match byte {
-            b'\\' => return Err(Ambiguity::Backslash),
-            b';' => return Err(Ambiguity::Semicolon),
+            b'\\' => return Some(Ambiguity::Backslash),
+            b';' => return Some(Ambiguity::Semicolon),
+            b'#' => return Some(Ambiguity::Fragment),
+            0..=b' ' | 0x7f.. => return Some(Ambiguity::ForbiddenByte { byte: *byte }),
             b'%' => {
-                let digits =
-                    [bytes.next(), bytes.next()].map(|digit| digit.and_then(|digit| hex_value(*digit)));
-                let [Some(high), Some(low)] = digits else {
-                    return Err(Ambiguity::InvalidEscape);
+                let Some((high, low, after)) = split_escape(after) else {
+                    return Some(Ambiguity::InvalidEscape);
                 };
-                let decoded = high << 4 | low;
-                if matches!(decoded, b'/' | b'\\' | 0) || is_unreserved(decoded) {
-                    return Err(Ambiguity::EscapedPlain);
+                let byte = high << 4 | low;
+                match byte {
+                    b'/' | b'\\' | b'.' | 0 => return Some(Ambiguity::EncodedDelimiter { byte }),
+                    // RFC 3986 §2.3; the dot, another one, is above.
+                    b'-' | b'_' | b'~' => return Some(Ambiguity::EncodedUnreserved { byte }),
+                    _ if byte.is_ascii_alphanumeric() => {
+                        return Some(Ambiguity::EncodedUnreserved { byte });
+                    }
+                    _ => rest = after,
                 }
             }
-            0x21..=0x7e => {}
-            _ => return Err(Ambiguity::Character),
+            _ => {}
         }
     }
-    Ok(())
+    None
 }
 
-fn hex_value(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
+/// The two hexadecimal digits that follow a `%`, and what follows them.
+fn split_escape(after_percent: &[u8]) -> Option<(u8, u8, &[u8])> {
+    let [high, low, after @ ..] = after_percent else {
+        return None;
+    };
+    Some((hex_value(*high)?, hex_value(*low)?, after))
 }
 
-/// RFC 3986 §2.3; the dot is one of them.
-const fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+const fn hex_value(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -153,64 +198,134 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_meaning() {
-        for path in [
-            "/",
-            "/a",
-            "/a/",
-            "/a/b.c",
-            "/.well-known/agent.json",
-            "/a%20b",
-            "/a:send",
-            "/...",
-            "/a?b//;\\%zz",
+    fn plain_paths() {
+        for (target, path, query) in [
+            ("/", "/", None),
+            ("/a", "/a", None),
+            ("/a/b/", "/a/b/", None),
+            ("/a?", "/a", Some("")),
+            (
+                "/a?b=c;d&e=//%2e%2F\\..?f/./%zz",
+                "/a",
+                Some("b=c;d&e=//%2e%2F\\..?f/./%zz"),
+            ),
+            (
+                "/.well-known/agent-card.json",
+                "/.well-known/agent-card.json",
+                None,
+            ),
+            ("/...", "/...", None),
+            ("/a..b/.c/d.", "/a..b/.c/d.", None),
+            (
+                "/v1/message:send/@a,b=c+d!$&'()*~-_",
+                "/v1/message:send/@a,b=c+d!$&'()*~-_",
+                None,
+            ),
+            ("/%20/%3B/%23/%3F/%25/%C3%A9", "/%20/%3B/%23/%3F/%25/%C3%A9", None),
         ] {
-            assert!(RequestPath::parse(path.as_bytes()).is_ok(), "{path}");
+            let classified = RequestPath::classify(target.as_bytes()).unwrap();
+            assert_eq!(classified.path(), path.as_bytes());
+            assert_eq!(classified.query(), query.map(str::as_bytes));
+            assert!(!classified.is_ambiguous());
         }
-        let path = RequestPath::parse(b"/a?b?c").unwrap();
-        assert_eq!(
-            (path.path(), path.query()),
-            (b"/a".as_slice(), Some(b"b?c".as_slice()))
-        );
     }
 
     #[test]
-    fn two_meanings() {
-        for (path, ambiguity) in [
-            (b"".as_slice(), Ambiguity::NotAbsolute),
-            (b"*", Ambiguity::NotAbsolute),
-            (b"admin", Ambiguity::NotAbsolute),
-            (b"http://a/b", Ambiguity::NotAbsolute),
-            (b"?/a", Ambiguity::NotAbsolute),
+    fn ambiguous_paths() {
+        let delimiter = |byte| Ambiguity::EncodedDelimiter { byte };
+        let unreserved = |byte| Ambiguity::EncodedUnreserved { byte };
+        let forbidden = |byte| Ambiguity::ForbiddenByte { byte };
+        let cases: [(&[u8], Ambiguity); 44] = [
+            (b"", Ambiguity::NoLeadingSlash),
+            (b"*", Ambiguity::NoLeadingSlash),
+            (b"?a", Ambiguity::NoLeadingSlash),
+            (b"admin", Ambiguity::NoLeadingSlash),
+            (b"http://host/admin", Ambiguity::NoLeadingSlash),
+            (b"%2Fadmin", Ambiguity::NoLeadingSlash),
+            (b"//", Ambiguity::EmptySegment),
             (b"//admin", Ambiguity::EmptySegment),
             (b"/a//b", Ambiguity::EmptySegment),
             (b"/a//", Ambiguity::EmptySegment),
+            (b"/a//?b", Ambiguity::EmptySegment),
+            (b"/.", Ambiguity::DotSegment),
+            (b"/..", Ambiguity::DotSegment),
             (b"/./a", Ambiguity::DotSegment),
-            (b"/a/..", Ambiguity::DotSegment),
+            (b"/a/../b", Ambiguity::DotSegment),
+            (b"/a/..?b", Ambiguity::DotSegment),
             (b"/.well-known/agent-card.json/../admin", Ambiguity::DotSegment),
             (b"/a\\b", Ambiguity::Backslash),
+            (b"/..\\admin", Ambiguity::Backslash),
             (b"/a;b", Ambiguity::Semicolon),
+            (b"/a/..;/b", Ambiguity::Semicolon),
             (b"/a#b", Ambiguity::Fragment),
             (b"/a?b#c", Ambiguity::Fragment),
-            (b"/a b", Ambiguity::Character),
-            (b"/a\0", Ambiguity::Character),
-            (b"/\xff", Ambiguity::Character),
-            (b"/a%", Ambiguity::InvalidEscape),
-            (b"/a%2", Ambiguity::InvalidEscape),
-            (b"/a%zz", Ambiguity::InvalidEscape),
-            (b"/%2e%2e/admin", Ambiguity::EscapedPlain),
-            (b"/a%2Fb", Ambiguity::EscapedPlain),
-            (b"/a%5cb", Ambiguity::EscapedPlain),
-            (b"/a%00", Ambiguity::EscapedPlain),
-            (b"/%61dmin", Ambiguity::EscapedPlain),
-        ] {
+            (b"/a%2Fb", delimiter(b'/')),
+            (b"/a%2fb", delimiter(b'/')),
+            (b"/a%5Cb", delimiter(b'\\')),
+            (b"/%2e%2E/admin", delimiter(b'.')),
+            (b"/.%2e/admin", delimiter(b'.')),
+            (b"/a%00", delimiter(0)),
+            (b"/%61dmin", unreserved(b'a')),
+            (b"/%41", unreserved(b'A')),
+            (b"/%30", unreserved(b'0')),
+            (b"/%2d", unreserved(b'-')),
+            (b"/%5F", unreserved(b'_')),
+            (b"/%7E", unreserved(b'~')),
+            (b"/%", Ambiguity::InvalidEscape),
+            (b"/%2", Ambiguity::InvalidEscape),
+            (b"/%2?F", Ambiguity::InvalidEscape),
+            (b"/%gg", Ambiguity::InvalidEscape),
+            (b"/%u002f", Ambiguity::InvalidEscape),
+            (b"/a b", forbidden(b' ')),
+            (b"/a\0b", forbidden(0)),
+            (b"/a\x7f", forbidden(0x7f)),
+            (b"/\xc0\xaf", forbidden(0xc0)),
+        ];
+        for (target, expected) in cases {
             assert_eq!(
-                RequestPath::parse(path),
-                Err(ambiguity),
+                RequestPath::classify(target),
+                Err(expected),
                 "{}",
-                path.escape_ascii()
+                target.escape_ascii()
             );
-            assert!(RequestPath::raw(path).is_ambiguous());
+            assert!(RequestPath::raw(target).is_ambiguous());
+        }
+    }
+
+    #[test]
+    fn every_byte_is_decided() {
+        for byte in 0..=u8::MAX {
+            let target = [b'/', b'a', byte, b'b'];
+            let expected = match byte {
+                b'\\' => Err(Ambiguity::Backslash),
+                b';' => Err(Ambiguity::Semicolon),
+                b'#' => Err(Ambiguity::Fragment),
+                b'%' => Err(Ambiguity::InvalidEscape),
+                0..=0x20 | 0x7f.. => Err(Ambiguity::ForbiddenByte { byte }),
+                _ => Ok(()),
+            };
+            assert_eq!(RequestPath::classify(&target).map(|_| ()), expected, "{byte:#x}");
+        }
+    }
+
+    #[test]
+    fn a_raw_path_keeps_its_bytes() {
+        let path = RequestPath::raw(b"//a#b?c#d");
+        assert_eq!(path.path(), b"//a#b");
+        assert_eq!(path.query(), Some(b"c#d".as_slice()));
+        assert!(path.is_ambiguous());
+        assert!(!RequestPath::raw(b"/a?b").is_ambiguous());
+    }
+
+    #[test]
+    fn what_an_operator_reads() {
+        for (target, expected) in [
+            (b"/a%2Fb".as_slice(), "path holds `%2F`, an encoded `/`"),
+            (b"/a%00b", "path holds `%00`, an encoded `\\x00`"),
+            (b"/a\rb", "path holds the byte 0x0D"),
+            (b"a", "path does not start with `/`"),
+        ] {
+            assert_eq!(RequestPath::classify(target).unwrap_err().to_string(), expected);
         }
     }
 }

@@ -1,87 +1,201 @@
-//! What may be printed of what came from outside. Works on any bytes, never fails.
+//! Redaction of what is about to be printed: URLs with credentials in them, and bytes of any kind.
+//!
+//! It never fails and never panics, whatever the bytes, and rather takes too much out than too little: what looks
+//! like a parameter is read as one, whether a URL parser would find it or not. It is meant for logs, error texts
+//! and refused requests; nothing that goes to an upstream or a client is made from its output. It knows names and
+//! not secrets: a secret under an unlisted name, or in a path, stays.
 
-/// A URL or request target in which the value of every parameter whose name tells of a secret is `*****`, and user
-/// information is `REDACTED:REDACTED@`. Query and fragment alike; names are compared decoded and without case.
-///
-/// `names` are further names, in lower case.
-pub fn url(url: &[u8], names: &[String]) -> Vec<u8> {
-    let parameters_at = url
-        .iter()
-        .position(|byte| matches!(byte, b'?' | b'#'))
-        .unwrap_or(url.len());
-    let (location, parameters) = url.split_at_checked(parameters_at).unwrap_or((url, &[]));
-    let mut redacted = without_user_information(location);
-    for parameter in parameters.split_inclusive(|byte| SEPARATORS.contains(byte)) {
-        let (parameter, separator) = match parameter.split_last() {
-            Some((last, rest)) if SEPARATORS.contains(last) => (rest, Some(*last)),
-            _ => (parameter, None),
-        };
-        match parameter
-            .iter()
-            .position(|byte| *byte == b'=')
-            .and_then(|at| parameter.split_at_checked(at))
-        {
-            Some((name, [_, _, ..])) if is_secret_name(name, names) => {
-                redacted.extend(name);
-                redacted.push(b'=');
-                redacted.extend(crate::secret::REDACTED.bytes());
-            }
-            _ => redacted.extend(parameter),
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use percent_encoding::percent_decode;
+
+use crate::secret::REDACTED;
+
+/// The names of parameters whose values are secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redactor {
+    /// In lower case.
+    names: BTreeSet<Vec<u8>>,
+}
+
+impl Default for Redactor {
+    /// Knows the common names only.
+    fn default() -> Self {
+        Self::new(std::iter::empty::<&[u8]>())
+    }
+}
+
+impl Redactor {
+    /// Knows the common names and these configured ones. Letter case makes no difference.
+    pub fn new<N: AsRef<[u8]>>(configured: impl IntoIterator<Item = N>) -> Self {
+        let common = COMMON_NAMES.iter().map(|name| name.as_bytes().to_vec());
+        let configured = configured
+            .into_iter()
+            .map(|name| name.as_ref().to_ascii_lowercase());
+        Self {
+            names: common.chain(configured).collect(),
         }
-        redacted.extend(separator);
     }
-    redacted
+
+    /// A URL, absolute or relative, without its secrets: the values of parameters with a listed name become
+    /// `*****`, in query and fragment, and userinfo becomes `REDACTED:REDACTED@`. Everything else stays byte for
+    /// byte, but a parameter that hides a secret in a further layer of percent-encoding is redacted as a whole.
+    ///
+    /// Sanitising the result again changes nothing.
+    pub fn sanitize(&self, url: &[u8]) -> Vec<u8> {
+        // Userinfo first, for a `;` in a password looks like the start of a parameter; and once more, for the
+        // secret that went may have held the slash that hid an `@`.
+        let without_userinfo = userinfo(url, Start::IsAuthority);
+        let without_values = self.parameters(&without_userinfo, MAXIMUM_LAYERS);
+        userinfo(&without_values, Start::IsAuthority)
+    }
+
+    /// Replaces the values of listed parameters, and parameters that hide some.
+    fn parameters(&self, text: &[u8], layers: u8) -> Vec<u8> {
+        let mut output = Vec::with_capacity(text.len());
+        let mut rest = text;
+        // Each turn takes at least one byte off, or ends.
+        while !rest.is_empty() {
+            let (piece, _) = split_where(rest, starts_parameter);
+            let (name, _) = split_where(piece, |byte| byte == b'=');
+            let is_value = name.len() < piece.len();
+            let redacted = if is_value && self.is_listed(name) {
+                output.extend_from_slice(name);
+                output.push(b'=');
+                true
+            } else {
+                self.hides(piece, layers)
+            };
+            let (kept, after) = if redacted {
+                output.extend_from_slice(REDACTED.as_bytes());
+                // A secret may hold a raw `?` or `;`, so it goes on up to where no parser reads on.
+                (b"".as_slice(), split_where(rest, ends_value).1)
+            } else {
+                (piece, rest.get(piece.len()..).unwrap_or_default())
+            };
+            output.extend_from_slice(kept);
+            let (delimiter, next) = after.split_at_checked(1).unwrap_or_default();
+            output.extend_from_slice(delimiter);
+            rest = next;
+        }
+        output
+    }
+
+    /// Whether something would have to be redacted if this were decoded once more: a URL as a parameter of
+    /// another, or what some server would decode twice.
+    fn hides(&self, piece: &[u8], layers: u8) -> bool {
+        if !piece.contains(&b'%') {
+            return false;
+        }
+        let decoded: Vec<u8> = percent_decode(piece).collect();
+        if decoded == piece {
+            return false;
+        }
+        let Some(layers) = layers.checked_sub(1) else {
+            // Nothing honest is encoded so often.
+            return true;
+        };
+        self.parameters(&decoded, layers) != decoded || userinfo(&decoded, Start::IsOther) != decoded
+    }
+
+    /// Whether a raw name, or a part of it as in `user[password]`, means a listed one.
+    fn is_listed(&self, raw: &[u8]) -> bool {
+        let mut name: Vec<u8> = percent_decode(raw)
+            .map(|byte| if byte == b'+' { b' ' } else { byte })
+            .collect();
+        name.make_ascii_lowercase();
+        name.split(|byte| matches!(byte, b'[' | b']'))
+            .map(<[u8]>::trim_ascii)
+            .any(|part| self.names.contains(part))
+    }
 }
 
-/// Bytes as text for a log line: at most `limit` of them; controls, quotes and non-ASCII escaped, so that nobody
-/// writes lines of their own.
+/// Any bytes as a piece of a log line: printable ASCII stays, everything else, quotes and backslashes is escaped
+/// as in a Rust string. At most `limit` characters, and three dots more where something was left out.
 pub fn printable(bytes: &[u8], limit: usize) -> String {
-    let shown = bytes.get(..limit).unwrap_or(bytes);
-    let mut text = shown.escape_ascii().to_string();
-    if shown.len() < bytes.len() {
-        text.push('…');
+    let mut output = String::new();
+    for byte in bytes {
+        let escaped = byte.escape_ascii();
+        if output.len() + escaped.len() > limit {
+            output.push_str("...");
+            break;
+        }
+        // Writing to a string cannot fail.
+        let _ = write!(output, "{escaped}");
     }
-    text
+    output
 }
 
-fn is_secret_name(name: &[u8], names: &[String]) -> bool {
-    let Some((decoded, _)) = form_urlencoded::parse(name).next() else {
-        return false;
-    };
-    let decoded = decoded.to_lowercase();
-    SECRET_NAMES.contains(&decoded.as_str()) || names.contains(&decoded)
+/// What a text starts with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// Perhaps an authority without its scheme (`user:password@host`).
+    IsAuthority,
+    /// Anything: an `@` there may be that of a mail address.
+    IsOther,
 }
 
-/// The authority stands behind `//`, up to the next `/`; user information is all of it before its last `@`.
-fn without_user_information(location: &[u8]) -> Vec<u8> {
-    let authority_at = location
-        .windows(2)
-        .position(|pair| pair == b"//")
-        .map(|at| at.saturating_add(2));
-    let Some((before, rest)) = authority_at.and_then(|at| location.split_at_checked(at)) else {
-        return location.to_vec();
-    };
-    let authority_end = rest
-        .iter()
-        .position(|byte| matches!(byte, b'/' | b'\\'))
-        .unwrap_or(rest.len());
-    let (authority, path) = rest.split_at_checked(authority_end).unwrap_or((rest, &[]));
-    match authority
-        .iter()
-        .rposition(|byte| *byte == b'@')
-        .and_then(|at| authority.split_at_checked(at))
-    {
-        Some((_, host)) => [before, b"REDACTED:REDACTED", host, path].concat(),
-        None => location.to_vec(),
+/// Replaces what stands before an `@` wherever an authority may be: after slashes (two, or one after a colon, as
+/// lenient parsers read it), and at the start.
+fn userinfo(text: &[u8], start: Start) -> Vec<u8> {
+    let mut output = Vec::with_capacity(text.len());
+    let mut is_authority = start == Start::IsAuthority;
+    let mut rest = text;
+    // Each turn takes a run of other bytes and a run of delimiters: one of them is not empty.
+    while !rest.is_empty() {
+        // WHATWG's parser ends an authority at a backslash, that of RFC 3986 does not: take the longer one.
+        let (part, after) = split_where(rest, |byte| {
+            ends_authority(byte) || (!is_authority && byte == b'\\')
+        });
+        let at = part.iter().rposition(|byte| *byte == b'@');
+        match at.filter(|_| is_authority).and_then(|at| part.get(at..)) {
+            Some(at_and_host) => {
+                output.extend_from_slice(REDACTED_USERINFO);
+                output.extend_from_slice(at_and_host);
+            }
+            None => output.extend_from_slice(part),
+        }
+        let (delimiters, next) = split_where(after, |byte| !ends_authority(byte) && byte != b'\\');
+        let slashes = delimiters
+            .iter()
+            .rev()
+            .take_while(|byte| is_slash(**byte))
+            .count();
+        let after_colon = slashes == delimiters.len() && part.last() == Some(&b':');
+        is_authority = slashes >= 2 || (slashes == 1 && after_colon);
+        output.extend_from_slice(delimiters);
+        rest = next;
     }
+    output
 }
 
-/// Where one parameter ends and the next begins. `;` parts them for some servers, and a fragment may hold parameters
-/// (RFC 6749 §4.2.2); a value may not hide behind either.
-const SEPARATORS: [u8; 4] = [b'?', b'#', b'&', b';'];
+/// Up to the first byte of a kind, and from there on.
+fn split_where(bytes: &[u8], is_end: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
+    let end = bytes.iter().position(|byte| is_end(*byte)).unwrap_or(bytes.len());
+    bytes.split_at_checked(end).unwrap_or((bytes, b""))
+}
 
-/// Names whose values are secrets wherever they stand.
-const SECRET_NAMES: [&str; 23] = [
+const fn starts_parameter(byte: u8) -> bool {
+    matches!(byte, b'?' | b'&' | b'#' | b';')
+}
+
+const fn ends_value(byte: u8) -> bool {
+    matches!(byte, b'&' | b'#')
+}
+
+/// RFC 3986 §3.2.
+const fn ends_authority(byte: u8) -> bool {
+    matches!(byte, b'/' | b'?' | b'#')
+}
+
+/// The backslash is one to WHATWG's parser.
+const fn is_slash(byte: u8) -> bool {
+    matches!(byte, b'/' | b'\\')
+}
+
+/// Names under which secrets are sent; in lower case.
+const COMMON_NAMES: [&str; 20] = [
     "api_key",
     "apikey",
     "api-key",
@@ -102,71 +216,12 @@ const SECRET_NAMES: [&str; 23] = [
     "signature",
     "code",
     "tavilyapikey",
-    "x-api-key",
-    "x-totp",
-    "authorization",
 ];
 
+const REDACTED_USERINFO: &[u8] = b"REDACTED:REDACTED";
+
+/// Ours: a URL within a URL within a URL. What is encoded more often is redacted unseen.
+const MAXIMUM_LAYERS: u8 = 3;
+
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn redacted(text: &str) -> String {
-        String::from_utf8(url(text.as_bytes(), &["own".to_owned()])).unwrap()
-    }
-
-    #[test]
-    fn urls() {
-        for (given, expected) in [
-            ("/p", "/p"),
-            ("/p?a=1&b", "/p?a=1&b"),
-            ("/p?api_key=s&a=1", "/p?api_key=*****&a=1"),
-            ("/p?a=1&Token=s", "/p?a=1&Token=*****"),
-            ("/p?%74oken=s", "/p?%74oken=*****"),
-            ("/p?own=s", "/p?own=*****"),
-            ("/p?token=", "/p?token="),
-            ("/p?token=a=b", "/p?token=*****"),
-            ("/p?a;token=s", "/p?a;token=*****"),
-            ("/p#access_token=s", "/p#access_token=*****"),
-            ("/p?x?key=s", "/p?x?key=*****"),
-            ("https://u:p@h/p?key=s", "https://REDACTED:REDACTED@h/p?key=*****"),
-            ("//u@h/p", "//REDACTED:REDACTED@h/p"),
-            ("https://u:p@q@h", "https://REDACTED:REDACTED@h"),
-            ("https://h/p@q", "https://h/p@q"),
-            ("/p?tokens=1", "/p?tokens=1"),
-        ] {
-            assert_eq!(redacted(given), expected, "{given}");
-            assert_eq!(redacted(expected), expected, "once is enough: {given}");
-        }
-    }
-
-    #[test]
-    fn any_bytes() {
-        // A small generator (xorshift) instead of a dependency: the bytes only have to be many and the same each time.
-        let mut state = 0x2545_f491_4f6c_dd1d_u64;
-        let alphabet = b"?#&;=/@:%4\\tokenkey \xff\0";
-        for _ in 0..20_000 {
-            let mut text = Vec::new();
-            for _ in 0..24 {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                text.push(alphabet[usize::try_from(state % 23).unwrap() % alphabet.len()]);
-            }
-            let once = url(&text, &[]);
-            assert_eq!(url(&once, &[]), once, "{}", text.escape_ascii());
-            let planted = [b"/p?".as_slice(), &text, b"&ToKeN=hunter2"].concat();
-            assert!(
-                !url(&planted, &[]).windows(7).any(|window| window == b"hunter2"),
-                "{}",
-                text.escape_ascii()
-            );
-        }
-    }
-
-    #[test]
-    fn printing() {
-        assert_eq!(printable(b"a\nb\"\xff", 10), "a\\nb\\\"\\xff");
-        assert_eq!(printable(b"abc", 2), "ab…");
-    }
-}
+mod tests;
