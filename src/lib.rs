@@ -16,6 +16,8 @@
 #![cfg_attr(target_arch = "wasm32", deny(unsafe_code))]
 
 // Vocabulary
+pub mod excerpt;
 pub mod http;
+pub mod json;
 pub mod secret;
 pub mod time;
