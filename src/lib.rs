@@ -21,3 +21,6 @@ pub mod http;
 pub mod json;
 pub mod secret;
 pub mod time;
+
+// Leaf verifiers
+pub mod jwks;
