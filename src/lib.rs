@@ -24,3 +24,4 @@ pub mod time;
 
 // Leaf verifiers
 pub mod jwks;
+pub mod jwt;
