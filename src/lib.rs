@@ -21,12 +21,16 @@ pub mod role;
 pub mod secret;
 pub mod time;
 
-// What may be printed
+// Documents, and what may be printed
+pub mod excerpt;
+pub mod json;
 pub mod redact;
 
 // Leaf verifiers and matchers
 pub mod api_key;
 pub mod authority;
+pub mod jwks;
+pub mod jwt;
 pub mod path;
 pub mod totp;
 
