@@ -76,6 +76,11 @@ impl Request {
         self.headers.first(b":path")
     }
 
+    /// The scheme, empty if there is none.
+    pub fn scheme(&self) -> &[u8] {
+        self.headers.first(b":scheme").unwrap_or_default()
+    }
+
     /// The authority, empty if there is none.
     pub fn authority(&self) -> &[u8] {
         self.headers.first(b":authority").unwrap_or_default()

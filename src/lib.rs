@@ -39,3 +39,9 @@ pub mod matcher;
 // Transforms
 pub mod claims;
 pub mod query;
+
+// The compiled policy
+pub mod policy;
+
+// The machines
+pub mod decision;

@@ -1,0 +1,326 @@
+//! From a refusal to the answer that the caller understands: status, challenge, body.
+
+use serde::Serialize;
+
+use crate::decision::deny::{Class, Deny, INVALID_CREDENTIALS};
+use crate::http::{Edits, Reply, Request};
+use crate::policy::ErrorStyle;
+use crate::policy::rule::Protocol;
+use crate::redact::Redactor;
+
+/// What the answer depends on besides the refusal.
+#[derive(Debug)]
+pub struct Circumstances<'a> {
+    /// How refusals are worded.
+    pub style: &'a ErrorStyle,
+    /// The request.
+    pub request: &'a Request,
+    /// What the rule says its callers speak.
+    pub protocol: Protocol,
+    /// The scopes that the rule wants.
+    pub scopes: &'a [String],
+}
+
+impl<'a> Circumstances<'a> {
+    /// Where no rule was found.
+    pub const fn plain(style: &'a ErrorStyle, request: &'a Request) -> Self {
+        Self {
+            style,
+            request,
+            protocol: Protocol::Auto,
+            scopes: &[],
+        }
+    }
+}
+
+/// The wording where no policy says one.
+pub fn default_style() -> ErrorStyle {
+    ErrorStyle {
+        realm: DEFAULT_REALM.into(),
+        verbose: true,
+        jsonrpc_code: DEFAULT_JSONRPC_CODE,
+        redactor: Redactor::default(),
+    }
+}
+
+/// The answer to a refused request.
+pub fn reply(deny: &Deny, circumstances: &Circumstances<'_>) -> Reply {
+    let speech = Speech::of(circumstances.protocol, circumstances.request);
+    let status = status(deny, circumstances.protocol);
+    let text = match circumstances.style.verbose || status.http != UNAUTHORIZED {
+        true => deny.text(),
+        false => INVALID_CREDENTIALS.to_owned(),
+    };
+    let mut headers = Vec::new();
+    if let Some(challenge) = challenge(deny, &status, &text, circumstances) {
+        headers.push(("www-authenticate", challenge));
+    }
+    if status.http == UNAVAILABLE {
+        headers.push(("retry-after", RETRY_AFTER_SECONDS.to_string()));
+    }
+    let (content_type, body) = body(speech, &status, deny, &text, circumstances.style);
+    headers.push(("content-type", content_type.to_owned()));
+    headers.push(("cache-control", "no-store".to_owned()));
+    Reply {
+        status: status.http,
+        grpc_status: (speech == Speech::Grpc).then_some(status.grpc),
+        headers,
+        body,
+        edits: without_secrets(&circumstances.style.redactor, circumstances.request),
+    }
+}
+
+/// What a caller understands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speech {
+    Grpc,
+    JsonRpc,
+    A2aRest,
+    Http,
+}
+
+impl Speech {
+    /// A rule may say it; else the request shows it. A gRPC caller is answered in gRPC whatever the rule says, for
+    /// it understands nothing else, and nobody else is.
+    fn of(protocol: Protocol, request: &Request) -> Self {
+        let content_type = request.headers.first(b"content-type").unwrap_or_default();
+        if content_type == b"application/grpc" || content_type.starts_with(b"application/grpc+") {
+            return Self::Grpc;
+        }
+        match protocol {
+            Protocol::JsonRpc | Protocol::Mcp => Self::JsonRpc,
+            Protocol::A2aRest => Self::A2aRest,
+            Protocol::Http | Protocol::Grpc => Self::Http,
+            Protocol::Auto => {
+                let is_rest_path = request.path().is_some_and(is_a2a_rest_path);
+                let is_post_of_json =
+                    request.method() == b"POST" && is_media_type(content_type, b"application/json");
+                if is_post_of_json && !is_rest_path {
+                    Self::JsonRpc
+                } else if is_rest_path
+                    || is_media_type(content_type, b"application/a2a+json")
+                    || request.headers.first(b"a2a-version").is_some()
+                {
+                    Self::A2aRest
+                } else {
+                    Self::Http
+                }
+            }
+        }
+    }
+}
+
+/// The routes of A2A over HTTP and JSON: `/v1/…` (0.3), and the custom verbs of 1.0 wherever they are mounted.
+fn is_a2a_rest_path(path: &[u8]) -> bool {
+    let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
+    path.starts_with(b"/v1/") || A2A_VERBS.iter().any(|verb| path.ends_with(verb))
+}
+
+/// Whether a `Content-Type` is of this media type, parameters aside (RFC 9110 §8.3.1).
+fn is_media_type(content_type: &[u8], media_type: &[u8]) -> bool {
+    let essence = content_type
+        .split(|byte| *byte == b';')
+        .next()
+        .unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(media_type)
+}
+
+struct Status {
+    http: u16,
+    title: &'static str,
+    /// Of google.rpc.Code.
+    grpc: u8,
+    google: &'static str,
+}
+
+fn status(deny: &Deny, protocol: Protocol) -> Status {
+    match deny.class() {
+        Class::InvalidRequest => Status {
+            http: 400,
+            title: "Bad Request",
+            grpc: 3,
+            google: "INVALID_ARGUMENT",
+        },
+        // Any 401 restarts the OAuth flow of an MCP client, browser and all; its bearer token was good.
+        Class::SecondFactor if protocol == Protocol::Mcp => FORBIDDEN,
+        Class::Unauthenticated | Class::InvalidToken | Class::SecondFactor => Status {
+            http: UNAUTHORIZED,
+            title: "Unauthorized",
+            grpc: 16,
+            google: "UNAUTHENTICATED",
+        },
+        Class::InsufficientScope | Class::Forbidden => FORBIDDEN,
+        Class::Unavailable => Status {
+            http: UNAVAILABLE,
+            title: "Service Unavailable",
+            grpc: 14,
+            google: "UNAVAILABLE",
+        },
+    }
+}
+
+/// The challenge (RFC 6750 §3). The Bearer challenge comes first: MCP clients take the first hit.
+fn challenge(deny: &Deny, status: &Status, text: &str, circumstances: &Circumstances<'_>) -> Option<String> {
+    let realm = &circumstances.style.realm;
+    let scope = match circumstances.scopes {
+        [] => String::new(),
+        scopes => format!(", scope=\"{}\"", scopes.join(" ")),
+    };
+    let described = |error: &str| {
+        format!(
+            "Bearer realm=\"{realm}\", error=\"{error}\", error_description=\"{}\"",
+            description(text)
+        )
+    };
+    match deny.class() {
+        Class::Unauthenticated => Some(format!("Bearer realm=\"{realm}\"{scope}")),
+        Class::InvalidToken => Some(described("invalid_token") + &scope),
+        Class::SecondFactor if status.http == UNAUTHORIZED => Some(
+            described("insufficient_user_authentication") + &scope + &format!(", TOTP realm=\"{realm}\""),
+        ),
+        Class::InsufficientScope => Some(format!(
+            "Bearer realm=\"{realm}\", error=\"insufficient_scope\"{scope}"
+        )),
+        Class::InvalidRequest if matches!(deny, Deny::CredentialRepeated { .. }) => {
+            Some(described("invalid_request"))
+        }
+        Class::SecondFactor | Class::InvalidRequest | Class::Forbidden | Class::Unavailable => None,
+    }
+}
+
+/// The characters of `error_description` (RFC 6750 §3): printable ASCII without `"` and `\`.
+fn description(text: &str) -> String {
+    text.chars()
+        .filter(|character| matches!(character, ' ' | '!' | '#'..='[' | ']'..='~'))
+        .collect()
+}
+
+fn body(
+    speech: Speech,
+    status: &Status,
+    deny: &Deny,
+    text: &str,
+    style: &ErrorStyle,
+) -> (&'static str, String) {
+    match speech {
+        Speech::Grpc => ("application/grpc", text.to_owned()),
+        Speech::JsonRpc => {
+            let error = JsonRpcError {
+                code: style.jsonrpc_code,
+                message: text,
+            };
+            (
+                "application/json",
+                json(&JsonRpc {
+                    jsonrpc: "2.0",
+                    id: (),
+                    error,
+                }),
+            )
+        }
+        Speech::A2aRest => {
+            let reason = match style.verbose || status.http != UNAUTHORIZED {
+                true => deny.reason().to_ascii_uppercase(),
+                false => status.google.to_owned(),
+            };
+            let info = ErrorInfo {
+                kind: "type.googleapis.com/google.rpc.ErrorInfo",
+                reason,
+                domain: "peergate",
+            };
+            let error = RestError {
+                code: status.http,
+                status: status.google,
+                message: text,
+                details: [info],
+            };
+            ("application/json", json(&Rest { error }))
+        }
+        // RFC 9457 §4.2.1: with `about:blank` the title is the status's own phrase.
+        Speech::Http => {
+            let problem = Problem {
+                kind: "about:blank",
+                title: status.title,
+                status: status.http,
+                detail: text,
+            };
+            ("application/problem+json", json(&problem))
+        }
+    }
+}
+
+/// The body; members stand in the order of their structs. Writing these structs cannot fail; were it to, the status
+/// and the challenge still say it all.
+fn json(body: &impl Serialize) -> String {
+    serde_json::to_string(body).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct JsonRpc<'a> {
+    jsonrpc: &'static str,
+    id: (),
+    error: JsonRpcError<'a>,
+}
+
+#[derive(Serialize)]
+struct JsonRpcError<'a> {
+    code: i32,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+struct Rest<'a> {
+    error: RestError<'a>,
+}
+
+#[derive(Serialize)]
+struct RestError<'a> {
+    code: u16,
+    status: &'static str,
+    message: &'a str,
+    details: [ErrorInfo; 1],
+}
+
+#[derive(Serialize)]
+struct ErrorInfo {
+    #[serde(rename = "@type")]
+    kind: &'static str,
+    reason: String,
+    domain: &'static str,
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+}
+
+/// What access logs print of a refused request is the request as it stands when it is answered.
+fn without_secrets(redactor: &Redactor, request: &Request) -> Edits {
+    let mut edits = Edits::default();
+    if let Some(path) = request.path() {
+        let redacted = redactor.sanitize(path);
+        if redacted != path {
+            edits.set(b":path", redacted);
+        }
+    }
+    edits
+}
+
+const UNAUTHORIZED: u16 = 401;
+const UNAVAILABLE: u16 = 503;
+const FORBIDDEN: Status = Status {
+    http: 403,
+    title: "Forbidden",
+    grpc: 7,
+    google: "PERMISSION_DENIED",
+};
+/// A new virtual machine, or a repaired configuration, is there in about this time.
+const RETRY_AFTER_SECONDS: u8 = 5;
+const A2A_VERBS: [&[u8]; 4] = [b":send", b":stream", b":cancel", b":subscribe"];
+const DEFAULT_REALM: &str = "peergate";
+/// In the range that JSON-RPC 2.0 §5.1 leaves to servers, outside what A2A has taken (-32001 to -32010).
+const DEFAULT_JSONRPC_CODE: i32 = -32000;

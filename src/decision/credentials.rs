@@ -1,0 +1,155 @@
+//! The credentials of a request: read, then proved. Which of them a rule accepts is not decided here.
+
+use crate::decision::{Caller, Deny, Method};
+use crate::http::{Headers, Repeated};
+use crate::policy::Inbound;
+use crate::policy::inbound::{Peer, Provider};
+use crate::time::UnixTime;
+use crate::{claims, jwt};
+
+/// A credential that was proved, and whose it is.
+pub(super) struct Proved<'p> {
+    /// The caller.
+    pub(super) caller: Caller,
+    /// The provider of a token.
+    pub(super) provider: Option<&'p Provider>,
+    /// The token, where it is a token's.
+    pub(super) token: Option<jwt::Verified>,
+}
+
+/// Every credential of the request, each proved; the one that gives the identity first. One that is presented and
+/// not valid refuses the request, whatever else it carries.
+pub(super) fn prove<'p>(
+    inbound: &'p Inbound,
+    headers: &Headers,
+    now: UnixTime,
+) -> Result<Vec<Proved<'p>>, Deny> {
+    let bearer = match inbound.reads_authorization() {
+        true => bearer(headers)?,
+        false => None,
+    };
+    let api_key = match inbound.api_keys.in_use {
+        true => single(headers, &inbound.api_keys.header)?,
+        false => None,
+    };
+    let mut proved = Vec::new();
+    if let Some(bearer) = bearer {
+        proved.push(prove_bearer(inbound, bearer, now)?);
+    }
+    if let Some(api_key) = api_key {
+        let peer = inbound.api_keys.keys.find(api_key).ok_or(Deny::ApiKeyUnknown)?;
+        proved.push(Proved {
+            caller: keyed(peer, Method::ApiKey),
+            provider: None,
+            token: None,
+        });
+    }
+    Ok(proved)
+}
+
+/// A header that may come once. Envoy joins repeated ones with a comma, which no credential holds.
+pub(super) fn single<'h>(headers: &'h Headers, name: &'h str) -> Result<Option<&'h [u8]>, Deny> {
+    let repeated = || Deny::CredentialRepeated {
+        header: name.to_owned(),
+    };
+    match headers.single(name.as_bytes()) {
+        Ok(Some(value)) if value.contains(&b',') => Err(repeated()),
+        Ok(value) => Ok(value),
+        Err(Repeated) => Err(repeated()),
+    }
+}
+
+/// The token of `Authorization: Bearer <token>`: the scheme's name without case, one or more spaces, one token
+/// (RFC 9110 §11.4).
+fn bearer(headers: &Headers) -> Result<Option<&[u8]>, Deny> {
+    let Some(value) = single(headers, AUTHORIZATION)? else {
+        return Ok(None);
+    };
+    let (scheme, rest) = value
+        .split_at_checked(SCHEME.len())
+        .ok_or(Deny::AuthorizationMalformed)?;
+    let token = rest.trim_ascii_start();
+    let spaces = rest.len() - token.len();
+    let is_parted_by_spaces = spaces > 0 && rest.iter().take(spaces).all(|byte| *byte == b' ');
+    if !scheme.eq_ignore_ascii_case(SCHEME)
+        || !is_parted_by_spaces
+        || token.is_empty()
+        || token.iter().any(u8::is_ascii_whitespace)
+    {
+        return Err(Deny::AuthorizationMalformed);
+    }
+    Ok(Some(token))
+}
+
+fn prove_bearer<'p>(inbound: &'p Inbound, bearer: &[u8], now: UnixTime) -> Result<Proved<'p>, Deny> {
+    if let Some(peer) = inbound.bearer_tokens.find(bearer) {
+        return Ok(Proved {
+            caller: keyed(peer, Method::BearerToken),
+            provider: None,
+            token: None,
+        });
+    }
+    if inbound.providers.is_empty() {
+        return Err(Deny::BearerTokenUnknown);
+    }
+    let token = inbound.tokens.verify(bearer, now).map_err(Deny::Token)?;
+    let provider = inbound
+        .providers
+        .get(token.provider())
+        .ok_or(Deny::Internal("a verified token of no provider"))?;
+    Ok(Proved {
+        caller: tokened(provider, &token),
+        provider: Some(provider),
+        token: Some(token),
+    })
+}
+
+/// The caller that a verified token stands for: the peer that the configuration gives it to, or, where it gives it to
+/// none, a caller without a peer.
+fn tokened(provider: &Provider, token: &jwt::Verified) -> Caller {
+    let claims = token.claims();
+    let text = |name: &str| {
+        claims
+            .get(name)
+            .and_then(|value| value.as_str())
+            .map(str::to_owned)
+    };
+    let peer = provider
+        .peer_claim
+        .find(claims)
+        .and_then(|value| value.as_str())
+        .and_then(|value| provider.peers.get(value));
+    Caller {
+        method: Method::Jwt,
+        peer: peer.cloned(),
+        sub: text("sub"),
+        iss: text("iss").unwrap_or_default(),
+        display_name: text("name"),
+        scopes: claims::scopes(claims, &provider.scope_claims),
+        claims: claims.clone(),
+    }
+}
+
+/// The caller that a key of the configuration stands for.
+fn keyed(peer: &std::rc::Rc<Peer>, method: Method) -> Caller {
+    Caller {
+        method,
+        sub: Some(peer.name.clone()),
+        iss: match method {
+            Method::ApiKey => API_KEY_ISSUER,
+            Method::BearerToken | Method::Jwt => BEARER_TOKEN_ISSUER,
+        }
+        .to_owned(),
+        display_name: peer.display_name.clone(),
+        scopes: peer.scopes.clone(),
+        claims: claims::Claims::new(),
+        peer: Some(peer.clone()),
+    }
+}
+
+/// The header of bearer credentials, and their scheme.
+pub(super) const AUTHORIZATION: &str = "authorization";
+const SCHEME: &[u8] = b"Bearer";
+/// Issuers of what no issuer issued; the configuration lets no provider have these.
+const API_KEY_ISSUER: &str = "api-key";
+const BEARER_TOKEN_ISSUER: &str = "bearer-token";

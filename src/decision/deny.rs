@@ -1,0 +1,325 @@
+//! Every way in which a request is refused. One closed enum; its meaning for the caller, the metrics and the log
+//! stands in the exhaustive matches below and nowhere else.
+
+use std::fmt;
+
+use crate::authority::AuthorityError;
+use crate::decision::Method;
+use crate::jwt;
+use crate::path::Ambiguity;
+
+/// Why a request is refused.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Deny {
+    /// No policy stands here: none could be read, or it has no part for this role.
+    NotConfigured,
+    /// A request without a path (CONNECT).
+    PathMissing,
+    /// A path that two servers could read in two ways.
+    PathAmbiguous(Ambiguity),
+    /// No host, or more than one.
+    HostInvalid(AuthorityError),
+    /// `Connection` names a header of the filter, to have it removed further on.
+    ConnectionNamesOwned,
+    /// A credential of one kind more than once.
+    CredentialRepeated {
+        /// The header.
+        header: String,
+    },
+    /// No rule matches.
+    NoRule,
+    /// The rule refuses everyone.
+    RuleDenied,
+    /// The rule wants a credential and there is none.
+    CredentialsMissing,
+    /// `Authorization` without one bearer token behind the scheme's name (RFC 6750 §2.1).
+    AuthorizationMalformed,
+    /// A bearer token that is nobody's static one, where no provider issues tokens.
+    BearerTokenUnknown,
+    /// An API key that is nobody's.
+    ApiKeyUnknown,
+    /// A valid credential of a kind that the rule does not accept.
+    CredentialNotAccepted {
+        /// Its kind.
+        method: Method,
+        /// The provider of a token.
+        provider: Option<String>,
+    },
+    /// A token that does not verify.
+    Token(jwt::Error),
+    /// A valid token for none of the rule's audiences.
+    AudienceNotAccepted,
+    /// A claim that would break out of the header that forwards it.
+    ClaimNotForwardable {
+        /// The header.
+        header: String,
+    },
+    /// The rule wants a TOTP code and there is none.
+    TotpMissing,
+    /// The rule wants a TOTP code and the caller has no seed.
+    TotpNotConfigured,
+    /// A wrong TOTP code.
+    TotpInvalid,
+    /// The caller lacks a scope.
+    ScopeInsufficient {
+        /// All that the rule wants.
+        required: Vec<String>,
+    },
+    /// The caller is none of the rule's peers.
+    PeerNotAllowed,
+    /// A claim of the caller holds none of the rule's values.
+    ClaimNotAllowed {
+        /// The claim.
+        claim: String,
+    },
+    /// No outbound rule matches, and only what matches may leave.
+    OutboundNoMatch,
+    /// A stranger's request in a gateway would be given the mesh's credential.
+    OutboundAnonymous,
+    /// A credential would go into the query for a host that is not listed.
+    QueryHostNotAllowed {
+        /// The host.
+        host: String,
+    },
+    /// The edited request would go to another cluster than the rule names.
+    OutboundClusterChanged,
+    /// Something that cannot be, or a host call that failed.
+    Internal(&'static str),
+}
+
+impl Deny {
+    /// A stable name for metrics, filter state and logs.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotConfigured => "not_configured",
+            Self::PathMissing => "path_missing",
+            Self::PathAmbiguous(_) => "path_ambiguous",
+            Self::HostInvalid(_) => "host_invalid",
+            Self::ConnectionNamesOwned => "connection_names_owned",
+            Self::CredentialRepeated { .. } => "credential_repeated",
+            Self::NoRule => "no_rule",
+            Self::RuleDenied => "rule_denied",
+            Self::CredentialsMissing => "credentials_missing",
+            Self::AuthorizationMalformed => "authorization_malformed",
+            Self::BearerTokenUnknown => "bearer_token_unknown",
+            Self::ApiKeyUnknown => "api_key_unknown",
+            Self::CredentialNotAccepted { .. } => "credential_not_accepted",
+            Self::Token(error) => token_reason(error),
+            Self::AudienceNotAccepted => "audience_not_accepted",
+            Self::ClaimNotForwardable { .. } => "claim_not_forwardable",
+            Self::TotpMissing => "totp_missing",
+            Self::TotpNotConfigured => "totp_not_configured",
+            Self::TotpInvalid => "totp_invalid",
+            Self::ScopeInsufficient { .. } => "scope_insufficient",
+            Self::PeerNotAllowed => "peer_not_allowed",
+            Self::ClaimNotAllowed { .. } => "claim_not_allowed",
+            Self::OutboundNoMatch => "outbound_no_match",
+            Self::OutboundAnonymous => "outbound_anonymous",
+            Self::QueryHostNotAllowed { .. } => "query_host_not_allowed",
+            Self::OutboundClusterChanged => "outbound_cluster_changed",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// What kind of refusal this is for the caller.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::PathMissing
+            | Self::PathAmbiguous(_)
+            | Self::HostInvalid(_)
+            | Self::ConnectionNamesOwned
+            | Self::CredentialRepeated { .. } => Class::InvalidRequest,
+            Self::CredentialsMissing => Class::Unauthenticated,
+            Self::AuthorizationMalformed
+            | Self::BearerTokenUnknown
+            | Self::ApiKeyUnknown
+            | Self::CredentialNotAccepted { .. }
+            | Self::Token(_)
+            | Self::AudienceNotAccepted
+            | Self::ClaimNotForwardable { .. } => Class::InvalidToken,
+            Self::TotpMissing | Self::TotpNotConfigured | Self::TotpInvalid => Class::SecondFactor,
+            Self::ScopeInsufficient { .. } => Class::InsufficientScope,
+            Self::NoRule
+            | Self::RuleDenied
+            | Self::PeerNotAllowed
+            | Self::ClaimNotAllowed { .. }
+            | Self::OutboundNoMatch
+            | Self::OutboundAnonymous
+            | Self::QueryHostNotAllowed { .. }
+            | Self::OutboundClusterChanged => Class::Forbidden,
+            Self::NotConfigured | Self::Internal(_) => Class::Unavailable,
+        }
+    }
+
+    /// What the caller is told.
+    pub fn text(&self) -> String {
+        match self {
+            Self::NotConfigured | Self::Internal(_) => "Authentication is not available".into(),
+            Self::PathMissing => "Request without a path".into(),
+            Self::PathAmbiguous(_) => "Ambiguous request path".into(),
+            Self::HostInvalid(_) => "Invalid host".into(),
+            Self::ConnectionNamesOwned => "Invalid Connection header".into(),
+            Self::CredentialRepeated { .. } => "More than one credential of a kind".into(),
+            Self::NoRule | Self::RuleDenied | Self::PeerNotAllowed | Self::ClaimNotAllowed { .. } => {
+                "Access denied".into()
+            }
+            Self::CredentialsMissing | Self::AuthorizationMalformed => {
+                "Missing or invalid Authorization header".into()
+            }
+            Self::BearerTokenUnknown
+            | Self::ApiKeyUnknown
+            | Self::CredentialNotAccepted { .. }
+            | Self::ClaimNotForwardable { .. } => INVALID_CREDENTIALS.into(),
+            Self::Token(error) => token_text(error),
+            Self::AudienceNotAccepted => INVALID_AUDIENCE.into(),
+            Self::TotpMissing => "Missing X-TOTP header".into(),
+            Self::TotpNotConfigured => "TOTP not configured for this peer".into(),
+            Self::TotpInvalid => "Invalid TOTP code".into(),
+            Self::ScopeInsufficient { .. } => "Insufficient scope".into(),
+            Self::OutboundNoMatch | Self::OutboundAnonymous | Self::OutboundClusterChanged => {
+                "Call not allowed".into()
+            }
+            Self::QueryHostNotAllowed { .. } => "Host not allowed for query parameter authentication".into(),
+        }
+    }
+}
+
+/// What kind of refusal a caller meets: decides the status and the challenge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// 400 `invalid_request` (RFC 6750 §3.1).
+    InvalidRequest,
+    /// 401 without an error: no credential came (RFC 6750 §3.1).
+    Unauthenticated,
+    /// 401 `invalid_token`.
+    InvalidToken,
+    /// 401 `insufficient_user_authentication` (RFC 9470 §3): the first factor was good.
+    SecondFactor,
+    /// 403 `insufficient_scope`.
+    InsufficientScope,
+    /// 403.
+    Forbidden,
+    /// 503.
+    Unavailable,
+}
+
+/// For the operator: what the reason alone does not say. Never a secret; what a caller sent is escaped and cut.
+impl fmt::Display for Deny {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PathAmbiguous(ambiguity) => ambiguity.fmt(formatter),
+            Self::HostInvalid(error) => error.fmt(formatter),
+            Self::CredentialRepeated { header } => write!(formatter, "header `{header}` came more than once"),
+            Self::CredentialNotAccepted {
+                method,
+                provider: None,
+            } => {
+                write!(formatter, "the rule does not accept `{}`", method.as_str())
+            }
+            Self::CredentialNotAccepted {
+                method,
+                provider: Some(provider),
+            } => {
+                write!(
+                    formatter,
+                    "the rule does not accept `{}:{provider}`",
+                    method.as_str()
+                )
+            }
+            Self::Token(error) => error.fmt(formatter),
+            Self::AudienceNotAccepted => formatter.write_str("the token is for none of the rule's audiences"),
+            Self::ClaimNotForwardable { header } => {
+                write!(formatter, "control characters or too long for header `{header}`")
+            }
+            Self::ScopeInsufficient { required } => write!(formatter, "needs `{}`", required.join(" ")),
+            Self::ClaimNotAllowed { claim } => {
+                write!(formatter, "claim `{claim}` has none of the rule's values")
+            }
+            Self::QueryHostNotAllowed { host } => {
+                write!(
+                    formatter,
+                    "host `{}` is not listed",
+                    crate::redact::printable(host.as_bytes(), MAX_SHOWN)
+                )
+            }
+            Self::Internal(what) => formatter.write_str(what),
+            Self::NotConfigured => {
+                formatter.write_str("the policy has no part for this role, or none was accepted")
+            }
+            Self::PathMissing => formatter.write_str("the request has no path"),
+            Self::ConnectionNamesOwned => formatter.write_str("`connection` names a header of the filter"),
+            Self::NoRule => formatter.write_str("no rule matches"),
+            Self::RuleDenied => formatter.write_str("the rule refuses everyone"),
+            Self::CredentialsMissing => formatter.write_str("no credential"),
+            Self::AuthorizationMalformed => formatter.write_str("`authorization` is not one bearer token"),
+            Self::BearerTokenUnknown => formatter.write_str("the bearer token is nobody's"),
+            Self::ApiKeyUnknown => formatter.write_str("the API key is nobody's"),
+            Self::TotpMissing => formatter.write_str("no code"),
+            Self::TotpNotConfigured => formatter.write_str("the caller has no seed"),
+            Self::TotpInvalid => formatter.write_str("no seed of the caller makes this code now"),
+            Self::PeerNotAllowed => formatter.write_str("the caller is none of the rule's peers"),
+            Self::OutboundNoMatch => formatter.write_str("no outbound rule matches"),
+            Self::OutboundAnonymous => {
+                formatter.write_str("the rule adds a credential and the caller is not verified")
+            }
+            Self::OutboundClusterChanged => {
+                formatter.write_str("the edited request goes to a cluster that the rule does not name")
+            }
+        }
+    }
+}
+
+/// Reasons of a token, grouped as an operator acts on them.
+fn token_reason(error: &jwt::Error) -> &'static str {
+    match error {
+        jwt::Error::TooLong { .. } => "token_too_long",
+        jwt::Error::Malformed(_) => "token_malformed",
+        jwt::Error::Encrypted => "token_encrypted",
+        jwt::Error::CriticalHeader | jwt::Error::UnencodedPayload => "token_header_rejected",
+        jwt::Error::AlgorithmNotAllowed { .. } => "algorithm_not_allowed",
+        jwt::Error::TypeNotAllowed { .. } | jwt::Error::NotAnAccessToken { .. } => "token_type_not_allowed",
+        jwt::Error::IssuerUnknown { .. } => "issuer_invalid",
+        jwt::Error::KeyUnknown { .. } | jwt::Error::KeyMismatch { .. } => "key_unknown",
+        jwt::Error::SignatureInvalid { .. } => "signature_invalid",
+        jwt::Error::ClaimType { .. } => "claim_malformed",
+        jwt::Error::ClaimMissing { .. } => "claim_missing",
+        jwt::Error::Expired { .. } => "token_expired",
+        jwt::Error::NotYetValid { .. } => "token_not_yet_valid",
+        jwt::Error::IssuedInFuture { .. } => "token_issued_in_future",
+        jwt::Error::LifetimeTooLong { .. } => "lifetime_too_long",
+        jwt::Error::AudienceInvalid { .. } => "audience_invalid",
+        jwt::Error::SubjectNotAllowed { .. } => "subject_not_allowed",
+    }
+}
+
+/// What the caller is told of a token: enough to get a better one, nothing of how it is verified.
+fn token_text(error: &jwt::Error) -> String {
+    match error {
+        jwt::Error::Expired { .. } => "Token has expired".into(),
+        jwt::Error::AudienceInvalid { .. } => INVALID_AUDIENCE.into(),
+        jwt::Error::IssuerUnknown { .. } => "Invalid token issuer".into(),
+        jwt::Error::ClaimMissing { claim } => format!("Missing required claim: {claim}"),
+        jwt::Error::TooLong { .. }
+        | jwt::Error::Malformed(_)
+        | jwt::Error::Encrypted
+        | jwt::Error::CriticalHeader
+        | jwt::Error::UnencodedPayload
+        | jwt::Error::AlgorithmNotAllowed { .. }
+        | jwt::Error::TypeNotAllowed { .. }
+        | jwt::Error::NotAnAccessToken { .. }
+        | jwt::Error::KeyUnknown { .. }
+        | jwt::Error::KeyMismatch { .. }
+        | jwt::Error::SignatureInvalid { .. }
+        | jwt::Error::ClaimType { .. }
+        | jwt::Error::NotYetValid { .. }
+        | jwt::Error::IssuedInFuture { .. }
+        | jwt::Error::LifetimeTooLong { .. }
+        | jwt::Error::SubjectNotAllowed { .. } => INVALID_CREDENTIALS.into(),
+    }
+}
+
+/// The one text of every 401 where `errors.verbose` is false, and of every credential that just does not fit.
+pub(super) const INVALID_CREDENTIALS: &str = "Invalid or missing authentication credentials";
+const INVALID_AUDIENCE: &str = "Invalid token audience";
+/// What a caller sent is shown up to this length.
+const MAX_SHOWN: usize = 64;

@@ -1,0 +1,327 @@
+//! The inbound machine: who is calling, and may they?
+//!
+//! ```text
+//! strip what is ours ─► path, host ─► rule ─┬─► deny
+//!                                           ├─► public ──────────────────────────────────────► permit
+//!                                           └─► prove credentials ─► accept ─► require ─► forward ─► permit
+//! ```
+//!
+//! Every arrow that is not drawn is a refusal.
+
+use crate::authority::Authority;
+use crate::decision::answer::{self, Circumstances};
+use crate::decision::credentials::{self, AUTHORIZATION, Proved};
+use crate::decision::identity;
+use crate::decision::record::{Outcome, Record};
+use crate::decision::{Caller, Deny, Method, Permit};
+use crate::http::{Edits, Reply, Request};
+use crate::path::RequestPath;
+use crate::policy::inbound::{AmbiguousPaths, CorsPreflight, Totp};
+use crate::policy::rule::{Accept, Action, Protocol, Require, Rule, TotpRequirement};
+use crate::policy::{Inbound, Policy};
+use crate::role::Direction;
+use crate::time::UnixTime;
+use crate::{jwt, totp};
+
+/// The end of the machine.
+pub(super) enum Verdict<'p> {
+    /// The request may come in, changed so.
+    Permitted(Permit, Edits, Record<'p>),
+    /// It is answered.
+    Refused(Reply, Record<'p>),
+}
+
+/// Decides whether a request may come in.
+pub(super) fn decide<'p>(policy: &'p Policy, request: &Request, now: UnixTime) -> Verdict<'p> {
+    match judge(policy, request, now) {
+        Ok(Entry { rule, caller, edits }) => {
+            let rule = rule.map(|rule| rule.name.as_str());
+            let record = Record {
+                direction: Direction::Inbound,
+                rule,
+                outcome: Outcome::Allowed,
+            };
+            Verdict::Permitted(Permit { caller }, edits, record)
+        }
+        Err(Refusal { rule, deny, shown }) => {
+            let mut reply = answer::reply(&deny, &circumstances(policy, request, rule));
+            for (name, value) in shown.state() {
+                reply.edits.set_state(name, value.to_vec());
+            }
+            let rule = rule.map(|rule| rule.name.as_str());
+            Verdict::Refused(reply, Record::denied(Direction::Inbound, rule, deny))
+        }
+    }
+}
+
+/// A request that may come in: by which rule, of whom, and what is changed.
+struct Entry<'p> {
+    rule: Option<&'p Rule>,
+    caller: Option<Caller>,
+    edits: Edits,
+}
+
+/// A request that may not: by which rule, why, and the filter state that shows whose first factor was good.
+struct Refusal<'p> {
+    rule: Option<&'p Rule>,
+    deny: Deny,
+    shown: Edits,
+}
+
+/// A refusal before any rule.
+impl From<Deny> for Refusal<'_> {
+    fn from(deny: Deny) -> Self {
+        Self {
+            rule: None,
+            deny,
+            shown: Edits::default(),
+        }
+    }
+}
+
+fn judge<'p>(policy: &'p Policy, request: &Request, now: UnixTime) -> Result<Entry<'p>, Refusal<'p>> {
+    let inbound = policy.inbound.as_ref().ok_or(Deny::NotConfigured)?;
+    let edits = strip(policy, inbound, request);
+    let (path, authority) = place(policy, inbound, request)?;
+    if inbound.cors_preflight == CorsPreflight::Pass && is_cors_preflight(request) {
+        return Ok(Entry {
+            rule: None,
+            caller: None,
+            edits,
+        });
+    }
+    let rule = find_rule(inbound, request, &authority, &path).ok_or(Deny::NoRule)?;
+    let refused = |(deny, shown)| Refusal {
+        rule: Some(rule),
+        deny,
+        shown,
+    };
+    let (caller, edits) = match &rule.action {
+        Action::Deny => return Err(refused((Deny::RuleDenied, Edits::default()))),
+        Action::Public => (None, edits),
+        Action::Authenticate(accept, require) => {
+            authenticate(inbound, accept, require, request, now, edits).map_err(refused)?
+        }
+    };
+    Ok(Entry {
+        rule: Some(rule),
+        caller,
+        edits,
+    })
+}
+
+fn circumstances<'a>(policy: &'a Policy, request: &'a Request, rule: Option<&'a Rule>) -> Circumstances<'a> {
+    let scopes = match rule.map(|rule| &rule.action) {
+        Some(Action::Authenticate(_, require)) => require.scopes.as_slice(),
+        Some(Action::Deny | Action::Public) | None => &[],
+    };
+    Circumstances {
+        style: &policy.errors,
+        request,
+        protocol: rule.map_or(Protocol::Auto, |rule| rule.protocol),
+        scopes,
+    }
+}
+
+/// Takes away all that only the filter writes, and every place of a credential, on every path. A provider may put its
+/// token back.
+fn strip(policy: &Policy, inbound: &Inbound, request: &Request) -> Edits {
+    let mut edits = Edits::default();
+    for (name, _) in request.headers.iter() {
+        let is_credential = (inbound.reads_authorization() && name == AUTHORIZATION.as_bytes())
+            || (inbound.api_keys.in_use && name == inbound.api_keys.header.as_bytes())
+            || name == inbound.totp.header.as_bytes();
+        if is_credential || name == ORIGINAL_PATH || policy.owned_headers.contains(name) {
+            edits.remove(name);
+        }
+    }
+    edits
+}
+
+/// Where the request goes, if that has one meaning only.
+fn place<'r>(
+    policy: &Policy,
+    inbound: &Inbound,
+    request: &'r Request,
+) -> Result<(RequestPath<'r>, Authority<'r>), Deny> {
+    if names_owned_header(policy, inbound, request) {
+        return Err(Deny::ConnectionNamesOwned);
+    }
+    let path = request.path().ok_or(Deny::PathMissing)?;
+    let path = match inbound.ambiguous_paths {
+        AmbiguousPaths::Reject => RequestPath::classify(path).map_err(Deny::PathAmbiguous)?,
+        AmbiguousPaths::Raw => RequestPath::raw(path),
+    };
+    let authority = Authority::parse(request.authority()).map_err(Deny::HostInvalid)?;
+    Ok((path, authority))
+}
+
+/// Whether `Connection` names a header of the filter, so that a proxy further on would take it off. Envoy itself takes
+/// `Connection` away before filters run, but for an upgrade (RFC 9110 §7.6.1).
+fn names_owned_header(policy: &Policy, inbound: &Inbound, request: &Request) -> bool {
+    request
+        .headers
+        .all(b"connection")
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        .any(|name| {
+            let name = name.trim_ascii();
+            policy.owned_headers.contains(name)
+                || [AUTHORIZATION, &inbound.api_keys.header, &inbound.totp.header]
+                    .iter()
+                    .any(|header| name.eq_ignore_ascii_case(header.as_bytes()))
+        })
+}
+
+/// A CORS preflight as the Fetch standard defines it.
+fn is_cors_preflight(request: &Request) -> bool {
+    request.method() == b"OPTIONS"
+        && request.headers.first(b"origin").is_some()
+        && request.headers.first(b"access-control-request-method").is_some()
+}
+
+/// The first rule that matches. A path with two meanings matches no rule that lets strangers through.
+fn find_rule<'p>(
+    inbound: &'p Inbound,
+    request: &Request,
+    authority: &Authority<'_>,
+    path: &RequestPath<'_>,
+) -> Option<&'p Rule> {
+    inbound.rules.iter().find(|rule| {
+        let lets_strangers_through = match &rule.action {
+            Action::Deny => false,
+            Action::Public => true,
+            Action::Authenticate(accept, _) => accept.none,
+        };
+        !(path.is_ambiguous() && lets_strangers_through) && rule.condition.matches(request, authority, path)
+    })
+}
+
+/// Proves the caller, and that it has all that the rule asks for. A refusal comes with what may be shown of a caller
+/// whose first factor was good.
+fn authenticate(
+    inbound: &Inbound,
+    accept: &Accept,
+    require: &Require,
+    request: &Request,
+    now: UnixTime,
+    mut edits: Edits,
+) -> Result<(Option<Caller>, Edits), (Deny, Edits)> {
+    let unproved = |deny| (deny, Edits::default());
+    // Read before any proof, so that a request which carries two is never decided by one of them.
+    let code = credentials::single(&request.headers, &inbound.totp.header).map_err(unproved)?;
+    let proved = credentials::prove(inbound, &request.headers, now).map_err(unproved)?;
+    for credential in &proved {
+        check_accepted(accept, credential).map_err(unproved)?;
+    }
+    // The token's identity wins over the key's: it is proved first.
+    let Some(credential) = proved.into_iter().next() else {
+        return match accept.none {
+            true => Ok((None, edits)),
+            false => Err(unproved(Deny::CredentialsMissing)),
+        };
+    };
+    check_requirements(inbound, require, &credential, code, now)
+        .and_then(|()| identity::forward(&inbound.forward, &credential, request, &mut edits))
+        .map_err(|deny| (deny, identity::shown(&inbound.forward, &credential.caller)))?;
+    Ok((Some(credential.caller), edits))
+}
+
+/// First that the caller is who it says, then that it may do this.
+fn check_requirements(
+    inbound: &Inbound,
+    require: &Require,
+    credential: &Proved<'_>,
+    code: Option<&[u8]>,
+    now: UnixTime,
+) -> Result<(), Deny> {
+    check_audience(require, credential)?;
+    if let Some(requirement) = require.totp {
+        check_totp(&inbound.totp, requirement, &credential.caller, code, now)?;
+    }
+    check_authorization(require, &credential.caller)
+}
+
+fn check_accepted(accept: &Accept, credential: &Proved<'_>) -> Result<(), Deny> {
+    let method = credential.caller.method;
+    let provider = credential.provider.map(|provider| provider.name.as_str());
+    let is_accepted = match method {
+        Method::Jwt => provider.is_some_and(|provider| accept.jwt.accepts(provider)),
+        Method::BearerToken => accept.bearer_token,
+        Method::ApiKey => accept.api_key,
+    };
+    match is_accepted {
+        true => Ok(()),
+        false => Err(Deny::CredentialNotAccepted {
+            method,
+            provider: provider.map(str::to_owned),
+        }),
+    }
+}
+
+/// A rule may be narrower than the token's provider. Keys have no audience.
+fn check_audience(require: &Require, credential: &Proved<'_>) -> Result<(), Deny> {
+    let is_for_rule = |token: &jwt::Verified| {
+        token
+            .audiences()
+            .any(|audience| require.audiences.iter().any(|wanted| wanted == audience))
+    };
+    match require.audiences.is_empty() || credential.token.as_ref().is_none_or(is_for_rule) {
+        true => Ok(()),
+        false => Err(Deny::AudienceNotAccepted),
+    }
+}
+
+/// The second factor, in the order of its texts: a code, a seed, a match.
+fn check_totp(
+    totp: &Totp,
+    requirement: TotpRequirement,
+    caller: &Caller,
+    code: Option<&[u8]>,
+    now: UnixTime,
+) -> Result<(), Deny> {
+    let code = code.filter(|code| !code.is_empty()).ok_or(Deny::TotpMissing)?;
+    let own = caller
+        .peer
+        .as_deref()
+        .map_or(&[][..], |peer| peer.totp_seeds.as_slice());
+    let seeds = match own {
+        [] => totp.shared_seeds.as_slice(),
+        own => own,
+    };
+    if seeds.is_empty() {
+        return Err(Deny::TotpNotConfigured);
+    }
+    totp::verify(seeds, &requirement.code, code, now)
+        .map(|_step| ())
+        .ok_or(Deny::TotpInvalid)
+}
+
+fn check_authorization(require: &Require, caller: &Caller) -> Result<(), Deny> {
+    if !require.scopes.iter().all(|scope| caller.scopes.contains(scope)) {
+        return Err(Deny::ScopeInsufficient {
+            required: require.scopes.clone(),
+        });
+    }
+    if !require.peers.is_empty()
+        && !caller
+            .peer
+            .as_ref()
+            .is_some_and(|peer| require.peers.contains(&peer.name))
+    {
+        return Err(Deny::PeerNotAllowed);
+    }
+    let failed = require.claims.iter().find(|(claim, values)| {
+        !claim
+            .find(&caller.claims)
+            .is_some_and(|value| crate::claims::holds_any(value, values))
+    });
+    match failed {
+        Some((claim, _)) => Err(Deny::ClaimNotAllowed {
+            claim: claim.as_str().to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Envoy writes the path before a rewrite into this header and logs print it; a caller's own would be believed.
+pub(super) const ORIGINAL_PATH: &[u8] = b"x-envoy-original-path";

@@ -1,0 +1,218 @@
+//! The outbound machine: what does a call need that its caller must not hold?
+//!
+//! ```text
+//! strip ─► rule (host, port, path, cluster) ─► caller verified? ─► query, TOTP ─► [cluster again] ─► permit
+//! ```
+
+use crate::authority::Authority;
+use crate::decision::answer::{self, Circumstances};
+use crate::decision::inbound::ORIGINAL_PATH;
+use crate::decision::record::{Outcome, Record};
+use crate::decision::{Decision, Deny, Permit, Step};
+use crate::http::{Edits, Request};
+use crate::path::RequestPath;
+use crate::policy::outbound::{OnNoMatch, Outbound, Rule};
+use crate::policy::{ErrorStyle, Policy};
+use crate::query;
+use crate::role::Direction;
+use crate::time::UnixTime;
+use crate::totp;
+
+/// Decides a call of the workload behind which the filter stands. Nobody was asked who they are: the workload is
+/// trusted with its own calls.
+pub(super) fn decide<'p>(policy: &'p Policy, request: &Request, now: UnixTime) -> Decision<'p> {
+    let mut edits = Edits::default();
+    for (name, _) in request
+        .headers
+        .iter()
+        .filter(|(name, _)| policy.owned_headers.contains(name))
+    {
+        edits.remove(name);
+    }
+    let permit = Permit { caller: None };
+    run(policy, request, now, Stand::Sidecar, permit, edits, Vec::new())
+}
+
+/// Goes on with a request that a gateway let in: what the inbound machine put on stays on.
+pub(super) fn continue_gateway<'p>(
+    policy: &'p Policy,
+    request: &Request,
+    now: UnixTime,
+    permit: Permit,
+    edits: Edits,
+    inbound: Record<'p>,
+) -> Decision<'p> {
+    match policy.outbound {
+        Some(_) => run(policy, request, now, Stand::Gateway, permit, edits, vec![inbound]),
+        None => Decision::new(Step::Forward(permit, edits), vec![inbound]),
+    }
+}
+
+/// A call whose route is to be looked at again.
+#[derive(Debug)]
+pub struct Recheck<'p> {
+    rule: &'p Rule,
+    style: &'p ErrorStyle,
+    permit: Permit,
+    /// Takes the secrets off again.
+    undo: Edits,
+    records: Vec<Record<'p>>,
+}
+
+impl<'p> Recheck<'p> {
+    /// Goes on with the cluster that the edited request is routed to.
+    pub fn resume(mut self, request: &Request, cluster: Option<&[u8]>) -> Decision<'p> {
+        let rule = Some(self.rule.name.as_str());
+        if self.rule.condition.clusters.contain(cluster) {
+            self.records.push(Record {
+                direction: Direction::Outbound,
+                rule,
+                outcome: Outcome::Allowed,
+            });
+            return Decision::new(Step::Forward(self.permit, Edits::default()), self.records);
+        }
+        let deny = Deny::OutboundClusterChanged;
+        let mut reply = answer::reply(&deny, &Circumstances::plain(self.style, request));
+        reply.edits = self.undo;
+        self.records.push(Record::denied(Direction::Outbound, rule, deny));
+        Decision::new(Step::Reply(reply), self.records)
+    }
+}
+
+/// Whose calls these are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stand {
+    Sidecar,
+    Gateway,
+}
+
+fn run<'p>(
+    policy: &'p Policy,
+    request: &Request,
+    now: UnixTime,
+    stand: Stand,
+    permit: Permit,
+    mut edits: Edits,
+    mut records: Vec<Record<'p>>,
+) -> Decision<'p> {
+    edits.remove(ORIGINAL_PATH);
+    let Some(outbound) = &policy.outbound else {
+        records.push(Record {
+            direction: Direction::Outbound,
+            rule: None,
+            outcome: Outcome::NoPolicy,
+        });
+        return Decision::new(Step::Forward(permit, edits), records);
+    };
+    for name in &outbound.strip_headers {
+        edits.remove(name.as_bytes());
+    }
+    let is_stranger = stand == Stand::Gateway && permit.caller.is_none();
+    let (rule, deny) = match find_rule(outbound, request) {
+        Err(deny) => (None, Some(deny)),
+        Ok(None) => (
+            None,
+            (outbound.on_no_match == OnNoMatch::Deny).then_some(Deny::OutboundNoMatch),
+        ),
+        Ok(Some((rule, _))) if is_stranger && rule.adds_secret() && !rule.for_anonymous => {
+            (Some(rule), Some(Deny::OutboundAnonymous))
+        }
+        Ok(Some((rule, authority))) => (
+            Some(rule),
+            apply(outbound, rule, &authority, request, now, &mut edits).err(),
+        ),
+    };
+    let name = rule.map(|rule| rule.name.as_str());
+    if let Some(deny) = deny {
+        let reply = answer::reply(&deny, &Circumstances::plain(&policy.errors, request));
+        records.push(Record::denied(Direction::Outbound, name, deny));
+        return Decision::new(Step::Reply(reply), records);
+    }
+    match rule {
+        Some(rule) if rule.adds_secret() => {
+            let undo = undo(rule, &policy.errors, request);
+            let recheck = Recheck {
+                rule,
+                style: &policy.errors,
+                permit,
+                undo,
+                records,
+            };
+            Decision::new(Step::Recheck(edits, recheck), Vec::new())
+        }
+        Some(_) | None => {
+            records.push(Record {
+                direction: Direction::Outbound,
+                rule: name,
+                outcome: Outcome::Allowed,
+            });
+            Decision::new(Step::Forward(permit, edits), records)
+        }
+    }
+}
+
+/// The first rule that matches, and the host that it matched. A call whose host or path cannot be told matches none.
+fn find_rule<'p, 'r>(
+    outbound: &'p Outbound,
+    request: &'r Request,
+) -> Result<Option<(&'p Rule, Authority<'r>)>, Deny> {
+    let Some(path) = request.path() else {
+        return Ok(None);
+    };
+    let path = RequestPath::raw(path);
+    let authority = Authority::parse(request.authority()).map_err(Deny::HostInvalid)?;
+    let rule = outbound
+        .rules
+        .iter()
+        .find(|rule| rule.condition.matches(request, &authority, &path));
+    Ok(rule.map(|rule| (rule, authority)))
+}
+
+/// Puts on what the rule gives.
+fn apply(
+    outbound: &Outbound,
+    rule: &Rule,
+    authority: &Authority<'_>,
+    request: &Request,
+    now: UnixTime,
+    edits: &mut Edits,
+) -> Result<(), Deny> {
+    if !rule.query_parameters.is_empty() {
+        // The configuration lists no other host; the request decides again, for this is where a key would leave.
+        if !outbound
+            .query_hosts
+            .iter()
+            .any(|listed| listed.matches(authority))
+        {
+            return Err(Deny::QueryHostNotAllowed {
+                host: authority.host().to_owned(),
+            });
+        }
+        let path = request.path().ok_or(Deny::PathMissing)?;
+        let rewritten = query::rewrite(path, &rule.query_parameters);
+        edits.set(b":path", rewritten.path);
+        // Envoy's default access log and its tracers print this header in place of the path.
+        edits.set(ORIGINAL_PATH, rewritten.clean_path);
+    }
+    if let Some(totp) = &rule.totp {
+        let code = totp::code_at(&totp.seed, &totp.code, now);
+        edits.set(totp.header.as_bytes(), code.expose().to_vec());
+    }
+    Ok(())
+}
+
+/// Takes off again what the rule puts on, for the access log of a call that is refused after all.
+fn undo(rule: &Rule, style: &ErrorStyle, request: &Request) -> Edits {
+    let mut undo = Edits::default();
+    if let Some(path) = request.path()
+        && !rule.query_parameters.is_empty()
+    {
+        let clean = query::rewrite(path, &rule.query_parameters).clean_path;
+        undo.set(b":path", style.redactor.sanitize(&clean));
+        undo.remove(ORIGINAL_PATH);
+    }
+    if let Some(totp) = &rule.totp {
+        undo.remove(totp.header.as_bytes());
+    }
+    undo
+}

@@ -1,0 +1,129 @@
+//! What is counted and logged of a decision. It makes the texts; it writes none.
+
+use std::fmt::Write as _;
+
+use crate::decision::Deny;
+use crate::http::Request;
+use crate::redact;
+use crate::role::Direction;
+
+/// How one machine ended.
+#[derive(Debug, PartialEq)]
+pub struct Record<'p> {
+    /// Which machine.
+    pub direction: Direction,
+    /// The rule that decided.
+    pub rule: Option<&'p str>,
+    /// The end.
+    pub outcome: Outcome,
+}
+
+/// The end of a machine.
+#[derive(Debug, PartialEq)]
+pub enum Outcome {
+    /// The request goes on because a rule, or nobody, objects.
+    Allowed,
+    /// The request goes on because the policy has nothing to say here.
+    NoPolicy,
+    /// The request is refused.
+    Denied(Deny),
+}
+
+/// How loud a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// Not logged: an access log shows every request, and this line would be a host call for each.
+    Silent,
+    /// A refusal.
+    Info,
+    /// Said once: the filter stands where it does nothing.
+    WarnOnce,
+    /// Something is broken.
+    Error,
+}
+
+impl Outcome {
+    /// A stable name for metrics, filter state and logs.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Allowed => "ok",
+            Self::NoPolicy => "no_policy",
+            Self::Denied(deny) => deny.reason(),
+        }
+    }
+
+    const fn label(&self) -> &'static str {
+        match self {
+            Self::Allowed | Self::NoPolicy => "allow",
+            Self::Denied(_) => "deny",
+        }
+    }
+}
+
+impl<'p> Record<'p> {
+    /// A refusal.
+    pub const fn denied(direction: Direction, rule: Option<&'p str>, deny: Deny) -> Self {
+        Self {
+            direction,
+            rule,
+            outcome: Outcome::Denied(deny),
+        }
+    }
+
+    /// The name of the counter. Envoy's tag extraction turns it into `peergate_requests_total` with labels; `none`
+    /// stands for a decision without a rule.
+    pub fn counter(&self) -> String {
+        format!(
+            "peergate_requests_total.direction.{}.outcome.{}.reason.{}.rule.{}",
+            self.direction,
+            self.outcome.label(),
+            self.outcome.reason(),
+            self.rule.unwrap_or("none")
+        )
+    }
+
+    /// How loud the line is.
+    pub const fn severity(&self) -> Severity {
+        match self.outcome {
+            Outcome::Allowed => Severity::Silent,
+            Outcome::NoPolicy => Severity::WarnOnce,
+            Outcome::Denied(Deny::Internal(_)) => Severity::Error,
+            Outcome::Denied(_) => Severity::Info,
+        }
+    }
+
+    /// The line for the log.
+    pub fn line(&self, request: &Request) -> String {
+        let mut line = format!(
+            "peergate: {} {} reason={} rule={}",
+            self.outcome.label(),
+            self.direction,
+            self.outcome.reason(),
+            self.rule.unwrap_or("none"),
+        );
+        if let Some(id) = request.headers.first(b"x-request-id") {
+            let _ = write!(
+                line,
+                " request_id={}",
+                redact::printable(id, MAX_REQUEST_ID_BYTES)
+            );
+        }
+        match &self.outcome {
+            Outcome::Allowed => {}
+            Outcome::NoPolicy => {
+                let _ = write!(
+                    line,
+                    ": the policy has no `{}` section; requests pass unchanged",
+                    self.direction
+                );
+            }
+            Outcome::Denied(deny) => {
+                let _ = write!(line, ": {deny}");
+            }
+        }
+        line
+    }
+}
+
+/// Envoy's request ids are UUIDs of 36 bytes; one from outside may be longer.
+const MAX_REQUEST_ID_BYTES: usize = 64;

@@ -1,0 +1,126 @@
+//! The compiled inbound half: credentials, peers, rules, and what is forwarded.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::api_key::Credentials;
+use crate::claims::ClaimPath;
+use crate::jwt;
+use crate::policy::rule::Rule;
+use crate::totp::Seed;
+
+/// The inbound half of a policy.
+#[derive(Debug)]
+pub struct Inbound {
+    /// Verifies the tokens of all providers.
+    pub tokens: jwt::Verifier,
+    /// What each provider's tokens mean, in the verifier's order.
+    pub providers: Vec<Provider>,
+    /// Static bearer tokens.
+    pub bearer_tokens: Credentials<Rc<Peer>>,
+    /// API keys and where they stand.
+    pub api_keys: ApiKeys,
+    /// The second factor.
+    pub totp: Totp,
+    /// What becomes of paths that two servers could read in two ways.
+    pub ambiguous_paths: AmbiguousPaths,
+    /// Whether CORS preflights pass without a credential.
+    pub cors_preflight: CorsPreflight,
+    /// First match decides; no match is a refusal.
+    pub rules: Vec<Rule>,
+    /// What is forwarded of a caller.
+    pub forward: Forward,
+}
+
+impl Inbound {
+    /// Whether `Authorization` is a place of this policy's credentials. Where it is not, the header is the
+    /// upstream's business: not looked at, not removed.
+    pub fn reads_authorization(&self) -> bool {
+        !self.providers.is_empty() || !self.bearer_tokens.is_empty()
+    }
+}
+
+/// What the tokens of one provider mean.
+#[derive(Debug)]
+pub struct Provider {
+    /// Its name.
+    pub name: String,
+    /// Which claim names the peer.
+    pub peer_claim: ClaimPath,
+    /// The peers by the value of that claim.
+    pub peers: HashMap<String, Rc<Peer>>,
+    /// The claims that may hold scopes; the first that is present counts.
+    pub scope_claims: Vec<ClaimPath>,
+    /// Whether the token itself goes to the upstream.
+    pub forwards_token: bool,
+    /// Headers that carry claims.
+    pub claim_headers: Vec<(String, ClaimPath)>,
+}
+
+/// All that belongs to one caller.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its name, which is its identity.
+    pub name: String,
+    /// A name for people.
+    pub display_name: Option<String>,
+    /// Its TOTP seeds, several while they rotate.
+    pub totp_seeds: Vec<Seed>,
+    /// Its scopes where it comes with an API key or a static token.
+    pub scopes: Vec<String>,
+}
+
+/// API keys and the header that they stand in.
+#[derive(Debug)]
+pub struct ApiKeys {
+    /// The header, in lower case.
+    pub header: String,
+    /// Whether the policy has to do with API keys at all. Where it has not, the header is the upstream's business.
+    pub in_use: bool,
+    /// The keys' digests.
+    pub keys: Credentials<Rc<Peer>>,
+}
+
+/// The second factor.
+#[derive(Debug)]
+pub struct Totp {
+    /// The header that carries the code, in lower case.
+    pub header: String,
+    /// Seeds for callers without their own (`insecure_shared_seeds`).
+    pub shared_seeds: Vec<Seed>,
+}
+
+/// What becomes of paths that two servers could read in two ways (`ambiguous_paths`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AmbiguousPaths {
+    /// Refused before any rule.
+    Reject,
+    /// Matched byte by byte; never by a rule that lets strangers through.
+    Raw,
+}
+
+/// Whether CORS preflights pass without a credential (`cors_preflight`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CorsPreflight {
+    /// They are authenticated like the rest.
+    Authenticate,
+    /// They pass.
+    Pass,
+}
+
+/// What is forwarded of a caller. Header names are in lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forward {
+    /// The header with the peer's name.
+    pub peer: Option<String>,
+    /// The header with the subject.
+    pub sub: Option<String>,
+    /// The header with the issuer.
+    pub iss: Option<String>,
+    /// The header with the kind of credential.
+    pub method: Option<String>,
+    /// Further claims in `rb-auth-claims`; `None` leaves the header away.
+    pub rb_auth_claims: Option<Vec<ClaimPath>>,
+    /// What joins lists.
+    pub list_separator: String,
+}

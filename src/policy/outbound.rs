@@ -1,0 +1,124 @@
+//! The compiled outbound half: what calls to which upstream are given.
+
+use crate::authority::{Authority, HostName};
+use crate::http::Request;
+use crate::matcher::PathPrefix;
+use crate::path::RequestPath;
+use crate::query::ParameterName;
+use crate::secret::Secret;
+use crate::totp::{CodeParameters, Seed};
+
+/// The outbound half of a policy.
+#[derive(Debug)]
+pub struct Outbound {
+    /// The first that matches is applied.
+    pub rules: Vec<Rule>,
+    /// What becomes of a call that no rule matches.
+    pub on_no_match: OnNoMatch,
+    /// Headers removed from every call, in lower case.
+    pub strip_headers: Vec<String>,
+    /// The only hosts that are sent a credential in the query (`insecure_query_param_auth_allowed_hosts`, within the
+    /// platform's bound).
+    pub query_hosts: Vec<HostName>,
+}
+
+/// What becomes of a call that no rule matches (`on_no_match`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnNoMatch {
+    /// It goes on as it is.
+    Forward,
+    /// It is refused.
+    Deny,
+}
+
+/// An outbound rule (`outbound.rules[]`).
+#[derive(Debug)]
+pub struct Rule {
+    /// Its name, or its index where it has none.
+    pub name: String,
+    /// Which calls it matches.
+    pub condition: Condition,
+    /// Credentials put into the query.
+    pub query_parameters: Vec<(ParameterName, Secret<String>)>,
+    /// A TOTP code put into a header.
+    pub totp: Option<TotpInjection>,
+    /// Whether it also applies to calls of callers that nobody verified, in a gateway (`insecure_for_anonymous`).
+    pub for_anonymous: bool,
+}
+
+impl Rule {
+    /// Whether a call is given something that a stranger must not have.
+    pub fn adds_secret(&self) -> bool {
+        !self.query_parameters.is_empty() || self.totp.is_some()
+    }
+}
+
+/// Which calls a rule matches: every kind that is not empty must match, one of each suffices.
+#[derive(Debug, Default)]
+pub struct Condition {
+    /// Hosts of `:authority`, exact: a credential goes nowhere that was not written down.
+    pub hosts: Vec<HostName>,
+    /// Envoy clusters that the route goes to: the authority alone is the caller's word.
+    pub clusters: Clusters,
+    /// Ports of `:authority`; without one, that of the scheme.
+    pub ports: Vec<u16>,
+    /// Prefixes of whole segments.
+    pub path_prefixes: Vec<PathPrefix>,
+}
+
+/// The Envoy clusters that a rule is for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Clusters {
+    /// Any (`insecure_any_cluster`, or a rule that adds no secret).
+    #[default]
+    Any,
+    /// Only these.
+    OneOf(Vec<String>),
+}
+
+impl Clusters {
+    /// Whether a call to this cluster is meant. A call without a cluster goes nowhere that was named.
+    pub fn contain(&self, cluster: Option<&[u8]>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::OneOf(names) => {
+                cluster.is_some_and(|cluster| names.iter().any(|name| name.as_bytes() == cluster))
+            }
+        }
+    }
+}
+
+/// A TOTP code put into a header (`totp`).
+#[derive(Debug)]
+pub struct TotpInjection {
+    /// The header, in lower case.
+    pub header: String,
+    /// What codes are made from.
+    pub seed: Seed,
+    /// How codes are made.
+    pub code: CodeParameters,
+}
+
+impl Condition {
+    /// Whether a call matches. A path that two servers could read in two ways matches no prefix but `/`.
+    pub fn matches(&self, request: &Request, authority: &Authority<'_>, path: &RequestPath<'_>) -> bool {
+        let port = || {
+            authority.port().unwrap_or(if request.scheme() == b"https" {
+                HTTPS_PORT
+            } else {
+                HTTP_PORT
+            })
+        };
+        (self.hosts.is_empty() || self.hosts.iter().any(|name| name.matches(authority)))
+            && (self.ports.is_empty() || self.ports.contains(&port()))
+            && (self.path_prefixes.is_empty()
+                || self.path_prefixes.iter().any(|prefix| {
+                    prefix.as_bytes() == b"/" || (!path.is_ambiguous() && prefix.matches(path))
+                }))
+            && self.clusters.contain(request.cluster.as_deref())
+    }
+}
+
+/// RFC 9110 §4.2.1 and §4.2.2.
+const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;

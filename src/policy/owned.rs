@@ -1,0 +1,49 @@
+//! The headers that only the filter writes.
+
+use std::collections::BTreeSet;
+
+/// A set of header names that are compared as careless servers read them: without case, `_` and `-` equal.
+///
+/// An upstream that folds `x_agent_sub` into `X-Agent-Sub` (CGI and WSGI do) would otherwise take a forged header
+/// for the filter's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnedHeaders {
+    names: BTreeSet<Vec<u8>>,
+}
+
+impl OwnedHeaders {
+    /// From header names.
+    pub fn new(names: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        Self {
+            names: names.into_iter().map(|name| folded(&name)).collect(),
+        }
+    }
+
+    /// Whether a header of this name is the filter's own.
+    pub fn contains(&self, name: &[u8]) -> bool {
+        self.names.contains(&folded(name))
+    }
+}
+
+fn folded(name: &[u8]) -> Vec<u8> {
+    name.iter()
+        .map(|byte| match byte {
+            b'_' => b'-',
+            other => other.to_ascii_lowercase(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_folded() {
+        let owned = OwnedHeaders::new([b"X-Agent-Sub".to_vec()]);
+        for name in ["x-agent-sub", "X-AGENT-SUB", "x_agent_sub", "x-agent_sub"] {
+            assert!(owned.contains(name.as_bytes()), "{name}");
+        }
+        assert!(!owned.contains(b"x-agent-subject"));
+    }
+}

@@ -1,0 +1,147 @@
+//! One inbound rule: what it matches, and what it asks of a caller.
+
+use crate::authority::Authority;
+use crate::claims::ClaimPath;
+use crate::http::Request;
+use crate::matcher::{HeaderMatch, HostMatch, MethodMatch, PathExact, PathPrefix, PathTemplate};
+use crate::path::RequestPath;
+use crate::totp::CodeParameters;
+
+/// A rule (`inbound.rules[]`). The first that matches decides.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its name, or its index where it has none.
+    pub name: String,
+    /// What it matches.
+    pub condition: Condition,
+    /// What then happens.
+    pub action: Action,
+    /// The form of refusals.
+    pub protocol: Protocol,
+}
+
+/// What a rule matches: every kind that is not empty must match, one of each suffices.
+#[derive(Debug, Default)]
+pub struct Condition {
+    /// Hosts of `:authority`.
+    pub hosts: Vec<HostMatch>,
+    /// Exact paths. Paths, prefixes and templates are one kind.
+    pub paths: Vec<PathExact>,
+    /// Prefixes of whole segments.
+    pub path_prefixes: Vec<PathPrefix>,
+    /// Templates.
+    pub path_templates: Vec<PathTemplate>,
+    /// Methods.
+    pub methods: Vec<MethodMatch>,
+    /// Headers; every one of them must match.
+    pub headers: Vec<HeaderMatch>,
+}
+
+/// What happens to a request that a rule matches.
+#[derive(Debug)]
+pub enum Action {
+    /// Refused, whoever asks (`deny: true`).
+    Deny,
+    /// Let through without a look at any credential (`accept: [none]`).
+    Public,
+    /// Let through if a credential proves the caller.
+    Authenticate(Accept, Require),
+}
+
+/// The first factors of which one must be there and valid (`accept`).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Accept {
+    /// Which providers' tokens.
+    pub jwt: AcceptedTokens,
+    /// API keys.
+    pub api_key: bool,
+    /// Static bearer tokens.
+    pub bearer_token: bool,
+    /// No credential at all; what is presented must be valid all the same.
+    pub none: bool,
+}
+
+/// Which providers' tokens a rule accepts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum AcceptedTokens {
+    /// None.
+    #[default]
+    None,
+    /// Those of every provider (`jwt`).
+    Any,
+    /// Those of the providers of these names (`jwt:<name>`).
+    Of(Vec<String>),
+}
+
+impl AcceptedTokens {
+    /// Whether tokens of this provider are accepted.
+    pub fn accepts(&self, provider: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::Any => true,
+            Self::Of(names) => names.iter().any(|name| name == provider),
+        }
+    }
+}
+
+/// What must hold besides, all of it (`require`). An empty list asks nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Require {
+    /// A second factor.
+    pub totp: Option<TotpRequirement>,
+    /// Scopes that the caller must all have.
+    pub scopes: Vec<String>,
+    /// Audiences of which the token must name one, narrower than its provider's.
+    pub audiences: Vec<String>,
+    /// Peers of which the caller must be one.
+    pub peers: Vec<String>,
+    /// Claims, each of which must hold one of its values.
+    pub claims: Vec<(ClaimPath, Vec<String>)>,
+}
+
+/// A second factor that a rule asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TotpRequirement {
+    /// How codes are made: the policy's way, or with the rule's own, narrower window.
+    pub code: CodeParameters,
+}
+
+/// What a rule's callers speak (`protocol`), and so how they are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// Told by each request.
+    #[default]
+    Auto,
+    /// A2A over JSON-RPC.
+    JsonRpc,
+    /// A2A over HTTP and JSON.
+    A2aRest,
+    /// MCP: JSON-RPC, and a second factor that fails is 403, for any 401 restarts its client's OAuth flow.
+    Mcp,
+    /// gRPC.
+    Grpc,
+    /// Plain HTTP.
+    Http,
+}
+
+impl Condition {
+    /// Whether a request matches.
+    pub fn matches(&self, request: &Request, authority: &Authority<'_>, path: &RequestPath<'_>) -> bool {
+        let any_path =
+            self.paths.is_empty() && self.path_prefixes.is_empty() && self.path_templates.is_empty();
+        (any_path
+            || self.paths.iter().any(|matcher| matcher.matches(path))
+            || self.path_prefixes.iter().any(|matcher| matcher.matches(path))
+            || self.path_templates.iter().any(|matcher| matcher.matches(path)))
+            && (self.hosts.is_empty() || self.hosts.iter().any(|matcher| matcher.matches(authority)))
+            && (self.methods.is_empty()
+                || self
+                    .methods
+                    .iter()
+                    .any(|matcher| matcher.matches(request.method())))
+            && self
+                .headers
+                .iter()
+                .all(|matcher| matcher.matches(&request.headers))
+    }
+}
