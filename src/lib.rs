@@ -43,5 +43,8 @@ pub mod query;
 // The compiled policy
 pub mod policy;
 
+// From a configuration to a policy
+pub mod config;
+
 // The machines
 pub mod decision;

@@ -1,0 +1,188 @@
+//! From a configuration to a [`Policy`], or to everything that is wrong with it.
+//!
+//! The only way to a policy: what comes out is compiled and valid, and nothing looks at it again. Every error is
+//! reported, each with its path and in the order of the document, and what a later release brings is refused, never
+//! ignored. A member that is null is absent.
+//!
+//! It reads no file, no clock and no environment: all of these are arguments. It fetches nothing.
+
+mod declared;
+mod document;
+mod forward;
+mod header;
+mod inbound;
+mod keys;
+mod nearest;
+mod outbound;
+mod path;
+mod peers;
+pub mod problem;
+mod providers;
+mod reader;
+mod requirements;
+mod rules;
+mod secret;
+mod text;
+mod totp;
+mod warning;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::policy::{OwnedHeaders, Policy};
+use crate::redact::Redactor;
+use crate::role::{Role, RoleSetting};
+
+pub use self::document::{Document, MAX_DEPTH};
+pub use self::problem::{Error, Errors, Problem};
+pub use self::warning::{Caution, Warning};
+
+use self::forward::default_style;
+use self::problem::DocumentProblem;
+use self::reader::{Context, Node, Object};
+
+/// What is around the filter: where it runs and what it was given.
+#[derive(Clone, Default)]
+pub struct Environment {
+    /// The variables of the virtual machine's environment (of the process, for the program). Some are secrets.
+    pub variables: BTreeMap<String, String>,
+    /// The name of the workload, from the node's metadata.
+    pub workload: Option<String>,
+    /// Its namespace.
+    pub namespace: Option<String>,
+}
+
+impl fmt::Debug for Environment {
+    /// The names of the variables, never their values.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Environment")
+            .field("variables", &self.variables.keys())
+            .field("workload", &self.workload)
+            .field("namespace", &self.namespace)
+            .finish()
+    }
+}
+
+/// A policy, and what its author should know.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The policy.
+    pub policy: Policy,
+    /// What should be known, in the order of the document.
+    pub warnings: Vec<Warning>,
+}
+
+/// Reads the configuration of the plugin as Envoy hands it over: JSON, or a serialized `google.protobuf.Struct`.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn from_plugin_configuration(bytes: &[u8], environment: &Environment) -> Result<Loaded, Errors> {
+    load(&Document::from_plugin_configuration(bytes)?, environment)
+}
+
+/// Reads a configuration.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load(document: &Document, environment: &Environment) -> Result<Loaded, Errors> {
+    let context = Context::new(document, environment);
+    let policy = policy(&context.root());
+    let warnings = context.finish()?;
+    match policy {
+        Some(policy) => Ok(Loaded { policy, warnings }),
+        // Whoever gives no policy has reported why. Should one forget to: no policy still.
+        None => Err(Error::at_root(DocumentProblem::Unread).into()),
+    }
+}
+
+fn policy(node: &Node<'_>) -> Option<Policy> {
+    let document = node.object(MEMBERS)?;
+    let version = document.required("version").and_then(|node| version(&node));
+    let role = role(&document);
+    document.not_yet_unless_off(&["fallback"]);
+    document.not_yet(&["sealed_env", "shared_state_key"]);
+    let enforcement = enforcement(&document);
+    document.not_yet_unless_off(&["insecure_shadow_all"]);
+    let on_missing_secret = document.or("on_missing_secret", (), |node| {
+        node.choice(&[("refuse_config", Some(())), ("deny_rule", None)])
+    });
+    if !document.has("inbound") && !document.has("outbound") {
+        return node.refuse(DocumentProblem::NoHalf);
+    }
+    let inbound = document.or("inbound", None, |node| inbound::inbound(&node).map(Some));
+    let outbound = document.or("outbound", None, |node| outbound::outbound(&node).map(Some));
+
+    version?;
+    enforcement?;
+    on_missing_secret?;
+    let (role, inbound, outbound) = (role?, inbound?, outbound?);
+    let (inbound, owned_headers, mut errors) = match inbound {
+        Some(half) => (Some(half.inbound), half.owned_headers, half.errors),
+        None => (None, OwnedHeaders::default(), default_style(node.environment())),
+    };
+    let rules = outbound.iter().flat_map(|outbound| &outbound.rules);
+    errors.redactor = Redactor::new(
+        rules
+            .flat_map(|rule| &rule.query_parameters)
+            .map(|(name, _)| name.as_str()),
+    );
+    Some(Policy {
+        role,
+        inbound,
+        outbound,
+        owned_headers,
+        errors,
+    })
+}
+
+fn version(node: &Node<'_>) -> Option<()> {
+    match node.integer::<i64>(i64::MIN..=i64::MAX)? {
+        VERSION => Some(()),
+        other => node.refuse(DocumentProblem::Version(other.to_string())),
+    }
+}
+
+fn role(document: &Object<'_>) -> Option<RoleSetting> {
+    let role = document.or("role", RoleSetting::Auto, |node| {
+        node.choice(&[
+            ("auto", Some(RoleSetting::Auto)),
+            ("inbound", Some(RoleSetting::Fixed(Role::Inbound))),
+            ("outbound", Some(RoleSetting::Fixed(Role::Outbound))),
+            ("gateway", Some(RoleSetting::Fixed(Role::Gateway))),
+            ("upstream", None),
+        ])
+    })?;
+    // A gateway without an inbound half would refuse every request, and so would an inbound filter.
+    let needed = match role {
+        RoleSetting::Auto => return Some(role),
+        RoleSetting::Fixed(Role::Inbound | Role::Gateway) => "inbound",
+        RoleSetting::Fixed(Role::Outbound) => "outbound",
+    };
+    match document.has(needed) {
+        true => Some(role),
+        false => document.refuse_member("role", DocumentProblem::RoleWithoutHalf(needed)),
+    }
+}
+
+/// Of a policy or of a rule: only what is enforced is supported yet.
+fn enforcement(object: &Object<'_>) -> Option<()> {
+    object.or("enforcement", (), |node| {
+        node.choice(&[("enforce", Some(())), ("shadow", None)])
+    })
+}
+
+const VERSION: i64 = 1;
+
+const MEMBERS: &[&str] = &[
+    "version",
+    "role",
+    "fallback",
+    "enforcement",
+    "insecure_shadow_all",
+    "on_missing_secret",
+    "sealed_env",
+    "shared_state_key",
+    "inbound",
+    "outbound",
+];

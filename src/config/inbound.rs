@@ -1,0 +1,207 @@
+//! The inbound half: `inbound`.
+
+use crate::config::declared::Declared;
+use crate::config::forward::{RB_AUTH_CLAIMS, errors, forward};
+use crate::config::header::{HeaderOwners, own_header};
+use crate::config::peers::{Peers, peers};
+use crate::config::problem::ShapeProblem;
+use crate::config::providers::{Provider, providers};
+use crate::config::reader::{Node, Object};
+use crate::config::rules::{Surroundings, rules};
+use crate::config::totp::{SecondFactor, second_factor};
+use crate::jwt::Verifier;
+use crate::policy::inbound::{self, AmbiguousPaths, ApiKeys, CorsPreflight, Forward, Inbound};
+use crate::policy::rule::{Accept, Action, Rule};
+use crate::policy::{ErrorStyle, OwnedHeaders};
+
+/// The inbound half, and what the whole policy has of it.
+#[derive(Debug)]
+pub(super) struct InboundHalf {
+    /// The half itself.
+    pub(super) inbound: Inbound,
+    /// The headers that only the filter writes.
+    pub(super) owned_headers: OwnedHeaders,
+    /// How refusals are worded.
+    pub(super) errors: ErrorStyle,
+}
+
+/// Reads `inbound`.
+pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
+    let inbound = node.object(MEMBERS)?;
+    refuse_later_members(&inbound);
+    let declared = Declared::new(&inbound);
+
+    let mut owners = HeaderOwners::default();
+    let api_key_header = api_key_header(&inbound, &mut owners);
+    let SecondFactor {
+        totp,
+        code,
+        short_seeds,
+        has_shared_seeds,
+    } = second_factor(&inbound, &mut owners);
+    let forward = forward(&inbound, &mut owners);
+    let providers = providers(&inbound, &owners);
+    let peers = peers(&inbound, &declared, short_seeds);
+    let has_seeds = declared.totp_seeds || has_shared_seeds;
+    let names_api_keys = declared.api_keys || inbound.has("api_key");
+    let rules = rules(
+        &inbound,
+        &Surroundings {
+            declared,
+            has_seeds,
+            code,
+        },
+    );
+    let ambiguous_paths = inbound.or("ambiguous_paths", AmbiguousPaths::Reject, |node| {
+        node.choice(&[
+            ("reject", Some(AmbiguousPaths::Reject)),
+            ("raw", Some(AmbiguousPaths::Raw)),
+        ])
+    });
+    let cors_preflight = inbound.or("cors_preflight", CorsPreflight::Authenticate, |node| {
+        node.choice(&[
+            ("authenticate", Some(CorsPreflight::Authenticate)),
+            ("pass", Some(CorsPreflight::Pass)),
+        ])
+    });
+    let errors = errors(&inbound);
+    let max_token_bytes = max_token_bytes(&inbound);
+
+    let (providers, peers, forward, rules) = (providers?, peers?, forward?, rules?);
+    let owned_headers = owned_headers(&forward, &providers);
+    let Peers {
+        mut by_token,
+        by_api_key,
+        by_bearer_token,
+    } = peers;
+    let (verifications, providers) = providers
+        .into_iter()
+        .map(|provider| {
+            let peers = by_token.remove(&provider.verification.name).unwrap_or_default();
+            let meaning = inbound::Provider {
+                name: provider.verification.name.clone(),
+                peer_claim: provider.peer_claim,
+                peers,
+                scope_claims: provider.scope_claims,
+                forwards_token: provider.forwards_token,
+                claim_headers: provider.claim_headers,
+            };
+            (provider.verification, meaning)
+        })
+        .unzip();
+    let inbound = Inbound {
+        // Issuers and the limit were checked where they stand.
+        tokens: Verifier::new(verifications, max_token_bytes?).ok()?,
+        providers,
+        bearer_tokens: by_bearer_token,
+        api_keys: ApiKeys {
+            header: api_key_header?,
+            in_use: names_api_keys || rules.iter().any(accepts_api_keys),
+            keys: by_api_key,
+        },
+        totp: totp?,
+        ambiguous_paths: ambiguous_paths?,
+        cors_preflight: cors_preflight?,
+        rules,
+        forward,
+    };
+    Some(InboundHalf {
+        inbound,
+        owned_headers,
+        errors: errors?,
+    })
+}
+
+fn refuse_later_members(inbound: &Object<'_>) {
+    inbound.not_yet_unless_empty(&["introspection", "protected_resources"]);
+    inbound.not_yet(&["agent_card"]);
+    if let Some(mtls) = inbound.section("mtls", &["listener_validates_client_certificates"]) {
+        mtls.not_yet_unless_off(&["listener_validates_client_certificates"]);
+    }
+}
+
+/// Reads `api_key`: `{from: [{header: NAME}]}`.
+fn api_key_header(inbound: &Object<'_>, owners: &mut HeaderOwners) -> Option<String> {
+    let api_key = inbound.section("api_key", &["from"])?;
+    let place = match api_key.optional("from") {
+        None => api_key.section("from", &[])?,
+        Some(from) => {
+            let mut places =
+                from.non_empty_list(|node| node.object(&["header", "cookie", "insecure_param"]))?;
+            match (places.pop(), places.is_empty()) {
+                (Some(place), true) => place,
+                _ => return from.refuse(ShapeProblem::NotSupportedYet),
+            }
+        }
+    };
+    place.not_yet(&["cookie", "insecure_param"]);
+    if place.has("cookie") || place.has("insecure_param") {
+        return None;
+    }
+    if api_key.has("from") && !place.has("header") {
+        return place.refuse_member("header", ShapeProblem::Missing);
+    }
+    own_header(&place, "header", DEFAULT_API_KEY_HEADER, owners)
+}
+
+fn max_token_bytes(inbound: &Object<'_>) -> Option<usize> {
+    let limits = inbound.section(
+        "limits",
+        &[
+            "max_token_bytes",
+            "token_cache_entries",
+            "key_wait_seconds",
+            "waiting_requests",
+        ],
+    )?;
+    limits.not_yet(&["token_cache_entries", "key_wait_seconds", "waiting_requests"]);
+    limits.or("max_token_bytes", DEFAULT_MAX_TOKEN_BYTES, |node| {
+        node.integer(1..=MAX_TOKEN_BYTES)
+    })
+}
+
+fn owned_headers(forward: &Forward, providers: &[Provider]) -> OwnedHeaders {
+    let identity = [&forward.peer, &forward.sub, &forward.iss, &forward.method]
+        .into_iter()
+        .flatten();
+    let claims = providers
+        .iter()
+        .flat_map(|provider| provider.claim_headers.iter().map(|(name, _)| name));
+    let rb_auth_claims = forward.rb_auth_claims.as_ref().map(|_| RB_AUTH_CLAIMS);
+    OwnedHeaders::new(
+        identity
+            .chain(claims)
+            .map(String::as_str)
+            .chain(rb_auth_claims)
+            .map(|name| name.as_bytes().to_vec()),
+    )
+}
+
+const fn accepts_api_keys(rule: &Rule) -> bool {
+    matches!(
+        &rule.action,
+        Action::Authenticate(Accept { api_key: true, .. }, _)
+    )
+}
+
+const MEMBERS: &[&str] = &[
+    "providers",
+    "introspection",
+    "peers",
+    "api_key",
+    "mtls",
+    "totp",
+    "ambiguous_paths",
+    "cors_preflight",
+    "rules",
+    "forward",
+    "agent_card",
+    "protected_resources",
+    "errors",
+    "limits",
+];
+const DEFAULT_API_KEY_HEADER: &str = "x-api-key";
+/// Ours: the tokens of real providers stay below 4 KiB, but for those with hundreds of groups.
+const DEFAULT_MAX_TOKEN_BYTES: usize = 8192;
+/// As [`crate::jwt::MAX_TOKEN_BYTES`] has it.
+const MAX_TOKEN_BYTES: i64 = 65536;

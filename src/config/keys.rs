@@ -1,0 +1,179 @@
+//! The keys of a provider: `jwks`, and the `algorithms` that go with them.
+//!
+//! Keys are either public ones, written down as a key set, or secrets that the issuer shares; a provider never has
+//! both, so that no public key can serve as a secret.
+
+use std::slice;
+
+use serde_json::Value;
+
+use crate::config::problem::{ProviderProblem, ShapeProblem};
+use crate::config::reader::{Node, Object, distinct, plain_text};
+use crate::config::secret::secret;
+use crate::config::warning::Caution;
+use crate::excerpt::Excerpt;
+use crate::jwks::{Algorithm, AlgorithmSet, KeySet, SecretError, SharedSecret};
+use crate::secret::Secret;
+
+/// Reads `jwks` and `algorithms` of a provider.
+pub(super) fn keys(provider: &Object<'_>) -> Option<(KeySet, AlgorithmSet)> {
+    let source = provider.required("jwks").and_then(|node| source(&node));
+    let kind = source.as_ref().map(|(kind, _)| *kind);
+    let listed = provider.or("algorithms", None, |node| {
+        node.non_empty_list(distinct(|node| algorithm(node, kind)))
+            .map(Some)
+    });
+    let keys = source.and_then(|(kind, node)| match kind {
+        Kind::Public => key_set(&node),
+        Kind::Shared => secrets(&node),
+    });
+    let (keys, listed) = (keys?, listed?);
+    let served: Vec<Algorithm> = Algorithm::ALL
+        .into_iter()
+        .filter(|algorithm| keys.candidates(None, *algorithm).is_ok())
+        .collect();
+    let algorithms: Vec<Algorithm> = match (listed, kind) {
+        (Some(listed), _) => listed,
+        (None, Some(Kind::Shared)) => served.clone(),
+        (None, Some(Kind::Public) | None) => DEFAULT_ALGORITHMS.to_vec(),
+    };
+    if !algorithms.iter().any(|algorithm| served.contains(algorithm)) {
+        let served = served.into_iter().map(Algorithm::name).collect();
+        return provider.refuse_member("algorithms", ProviderProblem::NoKeyForAlgorithms(served));
+    }
+    Some((keys, algorithms.into_iter().collect()))
+}
+
+/// What kind of keys a provider has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A key set that is written down.
+    Public,
+    /// Shared secrets.
+    Shared,
+}
+
+fn source<'c>(node: &Node<'c>) -> Option<(Kind, Node<'c>)> {
+    let jwks = node.object(&["inline", "secrets", "discovery", "remote", "jwks_uri", "cache"])?;
+    jwks.not_yet(&["discovery", "remote", "jwks_uri", "cache"]);
+    if jwks.has("discovery") || jwks.has("remote") {
+        return None;
+    }
+    let source = jwks.one_of(&["inline", "secrets"])?;
+    let kind = if jwks.has("inline") {
+        Kind::Public
+    } else {
+        Kind::Shared
+    };
+    Some((kind, source))
+}
+
+/// An algorithm by its name, if it goes with the keys.
+fn algorithm(node: &Node<'_>, kind: Option<Kind>) -> Option<Algorithm> {
+    let name = node.text()?;
+    if LATER_ALGORITHMS.contains(&name) {
+        return node.refuse(ShapeProblem::ValueNotSupportedYet(Excerpt::new(name)));
+    }
+    let Some(algorithm) = Algorithm::from_name(name) else {
+        let known = Algorithm::ALL.into_iter().map(Algorithm::name).collect();
+        return node.refuse(ProviderProblem::AlgorithmUnknown {
+            name: Excerpt::new(name),
+            known,
+        });
+    };
+    match kind {
+        Some(Kind::Public) if algorithm.is_symmetric() => {
+            node.refuse(ProviderProblem::AlgorithmNeedsSecrets(algorithm))
+        }
+        Some(Kind::Shared) if !algorithm.is_symmetric() => {
+            node.refuse(ProviderProblem::AlgorithmNeedsKeys(algorithm))
+        }
+        Some(_) | None => Some(algorithm),
+    }
+}
+
+/// A JWK Set (RFC 7517 §5). What it holds besides its keys is not looked at.
+fn key_set(node: &Node<'_>) -> Option<KeySet> {
+    let entries = node.open_object()?.required("keys")?.list(Some)?;
+    let Value::Object(document) = node.document().to_json() else {
+        return None;
+    };
+    let keys = match KeySet::from_jwks(&document) {
+        Ok(keys) => keys,
+        Err(error) => return node.refuse(ProviderProblem::KeySet(error)),
+    };
+    if keys.is_empty() {
+        let reason = keys.skipped().first().map(|skipped| skipped.reason.clone());
+        return node.refuse(ProviderProblem::NoUsableKey(reason));
+    }
+    for skipped in keys.skipped() {
+        if let Some(entry) = entries.get(skipped.index) {
+            entry.warn(Caution::SkippedKey(skipped.reason.to_string()));
+        }
+    }
+    Some(keys)
+}
+
+fn secrets(node: &Node<'_>) -> Option<KeySet> {
+    let entries = node.non_empty_list(|node| Some((shared_secret(&node)?, node)))?;
+    let (secrets, nodes): (Vec<SharedSecret>, Vec<Node<'_>>) = entries.into_iter().unzip();
+    match KeySet::from_secrets(&secrets) {
+        Ok(keys) => Some(keys),
+        // Each was good by itself.
+        Err(
+            SecretError::NeverTried { index }
+            | SecretError::NotSymmetric { index, .. }
+            | SecretError::TooShort { index, .. }
+            | SecretError::KidTooLong { index, .. },
+        ) => nodes.get(index)?.refuse(ProviderProblem::TooManySecrets),
+    }
+}
+
+fn shared_secret(node: &Node<'_>) -> Option<SharedSecret> {
+    let entry = node.object(&["alg", "kid", "secret"])?;
+    let algorithm = entry.required("alg").and_then(|node| {
+        node.choice(&[
+            ("HS256", Some(Algorithm::Hs256)),
+            ("HS384", Some(Algorithm::Hs384)),
+            ("HS512", Some(Algorithm::Hs512)),
+        ])
+    });
+    let kid = entry.or("kid", None, |node| plain_text(&node).map(Some));
+    let text = entry.required("secret").and_then(|node| secret(&node));
+    let secret = Secret::new(text?.expose().as_bytes().to_vec());
+    let shared = SharedSecret {
+        kid: kid?,
+        algorithm: algorithm?,
+        secret,
+    };
+    match KeySet::from_secrets(slice::from_ref(&shared)) {
+        Ok(_) => Some(shared),
+        Err(SecretError::TooShort { bytes, minimum, .. }) => {
+            let algorithm = shared.algorithm;
+            entry.refuse_member(
+                "secret",
+                ProviderProblem::SecretTooShort {
+                    algorithm,
+                    bytes,
+                    minimum,
+                },
+            )
+        }
+        Err(SecretError::KidTooLong { bytes, .. }) => {
+            entry.refuse_member("kid", ProviderProblem::KidTooLong(bytes))
+        }
+        // Neither can be: `alg` is an HMAC, and one secret is tried.
+        Err(SecretError::NotSymmetric { .. } | SecretError::NeverTried { .. }) => None,
+    }
+}
+
+/// What providers use; RS384 and its like are added where one does.
+const DEFAULT_ALGORITHMS: [Algorithm; 4] = [
+    Algorithm::Rs256,
+    Algorithm::Ps256,
+    Algorithm::Es256,
+    Algorithm::EdDsa,
+];
+
+/// FIPS 204, as JOSE names it.
+const LATER_ALGORITHMS: [&str; 3] = ["ML-DSA-44", "ML-DSA-65", "ML-DSA-87"];

@@ -1,0 +1,262 @@
+//! The outbound half: `outbound`.
+
+use crate::authority::HostName;
+use crate::config::Environment;
+use crate::config::document::Document;
+use crate::config::header::{Use, header};
+use crate::config::problem::{HOSTS_BOUND, Kind, OutboundProblem, PeerProblem, ShapeProblem};
+use crate::config::reader::{Node, Object, all, distinct, plain_text};
+use crate::config::rules::{RuleNames, path_prefix};
+use crate::config::secret::secret;
+use crate::config::totp::{DEFAULT_HEADER, code_parameters, seed};
+use crate::config::warning::Caution;
+use crate::policy::outbound::{Clusters, Condition, OnNoMatch, Outbound, Rule, TotpInjection};
+use crate::query::ParameterName;
+use crate::secret::Secret;
+use crate::totp::{CodeParameters, Seed};
+
+/// Reads `outbound`.
+pub(super) fn outbound(node: &Node<'_>) -> Option<Outbound> {
+    let outbound = node.object(MEMBERS)?;
+    outbound.not_yet_unless_empty(&["oauth_clients"]);
+    let is_allowed = outbound.insecure_flag("insecure_allow_query_param_auth", Caution::QueryParameters);
+    let query_hosts = query_hosts(&outbound);
+    let on_no_match = outbound.or("on_no_match", OnNoMatch::Forward, |node| {
+        node.choice(&[
+            ("forward", Some(OnNoMatch::Forward)),
+            ("deny", Some(OnNoMatch::Deny)),
+        ])
+    });
+    let strip_headers = outbound.list("strip_headers", distinct(|node| header(node, Use::Removed)));
+    let query = QueryPolicy {
+        is_allowed,
+        hosts: query_hosts.as_deref(),
+    };
+    let rules = rules(&outbound, &query);
+    is_allowed?;
+    Some(Outbound {
+        rules: rules?,
+        on_no_match: on_no_match?,
+        strip_headers: strip_headers?,
+        query_hosts: query_hosts?,
+    })
+}
+
+/// What the policy says of credentials in the query; `None` is what could not be read.
+struct QueryPolicy<'h> {
+    is_allowed: Option<bool>,
+    hosts: Option<&'h [HostName]>,
+}
+
+/// The hosts that may be sent a credential in the query, each within what the platform allows.
+fn query_hosts(outbound: &Object<'_>) -> Option<Vec<HostName>> {
+    let member = "insecure_query_param_auth_allowed_hosts";
+    let Some(node) = outbound.optional(member) else {
+        return Some(Vec::new());
+    };
+    let hosts = node.list(|node| Some((host(&node)?, node)))?;
+    let Some(bound) = platform_bound(node.environment()) else {
+        return node.refuse(OutboundProblem::BoundMalformed);
+    };
+    all(hosts.into_iter().map(|(host, node)| match &bound {
+        Some(bound) if !bound.contains(&host) => {
+            node.refuse(OutboundProblem::OutOfBound(host.as_str().to_owned()))
+        }
+        Some(_) | None => Some(host),
+    }))
+}
+
+/// The hosts that the platform lists: `None` if its list is malformed, `Some(None)` if it has none.
+fn platform_bound(environment: &Environment) -> Option<Option<Vec<HostName>>> {
+    let Some(list) = environment.variables.get(HOSTS_BOUND) else {
+        return Some(None);
+    };
+    let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    entries
+        .map(|entry| HostName::parse(entry).ok())
+        .collect::<Option<Vec<_>>>()
+        .map(Some)
+}
+
+fn rules(outbound: &Object<'_>, query: &QueryPolicy<'_>) -> Option<Vec<Rule>> {
+    let Some(node) = outbound.optional("rules") else {
+        return Some(Vec::new());
+    };
+    let nodes = node.list(Some)?;
+    let mut names = RuleNames::new(nodes.len());
+    all(nodes
+        .iter()
+        .enumerate()
+        .map(|(index, node)| rule(index, node, &mut names, query)))
+}
+
+fn rule(index: usize, node: &Node<'_>, names: &mut RuleNames, query: &QueryPolicy<'_>) -> Option<Rule> {
+    let rule = node.object(RULE_MEMBERS)?;
+    rule.not_yet(&["token", "headers", "cookies", "query_to_header"]);
+    rule.not_yet_unless_off(&["keep_authorization"]);
+    let name = names.name(index, &rule);
+    let condition = condition(&rule, query);
+    let query_parameters = rule.or("query_params", Vec::new(), |node| query_parameters(&node));
+    if has_query_parameters(&rule) && query.is_allowed == Some(false) {
+        rule.refuse_member::<()>("query_params", OutboundProblem::QueryDisabled);
+    }
+    let totp = rule.or("totp", None, |node| totp_injection(&node).map(Some));
+    let for_anonymous = rule.insecure_flag("insecure_for_anonymous", Caution::ForAnonymous);
+    Some(Rule {
+        name: name?,
+        condition: condition?,
+        query_parameters: query_parameters?,
+        totp: totp?,
+        for_anonymous: for_anonymous?,
+    })
+}
+
+/// Reads `match` and `insecure_any_cluster`, which together say where a secret may go.
+fn condition(rule: &Object<'_>, query: &QueryPolicy<'_>) -> Option<Condition> {
+    let any_cluster = rule.insecure_flag("insecure_any_cluster", Caution::AnyCluster);
+    let condition = rule.section("match", &["hosts", "clusters", "ports", "path_prefixes"])?;
+    let hosts = condition.list("hosts", |node| {
+        let host = host(&node)?;
+        if has_query_parameters(rule) {
+            check_query_host(&node, &host, query)?;
+        }
+        Some(host)
+    });
+    if has_query_parameters(rule) && !condition.has_entries("hosts") {
+        condition.refuse_member::<()>("hosts", OutboundProblem::QueryWithoutHosts);
+    }
+    let clusters = condition.list("clusters", distinct(plain_text));
+    let ports = condition.list("ports", |node| node.integer(1..=u16::MAX.into()));
+    let path_prefixes = condition.list("path_prefixes", distinct(path_prefix));
+
+    let names_clusters = condition.has_entries("clusters");
+    let adds_secret = has_query_parameters(rule) || rule.has("totp");
+    match any_cluster? {
+        true if names_clusters => {
+            return rule.node().refuse(ShapeProblem::Excluding(vec![
+                "match.clusters",
+                "insecure_any_cluster",
+            ]));
+        }
+        false if adds_secret && !names_clusters => {
+            return rule.node().refuse(OutboundProblem::SecretAnywhere);
+        }
+        _ => {}
+    }
+    let clusters = match clusters? {
+        names if names.is_empty() => Clusters::Any,
+        names => Clusters::OneOf(names),
+    };
+    Some(Condition {
+        hosts: hosts?,
+        clusters,
+        ports: ports?,
+        path_prefixes: path_prefixes?,
+    })
+}
+
+fn host(node: &Node<'_>) -> Option<HostName> {
+    match HostName::parse(node.text()?) {
+        Ok(host) => Some(host),
+        Err(error) => node.refuse(OutboundProblem::Host(error)),
+    }
+}
+
+fn check_query_host(node: &Node<'_>, host: &HostName, query: &QueryPolicy<'_>) -> Option<()> {
+    match query.hosts {
+        Some(allowed) if query.is_allowed == Some(true) && !allowed.contains(host) => {
+            node.refuse(OutboundProblem::QueryHostNotAllowed {
+                host: host.as_str().to_owned(),
+                allowed: allowed.iter().map(|host| host.as_str().to_owned()).collect(),
+            })
+        }
+        // Nothing follows from what could not be read; and where the switch is off, that is what is wrong.
+        Some(_) | None => Some(()),
+    }
+}
+
+/// Whether a rule has, or was meant to have, query parameters.
+fn has_query_parameters(rule: &Object<'_>) -> bool {
+    match rule.node().document().member("query_params") {
+        None => false,
+        Some(Document::Object(parameters)) => !parameters.is_empty(),
+        Some(_) => true,
+    }
+}
+
+/// Reads `query_params`: SECRETs by the names of the parameters.
+fn query_parameters(node: &Node<'_>) -> Option<Vec<(ParameterName, Secret<String>)>> {
+    all(node.members()?.into_iter().map(|(name, node)| {
+        let name = match ParameterName::parse(name) {
+            Ok(name) => Some(name),
+            Err(_) => node.refuse(OutboundProblem::ParameterName),
+        };
+        let is_from_header = node.kind() == Kind::Object && node.document().member("from_header").is_some();
+        let value = match is_from_header {
+            true => node.refuse(ShapeProblem::NotSupportedYet),
+            false => secret(&node),
+        };
+        Some((name?, value?))
+    }))
+}
+
+fn totp_injection(node: &Node<'_>) -> Option<TotpInjection> {
+    let totp = node.object(&["seed", "header", "code"])?;
+    let seed = injected_seed(&totp);
+    let header = totp.or("header", DEFAULT_HEADER.to_owned(), |node| {
+        header(&node, Use::Own)
+    });
+    let code = totp.section("code", &["algorithm", "digits", "period_seconds"]);
+    // What is sent is the code of the present step.
+    let code = code.and_then(|code| code_parameters(&code, Some(CodeParameters::DEFAULT.window_steps())));
+    Some(TotpInjection {
+        header: header?,
+        seed: seed?,
+        code: code?,
+    })
+}
+
+/// The seed that is written, or the one of the variable that agents use.
+fn injected_seed(totp: &Object<'_>) -> Option<Seed> {
+    let default = totp
+        .node()
+        .environment()
+        .variables
+        .get(DEFAULT_SEED_VARIABLE)
+        .filter(|seed| !seed.is_empty());
+    let written = totp.optional("seed");
+    let names_default = written.as_ref().is_none_or(|node| {
+        matches!(node.document().member("env"), Some(Document::Text(name)) if name.expose() == DEFAULT_SEED_VARIABLE)
+    });
+    match (written, default) {
+        (_, None) if names_default => totp.refuse_member("seed", OutboundProblem::NoSeed),
+        (Some(node), _) => seed(&node, false),
+        (None, default) => match Seed::parse(default?) {
+            Ok(seed) => Some(seed),
+            Err(error) => totp.refuse_member("seed", PeerProblem::Seed(error)),
+        },
+    }
+}
+
+const MEMBERS: &[&str] = &[
+    "oauth_clients",
+    "insecure_allow_query_param_auth",
+    "insecure_query_param_auth_allowed_hosts",
+    "on_no_match",
+    "strip_headers",
+    "rules",
+];
+const RULE_MEMBERS: &[&str] = &[
+    "name",
+    "match",
+    "query_params",
+    "totp",
+    "insecure_any_cluster",
+    "insecure_for_anonymous",
+    "token",
+    "headers",
+    "cookies",
+    "query_to_header",
+    "keep_authorization",
+];
+const DEFAULT_SEED_VARIABLE: &str = "A2A_TOTP_SEED";

@@ -1,0 +1,190 @@
+//! Who calls, and what belongs to each: `inbound.peers`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use crate::api_key::{Credentials, Digest};
+use crate::claims::is_scope_token;
+use crate::config::declared::Declared;
+use crate::config::problem::{Kind, PeerProblem, SecretProblem};
+use crate::config::reader::{Node, Object, all, distinct, plain_text};
+use crate::config::secret::secret;
+use crate::config::totp::seed;
+use crate::excerpt::Excerpt;
+use crate::policy::inbound::Peer;
+
+/// All peers, by each thing that tells who a caller is.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    /// By provider, then by the value of its `peer_claim`.
+    pub(super) by_token: HashMap<String, HashMap<String, Rc<Peer>>>,
+    /// By API key.
+    pub(super) by_api_key: Credentials<Rc<Peer>>,
+    /// By static bearer token.
+    pub(super) by_bearer_token: Credentials<Rc<Peer>>,
+}
+
+/// Reads `peers`. Whether seeds may be short is `inbound.totp`'s to say.
+pub(super) fn peers(inbound: &Object<'_>, declared: &Declared<'_>, short_seeds: bool) -> Option<Peers> {
+    let Some(node) = inbound.optional("peers") else {
+        return Some(Peers::default());
+    };
+    let mut owners = Owners::default();
+    let read = all(node
+        .members()?
+        .into_iter()
+        .map(|(name, node)| read_peer(name, &node, declared, short_seeds, &mut owners)))?;
+    let mut peers = Peers::default();
+    for ReadPeer {
+        peer,
+        tokens,
+        api_keys,
+        bearer_tokens,
+    } in read
+    {
+        let peer = Rc::new(peer);
+        for (provider, value) in tokens {
+            peers
+                .by_token
+                .entry(provider.to_owned())
+                .or_default()
+                .insert(value.to_owned(), Rc::clone(&peer));
+        }
+        // No key stands here twice: the owners have seen to it.
+        for digest in api_keys {
+            peers.by_api_key.insert(digest, Rc::clone(&peer)).ok()?;
+        }
+        for digest in bearer_tokens {
+            peers.by_bearer_token.insert(digest, Rc::clone(&peer)).ok()?;
+        }
+    }
+    Some(peers)
+}
+
+/// Reads a scope.
+pub(super) fn scope(node: &Node<'_>) -> Option<String> {
+    match node.text()? {
+        scope if is_scope_token(scope) => Some(scope.to_owned()),
+        other => node.refuse(PeerProblem::Scope(Excerpt::new(other))),
+    }
+}
+
+struct ReadPeer<'c> {
+    peer: Peer,
+    /// Provider and value of its claim.
+    tokens: Vec<(&'c str, &'c str)>,
+    api_keys: Vec<Digest>,
+    bearer_tokens: Vec<Digest>,
+}
+
+/// Whose each credential is, among the peers that were read so far.
+#[derive(Default)]
+struct Owners<'c> {
+    /// The peer's name, by provider and value.
+    tokens: BTreeMap<(&'c str, &'c str), &'c str>,
+    /// Where each key stands.
+    api_keys: Credentials<String>,
+    bearer_tokens: Credentials<String>,
+}
+
+fn read_peer<'c>(
+    name: &'c str,
+    node: &Node<'c>,
+    declared: &Declared<'c>,
+    short_seeds: bool,
+    owners: &mut Owners<'c>,
+) -> Option<ReadPeer<'c>> {
+    let is_named = node.check_name(name, LONGEST_NAME, "._@:/-");
+    let peer = node.object(MEMBERS)?;
+    peer.not_yet_unless_empty(&["principals"]);
+    let display_name = peer.or("display_name", None, |node| plain_text(&node).map(Some));
+    let tokens = tokens(name, &peer, declared, owners);
+    let api_keys = peer.list("api_keys", |node| key(&node, &mut owners.api_keys));
+    let bearer_tokens = peer.list("bearer_tokens", |node| key(&node, &mut owners.bearer_tokens));
+    let totp_seeds = peer.list("totp_seeds", |node| seed(&node, short_seeds));
+    let scopes = peer.list("scopes", distinct(scope));
+    is_named?;
+    Some(ReadPeer {
+        peer: Peer {
+            name: name.to_owned(),
+            display_name: display_name?,
+            totp_seeds: totp_seeds?,
+            scopes: scopes?,
+        },
+        tokens: tokens?,
+        api_keys: api_keys?,
+        bearer_tokens: bearer_tokens?,
+    })
+}
+
+/// Which tokens are this peer's: those that are written, or those of the only provider that name it.
+fn tokens<'c>(
+    name: &'c str,
+    peer: &Object<'c>,
+    declared: &Declared<'c>,
+    owners: &mut Owners<'c>,
+) -> Option<Vec<(&'c str, &'c str)>> {
+    let mut take = |node: &Node<'c>, provider: &'c str, value: &'c str| match *owners
+        .tokens
+        .entry((provider, value))
+        .or_insert(name)
+    {
+        owner if owner == name => Some((provider, value)),
+        owner => node.refuse(PeerProblem::TokenTwice {
+            peer: Excerpt::new(owner),
+            provider: Excerpt::new(provider),
+        }),
+    };
+    let Some(tokens) = peer.optional("tokens") else {
+        return match declared.only_provider() {
+            Some(provider) => Some(vec![take(peer.node(), provider, name)?]),
+            None => Some(Vec::new()),
+        };
+    };
+    all(tokens.members()?.into_iter().map(|(provider, node)| {
+        let is_known = declared.check_provider(&node, provider);
+        let value = node.text();
+        is_known?;
+        take(&node, provider, value?)
+    }))
+}
+
+/// A key: `{sha256: …}` or a SECRET, of which only the digest is kept.
+fn key(node: &Node<'_>, owners: &mut Credentials<String>) -> Option<Digest> {
+    let is_digest = node.kind() == Kind::Object && node.document().member("sha256").is_some();
+    let digest = match is_digest {
+        true => {
+            let object = node.object_of_secret(&["sha256"], SecretProblem::Member.into())?;
+            let hex = object.required("sha256")?;
+            Digest::from_hex(hex.text()?)
+        }
+        false => {
+            let secret = secret(node)?;
+            let is_key_byte = |byte: u8| byte.is_ascii_graphic() && byte != b',';
+            match secret.expose().bytes().position(|byte| !is_key_byte(byte)) {
+                Some(index) => return node.refuse(PeerProblem::KeyCharacter(index + 1)),
+                None => Digest::of_secret(secret.expose().as_bytes()),
+            }
+        }
+    };
+    let digest = match digest {
+        Ok(digest) => digest,
+        Err(error) => return node.refuse(PeerProblem::Key(error)),
+    };
+    match owners.insert(digest, node.path()) {
+        Ok(()) => Some(digest),
+        Err(duplicate) => node.refuse(PeerProblem::KeyTwice(duplicate.first)),
+    }
+}
+
+const MEMBERS: &[&str] = &[
+    "display_name",
+    "tokens",
+    "api_keys",
+    "bearer_tokens",
+    "principals",
+    "totp_seeds",
+    "scopes",
+];
+/// Ours: long enough for a SPIFFE id or a mail address. The name becomes a header's value.
+const LONGEST_NAME: usize = 128;

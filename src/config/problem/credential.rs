@@ -1,0 +1,75 @@
+//! Problems with peers and their credentials.
+
+use std::fmt;
+
+use crate::api_key::DigestError;
+use crate::config::problem::did_you_mean;
+use crate::excerpt::Excerpt;
+use crate::totp::SeedError;
+
+/// What is wrong with a peer, or with a credential.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "what a variant says tells what its fields hold")]
+pub enum PeerProblem {
+    /// No provider has this name.
+    ProviderUnknown { name: Excerpt, nearest: Option<String> },
+    /// No peer has this name.
+    PeerUnknown { name: Excerpt, nearest: Option<String> },
+    /// Another peer has this value of the provider's claim already, be it by its name.
+    TokenTwice { peer: Excerpt, provider: Excerpt },
+    /// The same key stands there already.
+    KeyTwice(String),
+    /// A key, or its digest.
+    Key(DigestError),
+    /// A key holds, at this place from 1, a character that no request can bring it with.
+    KeyCharacter(usize),
+    /// A TOTP seed.
+    Seed(SeedError),
+    /// Not a scope-token (RFC 6749 §3.3).
+    Scope(Excerpt),
+}
+
+impl PeerProblem {
+    pub(super) fn help(&self) -> Option<String> {
+        match self {
+            Self::ProviderUnknown { nearest, .. } | Self::PeerUnknown { nearest, .. } => {
+                nearest.as_ref().map(did_you_mean)
+            }
+            Self::KeyCharacter(_) => Some("a key is of visible ASCII characters, without a comma".into()),
+            Self::Seed(SeedError::TooShort { .. }) => Some(
+                "make a new seed; `insecure_allow_short_seeds: true` takes this one for inbound calls".into(),
+            ),
+            Self::Scope(_) => {
+                Some("a scope has no spaces and no quotes (RFC 6749 §3.3); a list takes several".into())
+            }
+            Self::TokenTwice { .. } => Some("a token belongs to one peer".into()),
+            Self::KeyTwice(_) => Some("a key belongs to one peer".into()),
+            Self::Key(_) | Self::Seed(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for PeerProblem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ProviderUnknown { name, .. } => write!(formatter, "there is no provider `{name}`"),
+            Self::PeerUnknown { name, .. } => write!(formatter, "there is no peer `{name}`"),
+            Self::TokenTwice { peer, provider } => {
+                write!(
+                    formatter,
+                    "tokens of provider `{provider}` with this value are those of peer `{peer}` too"
+                )
+            }
+            Self::KeyTwice(first) => write!(formatter, "is the same key as {first}"),
+            Self::Key(error) => error.fmt(formatter),
+            Self::KeyCharacter(position) => {
+                write!(
+                    formatter,
+                    "character {position} of the key is none that a key is made of"
+                )
+            }
+            Self::Seed(error) => error.fmt(formatter),
+            Self::Scope(scope) => write!(formatter, "`{scope}` is no scope"),
+        }
+    }
+}

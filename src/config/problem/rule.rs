@@ -1,0 +1,151 @@
+//! Problems with inbound rules, and with what is forwarded and answered.
+
+use std::fmt;
+
+use crate::config::problem::did_you_mean;
+use crate::excerpt::Excerpt;
+use crate::matcher::{
+    HeaderMatchError, HostMatchError, MethodMatchError, PathPatternError, PathTemplateError,
+};
+
+/// What is wrong with a rule, or with what is forwarded and answered.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "what a variant says tells what its fields hold")]
+pub enum RuleProblem {
+    /// Neither `accept` nor `deny: true`.
+    NeitherAcceptNorDeny,
+    /// Both.
+    AcceptAndDeny,
+    /// `require` in a rule that lets nobody through.
+    RequireWithDeny,
+    /// `require` in a rule that lets strangers through.
+    RequireWithNone,
+    /// Not a kind of credential.
+    AcceptUnknown {
+        found: Excerpt,
+        nearest: Option<&'static str>,
+    },
+    /// `jwt:P` beside `jwt`.
+    AcceptRedundant,
+    /// A kind of credential that nobody has.
+    AcceptsNobody(AcceptedKind),
+    /// A requirement that only tokens can meet, in a rule that accepts this as well.
+    OnlyTokens { accepted: &'static str },
+    /// A second factor that nobody has.
+    TotpWithoutSeed,
+    /// Another rule has the name.
+    NameTwice(usize),
+    /// The name reads like the index of another rule.
+    NameIsIndex(usize),
+    /// A path or a prefix.
+    Path(PathPatternError),
+    /// A template.
+    Template(PathTemplateError),
+    /// A host.
+    Host(HostMatchError),
+    /// A method.
+    Method(MethodMatchError),
+    /// A header.
+    Header(HeaderMatchError),
+    /// A claim that `rb-auth-claims` holds in any case.
+    ClaimForwarded,
+    /// A separator that cannot be told from what it separates.
+    Separator,
+    /// A realm that would break out of its quotes.
+    Realm,
+    /// A code that A2A uses for something else.
+    JsonRpcCodeTaken(i32),
+}
+
+impl RuleProblem {
+    pub(super) fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::NeitherAcceptNorDeny => {
+                "`accept: [none]` lets everybody through; nothing else does so by itself"
+            }
+            Self::AcceptAndDeny => "`deny: true` refuses whoever asks; keep one of them",
+            Self::RequireWithDeny => "`deny: true` refuses whoever asks; take `require` away",
+            Self::RequireWithNone => "take `none` out of `accept`, or take `require` away",
+            Self::AcceptUnknown {
+                nearest: Some(nearest),
+                ..
+            } => return Some(did_you_mean(nearest)),
+            Self::AcceptUnknown { nearest: None, .. } => {
+                "it takes jwt, jwt:PROVIDER, api_key, bearer_token and none"
+            }
+            Self::AcceptRedundant => "`jwt` takes the tokens of every provider; keep one of them",
+            Self::AcceptsNobody(AcceptedKind::Jwt) => "add one under `inbound.providers`",
+            Self::AcceptsNobody(AcceptedKind::ApiKey) => "add one under `inbound.peers.NAME.api_keys`",
+            Self::AcceptsNobody(AcceptedKind::BearerToken) => {
+                "add one under `inbound.peers.NAME.bearer_tokens`"
+            }
+            Self::OnlyTokens { .. } => "give it a rule of its own",
+            Self::TotpWithoutSeed => "add one under `inbound.peers.NAME.totp_seeds`",
+            Self::NameTwice(_) => "a name is a label of metrics and logs, and must be one rule's",
+            Self::NameIsIndex(_) => "a rule without a name goes by its index",
+            Self::Separator => "one to 8 ASCII marks or spaces, but not `%` and `\"`",
+            Self::Realm => "printable ASCII without `\"` and `\\`",
+            Self::JsonRpcCodeTaken(_) => "-32001 to -32010 are those of A2A",
+            Self::Path(_)
+            | Self::Template(_)
+            | Self::Host(_)
+            | Self::Method(_)
+            | Self::Header(_)
+            | Self::ClaimForwarded => return None,
+        };
+        Some(help.into())
+    }
+}
+
+impl fmt::Display for RuleProblem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NeitherAcceptNorDeny => formatter.write_str("needs `accept` or `deny: true`"),
+            Self::AcceptAndDeny => formatter.write_str("has both `accept` and `deny: true`"),
+            Self::RequireWithDeny => formatter.write_str("asks something of callers who are all refused"),
+            Self::RequireWithNone => formatter.write_str("cannot hold for a caller without a credential"),
+            Self::AcceptUnknown { found, .. } => write!(formatter, "unknown kind of credential `{found}`"),
+            Self::AcceptRedundant => formatter.write_str("is accepted already, by `jwt`"),
+            Self::AcceptsNobody(kind) => write!(formatter, "there is no {kind} that this could accept"),
+            Self::OnlyTokens { accepted } => {
+                write!(
+                    formatter,
+                    "only tokens can meet this, and the rule accepts `{accepted}`"
+                )
+            }
+            Self::TotpWithoutSeed => formatter.write_str("there is no seed that a code could be made from"),
+            Self::NameTwice(first) => write!(formatter, "is the name of rule {first} too"),
+            Self::NameIsIndex(index) => write!(formatter, "reads like the index of rule {index}"),
+            Self::Path(error) => error.fmt(formatter),
+            Self::Template(error) => error.fmt(formatter),
+            Self::Host(error) => error.fmt(formatter),
+            Self::Method(error) => error.fmt(formatter),
+            Self::Header(error) => error.fmt(formatter),
+            Self::ClaimForwarded => formatter.write_str("is always among the forwarded claims"),
+            Self::Separator => formatter.write_str("cannot be told from what it separates"),
+            Self::Realm => formatter.write_str("cannot stand in a challenge"),
+            Self::JsonRpcCodeTaken(code) => write!(formatter, "`{code}` means something else in A2A"),
+        }
+    }
+}
+
+/// The kinds of credentials of which there may be none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AcceptedKind {
+    /// Tokens of a provider.
+    Jwt,
+    /// API keys.
+    ApiKey,
+    /// Static bearer tokens.
+    BearerToken,
+}
+
+impl fmt::Display for AcceptedKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Jwt => "provider",
+            Self::ApiKey => "API key",
+            Self::BearerToken => "bearer token",
+        })
+    }
+}

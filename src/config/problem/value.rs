@@ -1,0 +1,131 @@
+//! Problems with the values that stand in many places: texts with names in them, secrets, header names.
+
+use std::fmt;
+
+use crate::config::problem::Kind;
+use crate::excerpt::Excerpt;
+
+/// What is wrong with a TEXT.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TextProblem {
+    /// `${` without `}`.
+    Unterminated,
+    /// What stands between `${` and `}` is no name of a variable.
+    Name(Excerpt),
+    /// The name stands for nothing.
+    Unset(String),
+}
+
+impl TextProblem {
+    pub(super) fn help(&self) -> Option<String> {
+        match self {
+            Self::Unterminated => Some("write `$$` for a `$` that begins no name".into()),
+            Self::Name(_) => {
+                Some("a name is of letters, digits and `_`, and does not begin with a digit".into())
+            }
+            Self::Unset(name) => Some(match name.as_str() {
+                WORKLOAD => "it comes from the node's metadata (WORKLOAD_NAME), or from a variable".into(),
+                NAMESPACE => "it comes from the node's metadata (NAMESPACE), or from a variable".into(),
+                _ => SET_VARIABLE.into(),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for TextProblem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unterminated => formatter.write_str("holds a `${` without its `}`"),
+            Self::Name(name) => write!(formatter, "`${{{name}}}` holds no name of a variable"),
+            Self::Unset(name) => write!(formatter, "`${{{name}}}` is not set"),
+        }
+    }
+}
+
+/// What is wrong with a SECRET.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SecretProblem {
+    /// It is not written as a secret.
+    Shape(Kind),
+    /// It has neither `env` nor `inline`, or both.
+    NotOneSource,
+    /// It has a member that is not known. The name is not repeated: it may be the secret.
+    Member,
+    /// It names a variable in characters that no variable has. The name may be the secret.
+    VariableName,
+    /// Its variable is not set.
+    Unset(String),
+    /// Its variable is empty.
+    VariableEmpty(String),
+    /// It is written down, and is empty.
+    Empty,
+}
+
+impl SecretProblem {
+    pub(super) fn help(&self) -> Option<String> {
+        match self {
+            Self::Shape(_) | Self::NotOneSource | Self::Member => Some(
+                "write `{env: NAME}`, where NAME is a variable of the proxy's environment; `{inline: …}` is for trials"
+                    .into(),
+            ),
+            Self::VariableName => Some("`env` takes the name of a variable, not its value".into()),
+            Self::Unset(_) | Self::VariableEmpty(_) => Some(SET_VARIABLE.into()),
+            Self::Empty => None,
+        }
+    }
+}
+
+impl fmt::Display for SecretProblem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shape(found) => write!(formatter, "expected a secret, found {found}"),
+            Self::NotOneSource => formatter.write_str("secret needs exactly one of `env` and `inline`"),
+            Self::Member => formatter.write_str("secret has a member that is unknown"),
+            Self::VariableName => formatter.write_str("is no name of a variable"),
+            Self::Unset(name) => write!(formatter, "variable `{name}` is not set"),
+            Self::VariableEmpty(name) => write!(formatter, "variable `{name}` is empty"),
+            Self::Empty => formatter.write_str("secret is empty"),
+        }
+    }
+}
+
+/// What is wrong with the name of a header.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "what a variant says tells what its fields hold")]
+pub enum HeaderProblem {
+    /// No header can have this name (RFC 9110 §5.1).
+    Name(Excerpt),
+    /// The header is HTTP's own, or the proxy's.
+    Reserved(String),
+    /// Another member has the header already.
+    Taken { name: String, by: String },
+}
+
+impl HeaderProblem {
+    pub(super) fn help(&self) -> Option<String> {
+        match self {
+            Self::Name(_) => Some("such as `x-agent-sub`".into()),
+            Self::Taken { .. } => {
+                Some("servers that fold names take `_` for `-`, so that these count as equal".into())
+            }
+            Self::Reserved(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for HeaderProblem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(formatter, "`{name}` is no name of a header"),
+            Self::Reserved(name) => write!(formatter, "header `{name}` belongs to HTTP or to the proxy"),
+            Self::Taken { name, by } => write!(formatter, "header `{name}` is already that of {by}"),
+        }
+    }
+}
+
+/// The two names of a TEXT that the node's metadata answers first.
+pub(in crate::config) const WORKLOAD: &str = "WORKLOAD";
+pub(in crate::config) const NAMESPACE: &str = "NAMESPACE";
+
+const SET_VARIABLE: &str =
+    "set it in the proxy's environment: `vm_config.environment_variables` in Envoy, `vmConfig.env` in Istio";

@@ -1,0 +1,181 @@
+//! What a rule asks of a caller: `accept` and `require`.
+
+use crate::claims::ClaimPath;
+use crate::config::declared::Declared;
+use crate::config::document::Document;
+use crate::config::forward::claim_path;
+use crate::config::nearest::nearest;
+use crate::config::peers::scope;
+use crate::config::problem::{AcceptedKind, RuleProblem, ShapeProblem};
+use crate::config::reader::{Node, Object, distinct, plain_text};
+use crate::config::rules::Surroundings;
+use crate::config::text::text;
+use crate::config::totp::{MAX_WINDOW_STEPS, replay};
+use crate::excerpt::Excerpt;
+use crate::policy::rule::{Accept, AcceptedTokens, Require, TotpRequirement};
+
+/// Reads `accept`.
+pub(super) fn accept(node: &Node<'_>, declared: &Declared<'_>) -> Option<Accept> {
+    let accepts_all_tokens = match node.document() {
+        Document::List(entries) => entries
+            .iter()
+            .any(|entry| matches!(entry, Document::Text(text) if text.expose() == "jwt")),
+        _ => false,
+    };
+    let kinds = node.non_empty_list(distinct(|node| {
+        let kind = kind(node, declared)?;
+        match (&kind, accepts_all_tokens) {
+            (AcceptedCredential::TokensOf(_), true) => node.refuse(RuleProblem::AcceptRedundant),
+            _ => Some(kind),
+        }
+    }))?;
+    let mut accept = Accept::default();
+    let mut providers = Vec::new();
+    for kind in kinds {
+        match kind {
+            AcceptedCredential::Tokens => accept.jwt = AcceptedTokens::Any,
+            AcceptedCredential::TokensOf(provider) => providers.push(provider),
+            AcceptedCredential::ApiKey => accept.api_key = true,
+            AcceptedCredential::BearerToken => accept.bearer_token = true,
+            AcceptedCredential::None => accept.none = true,
+        }
+    }
+    if !providers.is_empty() {
+        accept.jwt = AcceptedTokens::Of(providers);
+    }
+    Some(accept)
+}
+
+/// Reads `require`. What the rule accepts is `None` where it accepts nothing, or where that could not be read.
+pub(super) fn require(
+    node: &Node<'_>,
+    accept: Option<&Accept>,
+    around: &Surroundings<'_>,
+) -> Option<Require> {
+    let require = node.object(&["totp", "scopes", "audiences", "peers", "claims"])?;
+    let totp = require.or("totp", None, |node| totp(&node, around));
+    let scopes = require.list("scopes", distinct(scope));
+    let audiences = require.list("audiences", distinct(text));
+    let peers = require.list(
+        "peers",
+        distinct(|node| {
+            let name = node.text()?;
+            around.declared.check_peer(node, name)?;
+            Some(name.to_owned())
+        }),
+    );
+    let claims = require.list("claims", |node| claim(&node));
+    check_only_tokens(&require, accept, &["audiences", "claims"])?;
+    Some(Require {
+        totp: totp?,
+        scopes: scopes?,
+        audiences: audiences?,
+        peers: peers?,
+        claims: claims?,
+    })
+}
+
+/// One entry of `accept`.
+enum AcceptedCredential {
+    Tokens,
+    TokensOf(String),
+    ApiKey,
+    BearerToken,
+    None,
+}
+
+fn kind(node: &Node<'_>, declared: &Declared<'_>) -> Option<AcceptedCredential> {
+    let text = node.text()?;
+    let exists = |exists: bool, kind: AcceptedKind, accepted: AcceptedCredential| match exists {
+        true => Some(accepted),
+        false => node.refuse(RuleProblem::AcceptsNobody(kind)),
+    };
+    match text {
+        "jwt" => exists(
+            declared.has_providers(),
+            AcceptedKind::Jwt,
+            AcceptedCredential::Tokens,
+        ),
+        "api_key" => exists(
+            declared.api_keys,
+            AcceptedKind::ApiKey,
+            AcceptedCredential::ApiKey,
+        ),
+        "bearer_token" => exists(
+            declared.bearer_tokens,
+            AcceptedKind::BearerToken,
+            AcceptedCredential::BearerToken,
+        ),
+        "none" => Some(AcceptedCredential::None),
+        "mtls" => node.refuse(ShapeProblem::ValueNotSupportedYet(Excerpt::new(text))),
+        other => match other.split_once(':') {
+            Some(("jwt", provider)) => {
+                declared.check_provider(node, provider)?;
+                Some(AcceptedCredential::TokensOf(provider.to_owned()))
+            }
+            Some(("introspection", _)) => {
+                node.refuse(ShapeProblem::ValueNotSupportedYet(Excerpt::new(other)))
+            }
+            _ => node.refuse(RuleProblem::AcceptUnknown {
+                found: Excerpt::new(other),
+                nearest: nearest(other, KINDS),
+            }),
+        },
+    }
+}
+
+/// `true`, or an object with what is stricter than the policy. `false` asks for no code.
+fn totp(node: &Node<'_>, around: &Surroundings<'_>) -> Option<Option<TotpRequirement>> {
+    let mut code = around.code;
+    match node.document() {
+        Document::Object(_) => {
+            let totp = node.object(&["window_steps", "replay"])?;
+            let replay = totp.or("replay", (), |node| replay(&node));
+            let widest = code.map_or(MAX_WINDOW_STEPS, |code| code.window_steps().into());
+            let window = totp.or("window_steps", None, |node| {
+                node.integer::<u8>(0..=widest).map(Some)
+            });
+            replay?;
+            if let Some(window) = window? {
+                code = code.and_then(|code| code.with_window_steps(window).ok());
+            }
+        }
+        _ => {
+            if !node.flag()? {
+                return Some(None);
+            }
+        }
+    }
+    match around.has_seeds {
+        // Without parameters an error was reported where they stand.
+        true => Some(Some(TotpRequirement { code: code? })),
+        false => node.refuse(RuleProblem::TotpWithoutSeed),
+    }
+}
+
+fn claim(node: &Node<'_>) -> Option<(ClaimPath, Vec<String>)> {
+    let claim = node.object(&["name", "values"])?;
+    let name = claim.required("name").and_then(|node| claim_path(&node));
+    let values = claim
+        .required("values")
+        .and_then(|node| node.non_empty_list(distinct(plain_text)));
+    Some((name?, values?))
+}
+
+/// A caller with a key has no claims, so that a rule which accepts keys could never let it pass.
+fn check_only_tokens(require: &Object<'_>, accept: Option<&Accept>, members: &[&'static str]) -> Option<()> {
+    let other = match accept {
+        Some(Accept { api_key: true, .. }) => "api_key",
+        Some(Accept {
+            bearer_token: true, ..
+        }) => "bearer_token",
+        Some(_) | None => return Some(()),
+    };
+    let mut result = Some(());
+    for member in members.iter().filter(|member| require.has_entries(member)) {
+        result = require.refuse_member(member, RuleProblem::OnlyTokens { accepted: other });
+    }
+    result
+}
+
+const KINDS: [&str; 5] = ["jwt", "api_key", "bearer_token", "none", "mtls"];

@@ -1,0 +1,216 @@
+//! Inbound rules: `inbound.rules`.
+
+use std::collections::BTreeMap;
+
+use crate::config::declared::Declared;
+use crate::config::enforcement;
+use crate::config::problem::RuleProblem;
+use crate::config::reader::{Node, Object, all, distinct, plain_text};
+use crate::config::requirements::{accept, require};
+use crate::matcher::{HeaderMatch, HeaderTest, HostMatch, MethodMatch, PathExact, PathPrefix, PathTemplate};
+use crate::policy::rule::{Accept, Action, Condition, Protocol, Require, Rule};
+use crate::totp::CodeParameters;
+
+/// What rules are checked against.
+#[derive(Debug)]
+pub(super) struct Surroundings<'c> {
+    /// What else is declared.
+    pub(super) declared: Declared<'c>,
+    /// Whether anybody has, or was meant to have, a TOTP seed.
+    pub(super) has_seeds: bool,
+    /// How codes are made; `None` if that could not be read.
+    pub(super) code: Option<CodeParameters>,
+}
+
+/// Reads `rules`.
+pub(super) fn rules(inbound: &Object<'_>, around: &Surroundings<'_>) -> Option<Vec<Rule>> {
+    let Some(node) = inbound.optional("rules") else {
+        return Some(Vec::new());
+    };
+    let nodes = node.list(Some)?;
+    let mut names = RuleNames::new(nodes.len());
+    let rules = nodes
+        .iter()
+        .enumerate()
+        .map(|(index, node)| rule(index, node, &mut names, around));
+    all(rules)
+}
+
+fn rule(index: usize, node: &Node<'_>, names: &mut RuleNames, around: &Surroundings<'_>) -> Option<Rule> {
+    let rule = node.object(MEMBERS)?;
+    let name = names.name(index, &rule);
+    let condition = rule.or("match", Condition::default(), |node| condition(&node));
+    let action = action(&rule, around);
+    let protocol = rule.or("protocol", Protocol::Auto, |node| {
+        node.choice(&[
+            ("auto", Some(Protocol::Auto)),
+            ("jsonrpc", Some(Protocol::JsonRpc)),
+            ("a2a_rest", Some(Protocol::A2aRest)),
+            ("mcp", Some(Protocol::Mcp)),
+            ("grpc", Some(Protocol::Grpc)),
+            ("http", Some(Protocol::Http)),
+        ])
+    });
+    let enforcement = enforcement(&rule);
+    rule.not_yet_unless_off(&["extended_card_rpc"]);
+    enforcement?;
+    Some(Rule {
+        name: name?,
+        condition: condition?,
+        action: action?,
+        protocol: protocol?,
+    })
+}
+
+/// Reads `deny`, `accept` and `require`.
+fn action(rule: &Object<'_>, around: &Surroundings<'_>) -> Option<Action> {
+    let denies = rule.flag("deny");
+    let accept = rule
+        .optional("accept")
+        .map(|node| accept(&node, &around.declared));
+    let accepted = accept.as_ref().and_then(Option::as_ref);
+    let require = rule.or("require", Require::default(), |node| {
+        require(&node, accepted, around)
+    });
+    let asks_something = require
+        .as_ref()
+        .is_some_and(|require| *require != Require::default());
+    match (denies?, accept) {
+        (true, Some(_)) => rule.node().refuse(RuleProblem::AcceptAndDeny),
+        (true, None) if asks_something => rule.refuse_member("require", RuleProblem::RequireWithDeny),
+        (true, None) => require.map(|_| Action::Deny),
+        (false, None) => rule.node().refuse(RuleProblem::NeitherAcceptNorDeny),
+        (false, Some(accept)) => {
+            let accept = accept?;
+            if accept.none && asks_something {
+                return rule.refuse_member("require", RuleProblem::RequireWithNone);
+            }
+            let is_public = accept
+                == Accept {
+                    none: true,
+                    ..Accept::default()
+                };
+            match is_public {
+                true => require.map(|_| Action::Public),
+                false => Some(Action::Authenticate(accept, require?)),
+            }
+        }
+    }
+}
+
+/// Reads `match`: an empty one matches everything.
+fn condition(node: &Node<'_>) -> Option<Condition> {
+    let condition = node.object(&[
+        "hosts",
+        "paths",
+        "path_prefixes",
+        "path_templates",
+        "methods",
+        "headers",
+    ])?;
+    let hosts = condition.list(
+        "hosts",
+        distinct(|node| parsed(node, HostMatch::parse, RuleProblem::Host)),
+    );
+    let paths = condition.list(
+        "paths",
+        distinct(|node| parsed(node, PathExact::parse, RuleProblem::Path)),
+    );
+    let path_prefixes = condition.list("path_prefixes", distinct(path_prefix));
+    let path_templates = condition.list(
+        "path_templates",
+        distinct(|node| parsed(node, PathTemplate::parse, RuleProblem::Template)),
+    );
+    let methods = condition.list(
+        "methods",
+        distinct(|node| parsed(node, MethodMatch::parse, RuleProblem::Method)),
+    );
+    let headers = condition.or("headers", Vec::new(), |node| {
+        let header = |(name, node): (&str, Node<'_>)| {
+            let value = HeaderTest::Exact(plain_text(&node)?);
+            match HeaderMatch::parse(name, value) {
+                Ok(header) => Some(header),
+                Err(error) => node.refuse(RuleProblem::Header(error)),
+            }
+        };
+        all(node.members()?.into_iter().map(header))
+    });
+    Some(Condition {
+        hosts: hosts?,
+        paths: paths?,
+        path_prefixes: path_prefixes?,
+        path_templates: path_templates?,
+        methods: methods?,
+        headers: headers?,
+    })
+}
+
+/// Reads a prefix of whole segments.
+pub(super) fn path_prefix(node: &Node<'_>) -> Option<PathPrefix> {
+    parsed(node, PathPrefix::parse, RuleProblem::Path)
+}
+
+/// A text that has a parser of its own.
+fn parsed<T, E>(
+    node: &Node<'_>,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+    problem: impl FnOnce(E) -> RuleProblem,
+) -> Option<T> {
+    match parse(node.text()?) {
+        Ok(value) => Some(value),
+        Err(error) => node.refuse(problem(error)),
+    }
+}
+
+/// The names of the rules of a list: labels of metrics and logs, of which none may stand for two rules.
+#[derive(Debug)]
+pub(super) struct RuleNames {
+    count: usize,
+    indices: BTreeMap<String, usize>,
+}
+
+impl RuleNames {
+    /// For a list of this many rules.
+    pub(super) const fn new(count: usize) -> Self {
+        Self {
+            count,
+            indices: BTreeMap::new(),
+        }
+    }
+
+    /// Reads the name of a rule, which is its index where none is written.
+    pub(super) fn name(&mut self, index: usize, rule: &Object<'_>) -> Option<String> {
+        let Some(node) = rule.optional("name") else {
+            return Some(index.to_string());
+        };
+        let name = node.text()?;
+        node.check_name(name, LONGEST_NAME, "_-")?;
+        if let Ok(other) = name.parse::<usize>()
+            && other != index
+            && other < self.count
+            && other.to_string() == name
+        {
+            return node.refuse(RuleProblem::NameIsIndex(other));
+        }
+        match self.indices.get(name) {
+            Some(first) => node.refuse(RuleProblem::NameTwice(*first)),
+            None => {
+                self.indices.insert(name.to_owned(), index);
+                Some(name.to_owned())
+            }
+        }
+    }
+}
+
+const MEMBERS: &[&str] = &[
+    "name",
+    "match",
+    "accept",
+    "deny",
+    "require",
+    "protocol",
+    "enforcement",
+    "extended_card_rpc",
+];
+/// Ours: a name is a label of metrics.
+const LONGEST_NAME: usize = 64;

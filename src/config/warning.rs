@@ -1,0 +1,84 @@
+//! What a configuration may say, and its author should know.
+
+use std::fmt;
+
+use crate::config::path::Path;
+
+/// One thing that should be known, and where. Prints as one line, `path: caution`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    path: String,
+    caution: Caution,
+}
+
+impl Warning {
+    pub(super) fn new(path: &Path<'_>, caution: Caution) -> Self {
+        Self {
+            path: path.to_string(),
+            caution,
+        }
+    }
+
+    /// Where.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What.
+    pub const fn caution(&self) -> &Caution {
+        &self.caution
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.path, self.caution)
+    }
+}
+
+/// What should be known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caution {
+    /// A secret is written down.
+    InlineSecret,
+    /// `insecure_any_audience`.
+    AnyAudience,
+    /// `insecure_shared_seeds`.
+    SharedSeeds,
+    /// `insecure_allow_short_seeds`.
+    ShortSeeds,
+    /// `insecure_allow_query_param_auth`.
+    QueryParameters,
+    /// `insecure_any_cluster`.
+    AnyCluster,
+    /// `insecure_for_anonymous`.
+    ForAnonymous,
+    /// A key of a set is not used; the reason.
+    SkippedKey(String),
+}
+
+impl fmt::Display for Caution {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InlineSecret => formatter.write_str(
+                "secret is written into the configuration, where every dump and every reader of it shows it",
+            ),
+            Self::AnyAudience => {
+                formatter.write_str("tokens that were issued for any other service are accepted as well")
+            }
+            Self::SharedSeeds => formatter
+                .write_str("whoever holds a shared seed can make the codes of every caller without its own"),
+            Self::ShortSeeds => {
+                formatter.write_str("seeds below 128 bits can be found by trying (RFC 4226 §4)")
+            }
+            Self::QueryParameters => formatter.write_str("API keys in URLs may appear in proxy logs"),
+            Self::AnyCluster => formatter.write_str(
+                "a caller who names the host in a request to any other cluster gets the secret sent there",
+            ),
+            Self::ForAnonymous => {
+                formatter.write_str("callers whom nobody verified get the credential put on their calls")
+            }
+            Self::SkippedKey(reason) => write!(formatter, "key is not used: {reason}"),
+        }
+    }
+}
