@@ -1,3 +1,9 @@
-//! The `peergate` program.
+//! The `peergate` program: looks at policies before a proxy does.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

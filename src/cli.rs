@@ -1,0 +1,28 @@
+//! The command line. Results go to the standard output, everything else to the standard error.
+
+mod check;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Reads the arguments and does what they say.
+pub(crate) fn run() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Check(arguments) => check::check(&arguments),
+    }
+}
+
+/// Authentication for a mesh of AI agents, as one filter for Envoy and Istio.
+#[derive(Parser)]
+#[command(name = "peergate", version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Reports everything that is wrong with a policy; exits with 0 if nothing is, else with 1.
+    Check(check::Arguments),
+}

@@ -1,0 +1,167 @@
+//! `peergate check FILE`: would a proxy take this policy?
+//!
+//! It reads what the filter would read, with the same code, only that the file may be YAML. It starts no proxy and
+//! fetches nothing.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use peergate_filter::config::{self, Document, Environment, Errors, MAX_DEPTH, Warning};
+use peergate_filter::json;
+use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
+use serde_saphyr::{Error as YamlError, UserMessageFormatter};
+
+/// What `check` takes.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The policy, as YAML or JSON
+    file: PathBuf,
+    /// A variable of the proxy's environment, in place of this process's own; may be repeated
+    // A text, for the parser of the command line repeats what it refuses, and values are secrets.
+    #[arg(long = "env", value_name = "NAME=VALUE")]
+    variables: Vec<String>,
+    /// The workload that the proxy stands at: `${WORKLOAD}`
+    #[arg(long, value_name = "NAME")]
+    workload: Option<String>,
+    /// The namespace of that workload: `${NAMESPACE}`
+    #[arg(long, value_name = "NAME")]
+    namespace: Option<String>,
+}
+
+/// Checks a policy: `ok` on the standard output and 0, or what is wrong on the standard error and 1.
+pub(crate) fn check(arguments: &Arguments) -> ExitCode {
+    let Some(environment) = environment(arguments) else {
+        say(&mut io::stderr(), "error: `--env` takes NAME=VALUE");
+        return ExitCode::from(USAGE);
+    };
+    let document = match read(&arguments.file) {
+        Ok(document) => document,
+        Err(error) => {
+            say(
+                &mut io::stderr(),
+                &format!("error: {}: {error}", arguments.file.display()),
+            );
+            return ExitCode::FAILURE;
+        }
+    };
+    match config::load(&document, &environment) {
+        Ok(loaded) => {
+            report_warnings(&loaded.warnings);
+            say(&mut io::stdout(), "ok");
+            ExitCode::SUCCESS
+        }
+        Err(errors) => {
+            report_errors(&errors);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn report_warnings(warnings: &[Warning]) {
+    for warning in warnings {
+        say(&mut io::stderr(), &format!("warning: {warning}"));
+    }
+}
+
+fn report_errors(errors: &Errors) {
+    for error in errors.iter() {
+        say(&mut io::stderr(), &format!("error: {error}"));
+        if let Some(help) = error.help() {
+            say(&mut io::stderr(), &format!("  help: {help}"));
+        }
+    }
+    let count = errors.iter().len();
+    let noun = if count == 1 { "error" } else { "errors" };
+    say(&mut io::stderr(), &format!("{count} {noun}"));
+}
+
+/// This process's environment, with what the arguments say put over it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the program is the boundary here: it stands in for the proxy's environment"
+)]
+fn environment(arguments: &Arguments) -> Option<Environment> {
+    let own = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let mut environment = Environment {
+        variables: own.collect(),
+        workload: arguments.workload.clone(),
+        namespace: arguments.namespace.clone(),
+    };
+    for variable in &arguments.variables {
+        let (name, value) = variable.split_once('=')?;
+        environment.variables.insert(name.to_owned(), value.to_owned());
+    }
+    Some(environment)
+}
+
+fn read(file: &Path) -> Result<Document, ReadError> {
+    let bytes = fs::read(file).map_err(ReadError::File)?;
+    let is_json = file
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let document = match is_json {
+        true => Document::from_json(&bytes).map_err(ReadError::Json)?,
+        false => yaml(&bytes)?,
+    };
+    if document.member("static_resources").is_some() {
+        return Err(ReadError::EnvoyBootstrap);
+    }
+    if document.member("apiVersion").is_some() && document.member("kind").is_some() {
+        return Err(ReadError::KubernetesResource);
+    }
+    Ok(document)
+}
+
+/// YAML as all readers of it understand it: without members that stand twice, and without `<<` and `yes`, of which
+/// Envoy makes something else than Kubernetes does.
+fn yaml(bytes: &[u8]) -> Result<Document, ReadError> {
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH },
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        merge_keys: MergeKeyPolicy::Error,
+        strict_booleans: true,
+        // A snippet of the file would show the secrets in it.
+        with_snippet: false,
+    };
+    serde_saphyr::from_slice_with_options(bytes, options).map_err(|error| ReadError::Yaml(Box::new(error)))
+}
+
+/// Why there is no policy in a file.
+enum ReadError {
+    File(io::Error),
+    Json(json::Error),
+    Yaml(Box<YamlError>),
+    EnvoyBootstrap,
+    KubernetesResource,
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(error) => write!(formatter, "cannot be read: {error}"),
+            Self::Json(error) => write!(formatter, "is not accepted as JSON: {error}"),
+            Self::Yaml(error) => {
+                write!(formatter, "is not accepted as YAML: {}", error.render_with_formatter(&UserMessageFormatter))
+            }
+            Self::EnvoyBootstrap => formatter.write_str(
+                "is a configuration of Envoy\n  help: give the policy itself, which stands there as the \
+                 `configuration` of the wasm filter",
+            ),
+            Self::KubernetesResource => formatter.write_str(
+                "is a Kubernetes resource\n  help: give the policy itself, which stands there as `pluginConfig`",
+            ),
+        }
+    }
+}
+
+/// Writes a line. Where nobody reads, there is nobody to tell.
+fn say(stream: &mut dyn Write, line: &str) {
+    let _ = writeln!(stream, "{line}");
+}
+
+/// As `clap` exits for arguments that it refuses.
+const USAGE: u8 = 2;
