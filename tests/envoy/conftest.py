@@ -1,0 +1,70 @@
+"""Real Envoys, and what stands behind them."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from support.bootstrap import bootstrap, cluster, listener, peergate
+from support.cast import ENVIRONMENT
+from support.client import Client
+from support.paths import MODULE, OUTPUT
+from support.process import Envoy
+from support.upstream import Upstream
+
+
+def pytest_sessionstart() -> None:
+    """Without the module no test can say anything."""
+    if not MODULE.exists():
+        pytest.exit(f"{MODULE} is not there: run `make build`", returncode=1)
+
+
+@pytest.fixture(scope="session")
+def agent() -> Iterator[Upstream]:
+    """The workload that the filter protects."""
+    with Upstream("agent") as upstream:
+        yield upstream
+
+
+@pytest.fixture(scope="session")
+def api() -> Iterator[Upstream]:
+    """What the workload calls."""
+    with Upstream("api") as upstream:
+        yield upstream
+
+
+@pytest.fixture(autouse=True)
+def _forget(agent: Upstream, api: Upstream) -> None:
+    """Each test sees its own requests only."""
+    agent.forget()
+    api.forget()
+
+
+@pytest.fixture(scope="module")
+def envoy(request: pytest.FixtureRequest) -> Iterator[Callable[..., Envoy]]:
+    """Starts an Envoy with a configuration. It stops when the tests of the module are through."""
+    topic = request.module.__name__.rpartition(".")[2].removeprefix("test_")
+    with contextlib.ExitStack() as stack:
+        count = 0
+
+        def start(configuration: dict, environment: dict[str, str] | None = None, **options: Any) -> Envoy:
+            nonlocal count
+            count += 1
+            name = f"{topic}-{count}"
+            return stack.enter_context(Envoy(name, configuration, OUTPUT / "envoy", environment, **options))
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def sidecar(envoy: Callable[..., Envoy], agent: Upstream) -> Iterator[Callable[[dict], Client]]:
+    """Starts an Envoy with a policy in front of the agent, and gives a client of it."""
+    with contextlib.ExitStack() as stack:
+
+        def start(policy: dict) -> Client:
+            filters = [peergate(policy, ENVIRONMENT)]
+            configuration = bootstrap([listener("inbound", filters, "agent")], [cluster("agent", agent.port)])
+            return stack.enter_context(Client(envoy(configuration, ENVIRONMENT)))
+
+        yield start

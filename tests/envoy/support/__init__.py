@@ -1,0 +1,1 @@
+"""What the demo and the tests against a real Envoy share."""

@@ -1,0 +1,21 @@
+"""Where things stand in the project."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+
+#: The compiled filter. `PEERGATE_MODULE` names another one, for trying the harness with it.
+MODULE = Path(os.environ.get("PEERGATE_MODULE", ROOT / "target/wasm32-wasip1/release/peergate_filter.wasm"))
+
+#: The native command-line program, as `cargo build` leaves it.
+PROGRAM = ROOT / "target/debug/peergate"
+
+#: The configuration that the demo runs.
+DEMO_CONFIGURATION = ROOT / "envoy/demo.yaml"
+
+#: Everything that the tests capture. `tests/secrets_check.py` reads every `*.log` below it.
+OUTPUT = ROOT / "target/test-output"
+
+#: Where each secret that a test uses is written down, for `tests/secrets_check.py`.
+SECRETS = OUTPUT / "secrets"

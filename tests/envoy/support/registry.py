@@ -1,0 +1,27 @@
+"""Remembers each secret that is used, so that `tests/secrets_check.py` can look for it in all output.
+
+A line of the register is a label, a tab and the secret. Six-digit codes are not registered: they are short enough
+to occur by chance, and of no use after a minute.
+"""
+
+from .paths import SECRETS
+
+#: Shorter values would be found by chance.
+SHORTEST_SECRET = 8
+
+
+def remember(label: str, secret: str) -> str:
+    """Register `secret` under `label` and give it back."""
+    if len(secret) < SHORTEST_SECRET or "\n" in secret or "\t" in label + secret:
+        raise ValueError(f"{label}: a secret needs {SHORTEST_SECRET} characters, neither tab nor line feed")
+    SECRETS.mkdir(parents=True, exist_ok=True)
+    with (SECRETS / "envoy.txt").open("a", encoding="utf-8") as register:
+        register.write(f"{label}\t{secret}\n")
+    return secret
+
+
+def remember_token(label: str, token: str) -> str:
+    """Register a token, and its last segment apart: with that segment, a part of it is as good as the whole."""
+    remember(label, token)
+    remember(f"signature of {label}", token.rpartition(".")[2])
+    return token

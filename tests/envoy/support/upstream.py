@@ -1,0 +1,113 @@
+"""A small HTTP/1.1 server that stands behind Envoy and remembers what it received."""
+
+import json
+import threading
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, urlsplit
+
+
+@dataclass(frozen=True)
+class Received:
+    """A request as it arrived."""
+
+    method: str
+    target: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    @property
+    def path(self) -> str:
+        """The target up to its query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """The decoded parameters in their order."""
+        return parse_qsl(urlsplit(self.target).query, keep_blank_values=True)
+
+    def values(self, name: str) -> list[str]:
+        """Every value of a header."""
+        return [value for other, value in self.headers if other.lower() == name]
+
+    def header(self, name: str) -> str | None:
+        """The value of a header that must not stand more than once; None if it is absent."""
+        values = self.values(name)
+        assert len(values) < 2, f"{name} stands {len(values)} times"
+        return values[0] if values else None
+
+    def names(self) -> set[str]:
+        """The names of all headers, in lower case."""
+        return {name.lower() for name, _ in self.headers}
+
+
+class Upstream:
+    """The server. As a context manager it runs for the length of the block, on a free port of its own."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.received: list[Received] = []
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.upstream = self
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self) -> "Upstream":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def port(self) -> int:
+        """The port on which it listens."""
+        return self._server.server_address[1]
+
+    def only(self) -> Received:
+        """The one request that arrived since the last `forget`."""
+        (request,) = self.received
+        return request
+
+    def forget(self) -> None:
+        """Forget what was received."""
+        self.received.clear()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    upstream: Upstream
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+
+    def _answer(self) -> None:
+        body = self._chunks() if self.headers["transfer-encoding"] else self._length()
+        received = Received(self.command, self.path, list(self.headers.items()), body)
+        self.server.upstream.received.append(received)
+        answer = json.dumps({"served_by": self.server.upstream.name}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(answer)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = _answer  # noqa: N815
+
+    def _length(self) -> bytes:
+        return self.rfile.read(int(self.headers["content-length"] or 0))
+
+    def _chunks(self) -> bytes:
+        body = b""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: what arrived is remembered."""
