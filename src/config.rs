@@ -38,7 +38,7 @@ pub use self::problem::{Error, Errors, Problem};
 pub use self::warning::{Caution, Warning};
 
 use self::forward::default_style;
-use self::problem::DocumentProblem;
+use self::problem::{DocumentProblem, Kind};
 use self::reader::{Context, Node, Object};
 
 /// What is around the filter: where it runs and what it was given.
@@ -97,6 +97,9 @@ pub fn load(document: &Document, environment: &Environment) -> Result<Loaded, Er
 }
 
 fn policy(node: &Node<'_>) -> Option<Policy> {
+    if node.kind() == Kind::Null {
+        return node.refuse(DocumentProblem::Empty);
+    }
     let document = node.object(MEMBERS)?;
     let version = document.required("version").and_then(|node| version(&node));
     let role = role(&document);
@@ -107,7 +110,8 @@ fn policy(node: &Node<'_>) -> Option<Policy> {
     let on_missing_secret = document.or("on_missing_secret", (), |node| {
         node.choice(&[("refuse_config", Some(())), ("deny_rule", None)])
     });
-    if !document.has("inbound") && !document.has("outbound") {
+    let has = |half| document.has(half) || document.is_mistyped(half);
+    if !has("inbound") && !has("outbound") {
         return node.refuse(DocumentProblem::NoHalf);
     }
     let inbound = document.or("inbound", None, |node| inbound::inbound(&node).map(Some));
@@ -159,7 +163,7 @@ fn role(document: &Object<'_>) -> Option<RoleSetting> {
         RoleSetting::Fixed(Role::Inbound | Role::Gateway) => "inbound",
         RoleSetting::Fixed(Role::Outbound) => "outbound",
     };
-    match document.has(needed) {
+    match document.has(needed) || document.is_mistyped(needed) {
         true => Some(role),
         false => document.refuse_member("role", DocumentProblem::RoleWithoutHalf(needed)),
     }

@@ -51,19 +51,28 @@ pub(super) fn own_header(
 
 /// Which member has which header. A header has one meaning.
 #[derive(Debug, Clone, Default)]
-pub(super) struct HeaderOwners(Vec<(String, String)>);
+pub(super) struct HeaderOwners(Vec<Owned>);
+
+#[derive(Debug, Clone)]
+struct Owned {
+    header: String,
+    owner: String,
+}
 
 impl HeaderOwners {
     /// Gives a header to the member that stands at this path, unless another one has it.
     pub(super) fn claim(&mut self, name: &str, owner: String) -> Result<(), HeaderProblem> {
-        let key = folded(name);
-        match self.0.iter().find(|(taken, _)| *taken == key) {
-            Some((_, by)) => Err(HeaderProblem::Taken {
+        match self.0.iter().find(|owned| folded(&owned.header) == folded(name)) {
+            Some(taken) => Err(HeaderProblem::Taken {
                 name: name.to_owned(),
-                by: by.clone(),
+                by: taken.owner.clone(),
+                is_folded: taken.header != name,
             }),
             None => {
-                self.0.push((key, owner));
+                self.0.push(Owned {
+                    header: name.to_owned(),
+                    owner,
+                });
                 Ok(())
             }
         }
@@ -143,14 +152,16 @@ mod tests {
     #[test]
     fn a_header_has_one_owner() {
         let mut owners = HeaderOwners::default();
-        assert_eq!(owners.claim("x-a", "one".into()), Ok(()));
-        assert_eq!(
-            owners.claim("x_a", "two".into()),
+        let taken = |name: &str, is_folded| {
             Err(HeaderProblem::Taken {
-                name: "x_a".into(),
-                by: "one".into()
+                name: name.into(),
+                by: "one".into(),
+                is_folded,
             })
-        );
+        };
+        assert_eq!(owners.claim("x-a", "one".into()), Ok(()));
+        assert_eq!(owners.claim("x_a", "two".into()), taken("x_a", true));
+        assert_eq!(owners.claim("x-a", "two".into()), taken("x-a", false));
         assert_eq!(owners.claim("x-b", "two".into()), Ok(()));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::config::declared::Declared;
 use crate::config::forward::{RB_AUTH_CLAIMS, errors, forward};
-use crate::config::header::{HeaderOwners, own_header};
+use crate::config::header::{HeaderOwners, Use, header, own_header};
 use crate::config::peers::{Peers, peers};
 use crate::config::problem::ShapeProblem;
 use crate::config::providers::{Provider, providers};
@@ -123,25 +123,21 @@ fn refuse_later_members(inbound: &Object<'_>) {
 /// Reads `api_key`: `{from: [{header: NAME}]}`.
 fn api_key_header(inbound: &Object<'_>, owners: &mut HeaderOwners) -> Option<String> {
     let api_key = inbound.section("api_key", &["from"])?;
-    let place = match api_key.optional("from") {
-        None => api_key.section("from", &[])?,
-        Some(from) => {
-            let mut places =
-                from.non_empty_list(|node| node.object(&["header", "cookie", "insecure_param"]))?;
-            match (places.pop(), places.is_empty()) {
-                (Some(place), true) => place,
-                _ => return from.refuse(ShapeProblem::NotSupportedYet),
-            }
-        }
+    let Some(from) = api_key.optional("from") else {
+        return own_header(&api_key, "from", DEFAULT_API_KEY_HEADER, owners);
+    };
+    let mut places = from.non_empty_list(|node| node.object(&["header", "cookie", "insecure_param"]))?;
+    let place = match (places.pop(), places.is_empty()) {
+        (Some(place), true) => place,
+        _ => return from.refuse(ShapeProblem::NotSupportedYet),
     };
     place.not_yet(&["cookie", "insecure_param"]);
     if place.has("cookie") || place.has("insecure_param") {
         return None;
     }
-    if api_key.has("from") && !place.has("header") {
-        return place.refuse_member("header", ShapeProblem::Missing);
-    }
-    own_header(&place, "header", DEFAULT_API_KEY_HEADER, owners)
+    let node = place.required("header")?;
+    let name = header(&node, Use::Own)?;
+    owners.claim_at(&node, name)
 }
 
 fn max_token_bytes(inbound: &Object<'_>) -> Option<usize> {

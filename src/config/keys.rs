@@ -7,6 +7,7 @@ use std::slice;
 
 use serde_json::Value;
 
+use crate::config::nearest::nearest;
 use crate::config::problem::{ProviderProblem, ShapeProblem};
 use crate::config::reader::{Node, Object, distinct, plain_text};
 use crate::config::secret::secret;
@@ -75,9 +76,10 @@ fn algorithm(node: &Node<'_>, kind: Option<Kind>) -> Option<Algorithm> {
         return node.refuse(ShapeProblem::ValueNotSupportedYet(Excerpt::new(name)));
     }
     let Some(algorithm) = Algorithm::from_name(name) else {
-        let known = Algorithm::ALL.into_iter().map(Algorithm::name).collect();
+        let known: Vec<&'static str> = Algorithm::ALL.into_iter().map(Algorithm::name).collect();
         return node.refuse(ProviderProblem::AlgorithmUnknown {
             name: Excerpt::new(name),
+            nearest: nearest(name, known.iter().copied()),
             known,
         });
     };

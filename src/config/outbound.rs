@@ -130,6 +130,9 @@ fn condition(rule: &Object<'_>, query: &QueryPolicy<'_>) -> Option<Condition> {
     let path_prefixes = condition.list("path_prefixes", distinct(path_prefix));
 
     let names_clusters = condition.has_entries("clusters");
+    let is_mistyped = condition.is_mistyped("clusters")
+        || rule.is_mistyped("match")
+        || rule.is_mistyped("insecure_any_cluster");
     let adds_secret = has_query_parameters(rule) || rule.has("totp");
     match any_cluster? {
         true if names_clusters => {
@@ -138,7 +141,7 @@ fn condition(rule: &Object<'_>, query: &QueryPolicy<'_>) -> Option<Condition> {
                 "insecure_any_cluster",
             ]));
         }
-        false if adds_secret && !names_clusters => {
+        false if adds_secret && !names_clusters && !is_mistyped => {
             return rule.node().refuse(OutboundProblem::SecretAnywhere);
         }
         _ => {}

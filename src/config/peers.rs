@@ -6,7 +6,7 @@ use std::rc::Rc;
 use crate::api_key::{Credentials, Digest};
 use crate::claims::is_scope_token;
 use crate::config::declared::Declared;
-use crate::config::problem::{Kind, PeerProblem, SecretProblem};
+use crate::config::problem::{Kind, PeerProblem};
 use crate::config::reader::{Node, Object, all, distinct, plain_text};
 use crate::config::secret::secret;
 use crate::config::totp::seed;
@@ -151,14 +151,16 @@ fn tokens<'c>(
 
 /// A key: `{sha256: …}` or a SECRET, of which only the digest is kept.
 fn key(node: &Node<'_>, owners: &mut Credentials<String>) -> Option<Digest> {
-    let is_digest = node.kind() == Kind::Object && node.document().member("sha256").is_some();
-    let digest = match is_digest {
-        true => {
-            let object = node.object_of_secret(&["sha256"], SecretProblem::Member.into())?;
-            let hex = object.required("sha256")?;
-            Digest::from_hex(hex.text()?)
-        }
-        false => {
+    if node.kind() != Kind::Object {
+        return node.refuse(PeerProblem::KeyShape(node.kind()));
+    }
+    let key = node.object_of_secret(KEY_SOURCES, PeerProblem::KeyMember.into())?;
+    if KEY_SOURCES.iter().filter(|source| key.has(source)).count() != 1 {
+        return node.refuse(PeerProblem::KeySource);
+    }
+    let digest = match key.optional("sha256") {
+        Some(hex) => Digest::from_hex(hex.text()?),
+        None => {
             let secret = secret(node)?;
             let is_key_byte = |byte: u8| byte.is_ascii_graphic() && byte != b',';
             match secret.expose().bytes().position(|byte| !is_key_byte(byte)) {
@@ -186,5 +188,6 @@ const MEMBERS: &[&str] = &[
     "totp_seeds",
     "scopes",
 ];
+const KEY_SOURCES: &[&str] = &["sha256", "env", "inline", "sealed"];
 /// Ours: long enough for a SPIFFE id or a mail address. The name becomes a header's value.
 const LONGEST_NAME: usize = 128;

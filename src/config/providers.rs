@@ -125,7 +125,7 @@ fn audiences(provider: &Object<'_>) -> Option<Audiences> {
         ])),
         Some(node) => node.non_empty_list(distinct(text)).map(Audiences::OneOf),
         None if any => Some(Audiences::Any),
-        None => provider.refuse_member("audiences", ProviderProblem::AudiencesMissing),
+        None => provider.refuse_missing("audiences", ProviderProblem::AudiencesMissing),
     }
 }
 

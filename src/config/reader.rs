@@ -161,18 +161,23 @@ impl<'c> Node<'c> {
 
     /// One of several words, each with its meaning; `None` is the meaning of a word of a later release.
     pub(super) fn choice<T: Copy>(&self, words: &[(&'static str, Option<T>)]) -> Option<T> {
-        let text = self.text()?;
-        match words.iter().find(|(word, _)| *word == text) {
+        let written = match self.value {
+            // What YAML takes for something else than the word that was meant, such as `off`.
+            Document::Flag(flag) => flag.to_string(),
+            Document::Number(number) => number.to_string(),
+            _ => self.text()?.to_owned(),
+        };
+        match words.iter().find(|(word, _)| *word == written) {
             Some((_, Some(meaning))) => Some(*meaning),
-            Some((_, None)) => self.refuse(ShapeProblem::ValueNotSupportedYet(Excerpt::new(text))),
+            Some((_, None)) => self.refuse(ShapeProblem::ValueNotSupportedYet(Excerpt::new(&written))),
             None => self.refuse(ShapeProblem::NotOneOf {
-                found: Excerpt::new(text),
+                found: Excerpt::new(&written),
                 choices: words
                     .iter()
                     .filter(|(_, meaning)| meaning.is_some())
                     .map(|(word, _)| *word)
                     .collect(),
-                nearest: nearest(text, words.iter().map(|(word, _)| *word)),
+                nearest: nearest(&written, words.iter().map(|(word, _)| *word)),
             }),
         }
     }
@@ -229,18 +234,20 @@ impl<'c> Node<'c> {
         let Document::Object(members) = self.value else {
             return self.refuse(wrong_kind(Kind::Object, self.value));
         };
+        let mut meant = Vec::new();
         for (name, _) in members.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
             let nearest = nearest(name, known.iter().copied());
+            meant.extend(nearest);
             let problem = ShapeProblem::UnknownMember { known, nearest };
             self.context.refuse::<()>(&self.path.member(name), problem.into());
         }
-        Some(Object { node: self.clone() })
+        Some(Object::new(self.clone(), meant))
     }
 
     /// An object of a format of its own, which may have members that are not known here.
     pub(super) fn open_object(&self) -> Option<Object<'c>> {
         match self.value {
-            Document::Object(_) => Some(Object { node: self.clone() }),
+            Document::Object(_) => Some(Object::new(self.clone(), Vec::new())),
             other => self.refuse(wrong_kind(Kind::Object, other)),
         }
     }
@@ -255,7 +262,7 @@ impl<'c> Node<'c> {
             return None;
         };
         match members.iter().all(|(name, _)| known.contains(&name.as_str())) {
-            true => Some(Object { node: self.clone() }),
+            true => Some(Object::new(self.clone(), Vec::new())),
             false => self.refuse(unknown),
         }
     }

@@ -79,6 +79,7 @@ fn action(rule: &Object<'_>, around: &Surroundings<'_>) -> Option<Action> {
         (true, Some(_)) => rule.node().refuse(RuleProblem::AcceptAndDeny),
         (true, None) if asks_something => rule.refuse_member("require", RuleProblem::RequireWithDeny),
         (true, None) => require.map(|_| Action::Deny),
+        (false, None) if rule.is_mistyped("accept") || rule.is_mistyped("deny") => None,
         (false, None) => rule.node().refuse(RuleProblem::NeitherAcceptNorDeny),
         (false, Some(accept)) => {
             let accept = accept?;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::api_key::DigestError;
-use crate::config::problem::did_you_mean;
+use crate::config::problem::{Kind, did_you_mean};
 use crate::excerpt::Excerpt;
 use crate::totp::SeedError;
 
@@ -19,6 +19,12 @@ pub enum PeerProblem {
     TokenTwice { peer: Excerpt, provider: Excerpt },
     /// The same key stands there already.
     KeyTwice(String),
+    /// A key is not written as one.
+    KeyShape(Kind),
+    /// A key has none of its three forms, or more than one.
+    KeySource,
+    /// A key has a member that is not known. The name is not repeated: it may be the key.
+    KeyMember,
     /// A key, or its digest.
     Key(DigestError),
     /// A key holds, at this place from 1, a character that no request can bring it with.
@@ -35,6 +41,10 @@ impl PeerProblem {
             Self::ProviderUnknown { nearest, .. } | Self::PeerUnknown { nearest, .. } => {
                 nearest.as_ref().map(did_you_mean)
             }
+            Self::KeyShape(_) | Self::KeySource | Self::KeyMember => Some(
+                "write `{sha256: …}`, the digest of the key in hex, or `{env: NAME}`, a variable that holds the key"
+                    .into(),
+            ),
             Self::KeyCharacter(_) => Some("a key is of visible ASCII characters, without a comma".into()),
             Self::Seed(SeedError::TooShort { .. }) => Some(
                 "make a new seed; `insecure_allow_short_seeds: true` takes this one for inbound calls".into(),
@@ -61,11 +71,14 @@ impl fmt::Display for PeerProblem {
                 )
             }
             Self::KeyTwice(first) => write!(formatter, "is the same key as {first}"),
+            Self::KeyShape(found) => write!(formatter, "expected a key, found {found}"),
+            Self::KeySource => formatter.write_str("key needs exactly one of `sha256`, `env` and `inline`"),
+            Self::KeyMember => formatter.write_str("key has a member that is unknown"),
             Self::Key(error) => error.fmt(formatter),
             Self::KeyCharacter(position) => {
                 write!(
                     formatter,
-                    "character {position} of the key is none that a key is made of"
+                    "character {position} of the key is not allowed in a key"
                 )
             }
             Self::Seed(error) => error.fmt(formatter),

@@ -57,7 +57,7 @@ impl fmt::Display for DocumentProblem {
             Self::TooDeep(limit) => write!(formatter, "is nested deeper than {limit}"),
             Self::NotFinite => formatter.write_str("is not a finite number"),
             Self::NoValue => formatter.write_str("has no value"),
-            Self::Version(found) => write!(formatter, "version `{found}` is not read"),
+            Self::Version(found) => write!(formatter, "`{found}` is no version that is read"),
             Self::NoHalf => formatter.write_str("has neither `inbound` nor `outbound`"),
             Self::RoleWithoutHalf(half) => write!(formatter, "needs `{half}`, which is not there"),
             Self::Unread => formatter.write_str("cannot be read"),

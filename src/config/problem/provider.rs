@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::claims::ClaimPathError;
+use crate::config::problem::did_you_mean;
 use crate::excerpt::Excerpt;
 use crate::jwks;
 
@@ -19,7 +20,11 @@ pub enum ProviderProblem {
     /// A claim path.
     ClaimPath(ClaimPathError),
     /// No algorithm has this name; those that are known.
-    AlgorithmUnknown { name: Excerpt, known: Vec<&'static str> },
+    AlgorithmUnknown {
+        name: Excerpt,
+        nearest: Option<&'static str>,
+        known: Vec<&'static str>,
+    },
     /// HMAC with public keys.
     AlgorithmNeedsSecrets(jwks::Algorithm),
     /// A signature algorithm with shared secrets.
@@ -45,6 +50,10 @@ pub enum ProviderProblem {
 impl ProviderProblem {
     pub(super) fn help(&self) -> Option<String> {
         match self {
+            Self::AlgorithmUnknown {
+                nearest: Some(nearest),
+                ..
+            } => Some(did_you_mean(nearest)),
             Self::AlgorithmUnknown { known, .. } => Some(format!("known are {}", known.join(", "))),
             Self::AlgorithmNeedsSecrets(_) => Some(
                 "with `jwks: {secrets: [{alg, secret}]}` both sides hold the key; a public key is no secret"

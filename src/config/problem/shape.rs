@@ -116,11 +116,10 @@ impl fmt::Display for ShapeProblem {
             Self::TooMany(limit) => write!(formatter, "has more than {limit} entries"),
             Self::Repeated(first) => write!(formatter, "is the same as entry {first}"),
             Self::Name { longest, marks } => {
-                let marks: Vec<String> = marks.chars().map(|mark| format!("`{mark}`")).collect();
-                let marks = marks.join(" ");
+                let marks: String = marks.chars().map(|mark| format!(", `{mark}`")).collect();
                 write!(
                     formatter,
-                    "name is not 1 to {longest} of letters, digits and {marks}"
+                    "name is not 1 to {longest} characters of letters, digits{marks}"
                 )
             }
         }

@@ -97,17 +97,22 @@ pub enum HeaderProblem {
     Name(Excerpt),
     /// The header is HTTP's own, or the proxy's.
     Reserved(String),
-    /// Another member has the header already.
-    Taken { name: String, by: String },
+    /// Another member has the header already, be it with `_` in place of `-`.
+    Taken {
+        name: String,
+        by: String,
+        is_folded: bool,
+    },
 }
 
 impl HeaderProblem {
     pub(super) fn help(&self) -> Option<String> {
         match self {
             Self::Name(_) => Some("such as `x-agent-sub`".into()),
-            Self::Taken { .. } => {
+            Self::Taken { is_folded: true, .. } => {
                 Some("servers that fold names take `_` for `-`, so that these count as equal".into())
             }
+            Self::Taken { is_folded: false, .. } => None,
             Self::Reserved(_) => None,
         }
     }
@@ -118,7 +123,7 @@ impl fmt::Display for HeaderProblem {
         match self {
             Self::Name(name) => write!(formatter, "`{name}` is no name of a header"),
             Self::Reserved(name) => write!(formatter, "header `{name}` belongs to HTTP or to the proxy"),
-            Self::Taken { name, by } => write!(formatter, "header `{name}` is already that of {by}"),
+            Self::Taken { name, by, .. } => write!(formatter, "header `{name}` is already that of {by}"),
         }
     }
 }

@@ -8,10 +8,16 @@ use crate::config::warning::Caution;
 /// An object whose members are known.
 #[derive(Debug, Clone)]
 pub(in crate::config) struct Object<'c> {
-    pub(super) node: Node<'c>,
+    node: Node<'c>,
+    /// Known members that unknown ones were taken for.
+    meant: Vec<&'static str>,
 }
 
 impl<'c> Object<'c> {
+    pub(super) const fn new(node: Node<'c>, meant: Vec<&'static str>) -> Self {
+        Self { node, meant }
+    }
+
     /// The object as a value.
     pub(in crate::config) const fn node(&self) -> &Node<'c> {
         &self.node
@@ -63,14 +69,12 @@ impl<'c> Object<'c> {
         match self.optional(name) {
             Some(node) => node.object(known),
             None => {
-                let path = self.node.path.member(name);
-                Some(Object {
-                    node: Node {
-                        context: self.node.context,
-                        path,
-                        value: &EMPTY,
-                    },
-                })
+                let node = Node {
+                    context: self.node.context,
+                    path: self.node.path.member(name),
+                    value: &EMPTY,
+                };
+                Some(Object::new(node, Vec::new()))
             }
         }
     }
@@ -78,7 +82,24 @@ impl<'c> Object<'c> {
     /// A member that must be there.
     pub(in crate::config) fn required(&self, name: &'static str) -> Option<Node<'c>> {
         self.optional(name)
-            .or_else(|| self.refuse_member(name, ShapeProblem::Missing))
+            .or_else(|| self.refuse_missing(name, ShapeProblem::Missing))
+    }
+
+    /// Reports that a member is missing, unless one was reported that was meant to be it.
+    pub(in crate::config) fn refuse_missing<T>(
+        &self,
+        name: &'static str,
+        problem: impl Into<Problem>,
+    ) -> Option<T> {
+        match self.is_mistyped(name) {
+            true => None,
+            false => self.refuse_member(name, problem),
+        }
+    }
+
+    /// Whether a member is there under a name that was reported as unknown.
+    pub(in crate::config) fn is_mistyped(&self, name: &str) -> bool {
+        self.meant.contains(&name)
     }
 
     /// A member as `read` reads it, or the default where it is absent.
@@ -131,6 +152,7 @@ impl<'c> Object<'c> {
     pub(in crate::config) fn one_of(&self, choices: &'static [&'static str]) -> Option<Node<'c>> {
         let found: Vec<&'static str> = choices.iter().copied().filter(|name| self.has(name)).collect();
         match found.as_slice() {
+            [] if choices.iter().any(|name| self.is_mistyped(name)) => None,
             [] => self.node.refuse(ShapeProblem::NoneOf(choices)),
             [name] => self.optional(name),
             _ => self.node.refuse(ShapeProblem::Excluding(found)),
