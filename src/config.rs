@@ -29,7 +29,7 @@ mod warning;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::policy::{OwnedHeaders, Policy};
+use crate::policy::Policy;
 use crate::redact::Redactor;
 use crate::role::{Role, RoleSetting};
 
@@ -37,7 +37,7 @@ pub use self::document::{Document, MAX_DEPTH};
 pub use self::problem::{Error, Errors, Problem};
 pub use self::warning::{Caution, Warning};
 
-use self::forward::default_style;
+use self::forward::{default_owned_headers, default_style};
 use self::problem::{DocumentProblem, Kind};
 use self::reader::{Context, Node, Object};
 
@@ -123,7 +123,8 @@ fn policy(node: &Node<'_>) -> Option<Policy> {
     let (role, inbound, outbound) = (role?, inbound?, outbound?);
     let (inbound, owned_headers, mut errors) = match inbound {
         Some(half) => (Some(half.inbound), half.owned_headers, half.errors),
-        None => (None, OwnedHeaders::default(), default_style(node.environment())),
+        // Without an inbound half a workload's calls still must not carry an identity of its own making.
+        None => (None, default_owned_headers(), default_style(node.environment())),
     };
     let rules = outbound.iter().flat_map(|outbound| &outbound.rules);
     errors.redactor = Redactor::new(

@@ -48,3 +48,7 @@ pub mod config;
 
 // The machines
 pub mod decision;
+
+// The boundary
+#[cfg(target_arch = "wasm32")]
+mod filter;

@@ -10,8 +10,8 @@ use crate::config::header::{HeaderOwners, Use, header_name, own_header};
 use crate::config::problem::{ProviderProblem, RuleProblem};
 use crate::config::reader::{Node, Object, all, distinct};
 use crate::config::text::text;
-use crate::policy::ErrorStyle;
 use crate::policy::inbound::Forward;
+use crate::policy::{ErrorStyle, OwnedHeaders};
 use crate::redact::Redactor;
 
 /// Reads `forward`, and takes its headers.
@@ -108,6 +108,11 @@ fn identity_headers(forward: &Object<'_>, owners: &mut HeaderOwners) -> Option<[
     });
     let [peer, sub, iss, method] = read;
     Some([peer?, sub?, iss?, method?])
+}
+
+/// The headers that are the filter's own where no `forward` says another name.
+pub(super) fn default_owned_headers() -> OwnedHeaders {
+    OwnedHeaders::new(IDENTITY_HEADERS.map(|(_, header)| header.as_bytes().to_vec()))
 }
 
 /// `false`, `true`, or `{extra: [claim…]}`.

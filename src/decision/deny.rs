@@ -26,6 +26,8 @@ pub enum Deny {
         /// The header.
         header: String,
     },
+    /// A token in the query of an MCP request, where MCP forbids it.
+    TokenInQuery,
     /// No rule matches.
     NoRule,
     /// The rule refuses everyone.
@@ -97,6 +99,7 @@ impl Deny {
             Self::HostInvalid(_) => "host_invalid",
             Self::ConnectionNamesOwned => "connection_names_owned",
             Self::CredentialRepeated { .. } => "credential_repeated",
+            Self::TokenInQuery => "token_in_query",
             Self::NoRule => "no_rule",
             Self::RuleDenied => "rule_denied",
             Self::CredentialsMissing => "credentials_missing",
@@ -128,7 +131,8 @@ impl Deny {
             | Self::PathAmbiguous(_)
             | Self::HostInvalid(_)
             | Self::ConnectionNamesOwned
-            | Self::CredentialRepeated { .. } => Class::InvalidRequest,
+            | Self::CredentialRepeated { .. }
+            | Self::TokenInQuery => Class::InvalidRequest,
             Self::CredentialsMissing => Class::Unauthenticated,
             Self::AuthorizationMalformed
             | Self::BearerTokenUnknown
@@ -160,6 +164,7 @@ impl Deny {
             Self::HostInvalid(_) => "Invalid host".into(),
             Self::ConnectionNamesOwned => "Invalid Connection header".into(),
             Self::CredentialRepeated { .. } => "More than one credential of a kind".into(),
+            Self::TokenInQuery => "Token in the query".into(),
             Self::NoRule | Self::RuleDenied | Self::PeerNotAllowed | Self::ClaimNotAllowed { .. } => {
                 "Access denied".into()
             }
@@ -248,6 +253,7 @@ impl fmt::Display for Deny {
             }
             Self::PathMissing => formatter.write_str("the request has no path"),
             Self::ConnectionNamesOwned => formatter.write_str("`connection` names a header of the filter"),
+            Self::TokenInQuery => formatter.write_str("`access_token` in the query of an MCP request"),
             Self::NoRule => formatter.write_str("no rule matches"),
             Self::RuleDenied => formatter.write_str("the rule refuses everyone"),
             Self::CredentialsMissing => formatter.write_str("no credential"),

@@ -91,11 +91,14 @@ fn judge<'p>(policy: &'p Policy, request: &Request, now: UnixTime) -> Result<Ent
         });
     }
     let rule = find_rule(inbound, request, &authority, &path).ok_or(Deny::NoRule)?;
-    let refused = |(deny, shown)| Refusal {
+    let refused = |(deny, shown): (Deny, Edits)| Refusal {
         rule: Some(rule),
         deny,
         shown,
     };
+    if rule.protocol == Protocol::Mcp && path.query().is_some_and(holds_token) {
+        return Err(refused((Deny::TokenInQuery, Edits::default())));
+    }
     let (caller, edits) = match &rule.action {
         Action::Deny => return Err(refused((Deny::RuleDenied, Edits::default()))),
         Action::Public => (None, edits),
@@ -177,6 +180,11 @@ fn is_cors_preflight(request: &Request) -> bool {
     request.method() == b"OPTIONS"
         && request.headers.first(b"origin").is_some()
         && request.headers.first(b"access-control-request-method").is_some()
+}
+
+/// Whether a query carries a bearer token (RFC 6750 §2.3), which MCP forbids.
+fn holds_token(query: &[u8]) -> bool {
+    form_urlencoded::parse(query).any(|(name, _)| name == "access_token")
 }
 
 /// The first rule that matches. A path with two meanings matches no rule that lets strangers through.

@@ -48,7 +48,7 @@ pub(super) fn audiences(claims: &Map<String, Value>) -> impl Iterator<Item = &st
 
 /// A time in seconds since the Unix epoch, with a fraction perhaps (RFC 7519 §2). It is finite.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
-pub struct NumericDate(f64);
+pub struct NumericDate(pub(super) f64);
 
 impl NumericDate {
     /// Seconds since the Unix epoch.
@@ -70,11 +70,11 @@ impl NumericDate {
 /// As a token writes it, with an exponent where it would be very long.
 impl fmt::Display for NumericDate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.fract() == 0.0 && self.0.abs() < 1e15 {
-            write!(formatter, "{:.0}", self.0)
-        } else {
-            write!(formatter, "{:?}", self.0)
-        }
+        // As JSON writes it: the standard library's own formatting of floats would be the only use of it in the module.
+        let number = serde_json::Number::from_f64(self.0)
+            .map(|number| number.to_string())
+            .unwrap_or_default();
+        formatter.write_str(number.strip_suffix(".0").unwrap_or(&number))
     }
 }
 
@@ -166,7 +166,7 @@ impl Times {
             let seconds = expires_at.0 - issued_at.0;
             if seconds > f64::from(limit_seconds) {
                 return Err(Error::LifetimeTooLong {
-                    seconds,
+                    seconds: NumericDate(seconds),
                     limit_seconds,
                 });
             }

@@ -103,7 +103,7 @@ pub enum Error {
     /// `exp` is further from `iat` than the provider allows.
     LifetimeTooLong {
         /// The lifetime.
-        seconds: f64,
+        seconds: NumericDate,
         /// The longest allowed.
         limit_seconds: u32,
     },
@@ -161,7 +161,7 @@ impl fmt::Display for Error {
                 limit_seconds,
             } => write!(
                 formatter,
-                "lifetime of {seconds:?} seconds, more than {limit_seconds}"
+                "lifetime of {seconds} seconds, more than {limit_seconds}"
             ),
             Self::AudienceInvalid {
                 audience: Some(audience),

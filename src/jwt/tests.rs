@@ -209,7 +209,7 @@ fn texts_for_the_operator() {
     );
     assert_eq!(
         text(json!({"nbf": 1e300})),
-        "not valid before 1e300, now 1800000000"
+        "not valid before 1e+300, now 1800000000"
     );
     assert_eq!(
         text(json!({"iat": 1_800_000_060.5})),

@@ -219,3 +219,29 @@ def test_a_second_factor_needs_a_seed(start):
     with pytest.raises(EnvoyDidNotStart) as refused:
         start({"version": 1, "outbound": {"rules": rules}}, A2A_TOTP_SEED="")
     assert "No TOTP seed configured. Set seed parameter or A2A_TOTP_SEED env var." in str(refused.value)
+
+
+def test_a_route_that_the_edits_themselves_change_is_not_noticed(envoy, agent, api):
+    """Envoy 1.40 chooses the route anew but shows the filter the old cluster: SECURITY.md says what follows.
+
+    This asserts the fact as it stands. Should a newer Envoy show the new cluster, the call is refused with
+    `outbound_cluster_changed`, this test fails, and the documentation can promise more.
+    """
+    routes = [
+        {
+            "match": {
+                "prefix": "/",
+                "query_parameters": [{"name": "apiKey", "present_match": True}],
+            },
+            "route": {"cluster": "agent"},
+        },
+        {"match": {"prefix": "/"}, "route": {"cluster": "api"}},
+    ]
+    virtual_hosts = [{"name": "all", "domains": ["*"], "routes": routes}]
+    filters = [peergate(outbound_policy(), ENVIRONMENT)]
+    outbound = listener("outbound", filters, "api", "OUTBOUND", route_config={"virtual_hosts": virtual_hosts})
+    clusters = [cluster("agent", agent.port), cluster("api", api.port)]
+    running = envoy(bootstrap([outbound], clusters), ENVIRONMENT)
+    with Client(running, "outbound") as client:
+        assert client.get("/search", {"Host": API}).status_code == 200
+    assert (len(agent.received), len(api.received)) == (1, 0)

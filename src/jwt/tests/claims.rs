@@ -145,10 +145,10 @@ fn lifetime() {
     };
     assert_eq!(at(json!({})), Ok(0));
     let too_long = Error::LifetimeTooLong {
-        seconds: 311.0,
+        seconds: NumericDate(311.0),
         limit_seconds: 310,
     };
-    assert_eq!(too_long.to_string(), "lifetime of 311.0 seconds, more than 310");
+    assert_eq!(too_long.to_string(), "lifetime of 311 seconds, more than 310");
     assert_eq!(at(json!({"iat": NOW - 11})), Err(too_long));
     assert_eq!(at(json!({"iat": null})), Err(missing("iat")));
 }

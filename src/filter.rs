@@ -1,0 +1,26 @@
+//! The boundary: the only code that names the host. It reads, asks the core, and applies what the core says; it
+//! decides nothing.
+//!
+//! ```text
+//! root.rs   a configuration comes ─► Policy
+//! http.rs   a request comes ─► decision::decide ─► applied
+//! host.rs   the host calls, each a Result
+//! ```
+
+#![expect(
+    unsafe_code,
+    reason = "the host calls are foreign functions, and the SDK's entry point is an export"
+)]
+
+mod host;
+mod http;
+mod metrics;
+mod root;
+
+use proxy_wasm::traits::RootContext;
+
+use self::root::Root;
+
+proxy_wasm::main! {{
+    proxy_wasm::set_root_context(|_| -> Box<dyn RootContext> { Box::new(Root::default()) });
+}}

@@ -1,0 +1,246 @@
+//! The host calls that the filter uses (proxy-wasm ABI 0.2.1), each returning a `Result`.
+//!
+//! The SDK has them too, but panics on most statuses it does not expect, such as a header written too late. A panic
+//! is no denial: it costs the virtual machine.
+
+#![expect(
+    clippy::as_conversions,
+    reason = "the ABI's enumerations are numbers; the SDK gives no other way to them"
+)]
+
+use std::fmt;
+use std::ptr::{null, null_mut};
+
+use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
+
+use crate::http::{Headers, Reply};
+use crate::time::UnixTime;
+
+/// A host call that did not succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct HostError {
+    call: &'static str,
+    status: u32,
+}
+
+impl fmt::Display for HostError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "`{}` answered status {}", self.call, self.status)
+    }
+}
+
+/// All headers of the request, in one call; values as they are, text or not.
+pub(super) fn request_headers() -> Result<Headers, HostError> {
+    const CALL: &str = "proxy_get_header_map_pairs";
+    let map = owned(CALL, |data, size| unsafe {
+        proxy_get_header_map_pairs(MapType::HttpRequestHeaders as u32, data, size)
+    })?;
+    headers(&map).ok_or(HostError {
+        call: CALL,
+        status: SERIALIZATION_FAILURE,
+    })
+}
+
+/// Removes every header of a name.
+pub(super) fn remove_request_header(name: &[u8]) -> Result<(), HostError> {
+    checked("proxy_remove_header_map_value", unsafe {
+        proxy_remove_header_map_value(MapType::HttpRequestHeaders as u32, name.as_ptr(), name.len())
+    })
+}
+
+/// Puts one header in place of every one of its name.
+///
+/// Envoy's replacing call changes the first one only and keeps the rest, so all are removed first; pseudo-headers
+/// stand once and cannot be removed.
+pub(super) fn replace_request_header(name: &[u8], value: &[u8]) -> Result<(), HostError> {
+    if !name.starts_with(b":") {
+        remove_request_header(name)?;
+    }
+    checked("proxy_replace_header_map_value", unsafe {
+        proxy_replace_header_map_value(
+            MapType::HttpRequestHeaders as u32,
+            name.as_ptr(),
+            name.len(),
+            value.as_ptr(),
+            value.len(),
+        )
+    })
+}
+
+/// A property of the stream or the proxy; `None` where it has none of this name.
+pub(super) fn property(path: &[&str]) -> Option<Vec<u8>> {
+    let path = path.join("\0");
+    owned("proxy_get_property", |data, size| unsafe {
+        proxy_get_property(path.as_ptr(), path.len(), data, size)
+    })
+    .ok()
+}
+
+/// Sets a filter state object, which Envoy names `wasm.<name>`.
+pub(super) fn set_filter_state(name: &str, value: &[u8]) -> Result<(), HostError> {
+    checked("proxy_set_property", unsafe {
+        proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len())
+    })
+}
+
+/// Answers the request. To be called once for a stream: a second answer hangs it.
+pub(super) fn send_local_response(reply: &Reply) -> Result<(), HostError> {
+    let headers = serialized(&reply.headers);
+    checked("proxy_send_local_response", unsafe {
+        proxy_send_local_response(
+            u32::from(reply.status),
+            null(),
+            0,
+            reply.body.as_ptr(),
+            reply.body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            reply.grpc_status.map_or(NO_GRPC_STATUS, i32::from),
+        )
+    })
+}
+
+/// Writes a line to Envoy's log. Nothing can be done about a log that fails.
+pub(super) fn log(level: LogLevel, line: &str) {
+    let _ = unsafe { proxy_log(level as u32, line.as_ptr(), line.len()) };
+}
+
+/// The configuration of the plugin whose root context is in effect.
+pub(super) fn plugin_configuration() -> Result<Vec<u8>, HostError> {
+    owned("proxy_get_buffer_bytes", |data, size| unsafe {
+        proxy_get_buffer_bytes(BufferType::PluginConfiguration as u32, 0, usize::MAX, data, size)
+    })
+}
+
+/// Defines a counter and gives its number.
+pub(super) fn define_counter(name: &str) -> Result<u32, HostError> {
+    let mut number = 0;
+    checked("proxy_define_metric", unsafe {
+        proxy_define_metric(MetricType::Counter as u32, name.as_ptr(), name.len(), &mut number)
+    })?;
+    Ok(number)
+}
+
+/// Counts one.
+pub(super) fn increment_counter(number: u32) -> Result<(), HostError> {
+    checked("proxy_increment_metric", unsafe {
+        proxy_increment_metric(number, 1)
+    })
+}
+
+/// The time.
+pub(super) fn now() -> Result<UnixTime, HostError> {
+    let mut nanoseconds = 0;
+    checked("proxy_get_current_time_nanoseconds", unsafe {
+        proxy_get_current_time_nanoseconds(&mut nanoseconds)
+    })?;
+    Ok(UnixTime::from_nanoseconds(nanoseconds))
+}
+
+fn checked(call: &'static str, status: u32) -> Result<(), HostError> {
+    match status {
+        OK => Ok(()),
+        status => Err(HostError { call, status }),
+    }
+}
+
+/// Bytes that the host lays into this module's memory, which from then on owns them.
+fn owned(
+    call: &'static str,
+    ask: impl FnOnce(*mut *mut u8, *mut usize) -> u32,
+) -> Result<Vec<u8>, HostError> {
+    let mut data = null_mut();
+    let mut size = 0;
+    checked(call, ask(&mut data, &mut size))?;
+    match data.is_null() {
+        true => Ok(Vec::new()),
+        // SAFETY: the host asked the SDK's `proxy_on_memory_allocate` for `size` bytes, which makes a `Vec` of that
+        // capacity and forgets it, and wrote all of them.
+        false => Ok(unsafe { Vec::from_raw_parts(data, size, size) }),
+    }
+}
+
+/// The form in which the host gives a header map: the number of pairs, then the sizes of each, then each name and
+/// value with a NUL behind it; numbers are little-endian.
+fn headers(map: &[u8]) -> Option<Headers> {
+    let number = |at: usize| {
+        let bytes = map.get(at..at.checked_add(4)?)?;
+        usize::try_from(u32::from_le_bytes(bytes.try_into().ok()?)).ok()
+    };
+    if map.is_empty() {
+        return Some(Headers::default());
+    }
+    let count = number(0)?;
+    let mut next = count.checked_mul(8)?.checked_add(4)?;
+    let mut take = |size: usize| {
+        let end = next.checked_add(size)?;
+        let bytes = map.get(next..end)?.to_vec();
+        next = end.checked_add(1)?;
+        Some(bytes)
+    };
+    let pairs: Option<Vec<_>> = (0..count)
+        .map(|index| {
+            let sizes = index.checked_mul(8)?.checked_add(4)?;
+            Some((take(number(sizes)?)?, take(number(sizes.checked_add(4)?)?)?))
+        })
+        .collect();
+    pairs.map(Headers::new)
+}
+
+/// The same form, the other way round.
+fn serialized(headers: &[(&str, String)]) -> Vec<u8> {
+    let number = |size: usize| u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes();
+    let mut map = number(headers.len()).to_vec();
+    for (name, value) in headers {
+        map.extend(number(name.len()));
+        map.extend(number(value.len()));
+    }
+    for (name, value) in headers {
+        map.extend(name.as_bytes());
+        map.push(0);
+        map.extend(value.as_bytes());
+        map.push(0);
+    }
+    map
+}
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
+    fn proxy_replace_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
+    fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> u32;
+    fn proxy_log(level: u32, line: *const u8, size: usize) -> u32;
+    fn proxy_get_buffer_bytes(
+        buffer: u32,
+        start: usize,
+        max_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, number: *mut u32) -> u32;
+    fn proxy_increment_metric(number: u32, offset: i64) -> u32;
+    fn proxy_get_current_time_nanoseconds(nanoseconds: *mut u64) -> u32;
+}
+
+const OK: u32 = 0;
+const SERIALIZATION_FAILURE: u32 = 3;
+/// Envoy then chooses the gRPC status itself, and for plain HTTP none.
+const NO_GRPC_STATUS: i32 = -1;

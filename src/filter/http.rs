@@ -1,0 +1,148 @@
+//! One stream: read once, decided once, applied once.
+
+use std::rc::Rc;
+
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+
+use crate::decision::{self, Decision, Permit, Step};
+use crate::filter::host::{self, HostError};
+use crate::filter::root::Shared;
+use crate::http::{Edits, Reply, Request};
+use crate::policy::Policy;
+use crate::role::Role;
+
+/// See the module.
+pub(super) struct Stream {
+    shared: Rc<Shared>,
+    state: State,
+}
+
+/// How far a stream is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Not decided; nothing may pass.
+    Undecided,
+    /// It goes on.
+    Forwarded,
+    /// It was answered; nothing of it may pass.
+    Answered,
+}
+
+impl Stream {
+    pub(super) fn new(shared: Rc<Shared>) -> Self {
+        Self {
+            shared,
+            state: State::Undecided,
+        }
+    }
+}
+
+impl Context for Stream {}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
+        let shared = Rc::clone(&self.shared);
+        self.state = handle(&shared);
+        self.action()
+    }
+
+    /// A body must not pass what its headers did not.
+    fn on_http_request_body(&mut self, _size: usize, _end_of_stream: bool) -> Action {
+        self.action()
+    }
+}
+
+impl Stream {
+    const fn action(&self) -> Action {
+        match self.state {
+            State::Forwarded => Action::Continue,
+            State::Undecided | State::Answered => Action::Pause,
+        }
+    }
+}
+
+/// The way of a request.
+fn handle(shared: &Shared) -> State {
+    let mut request = Request::default();
+    let ended = decide_and_apply(shared, &mut request);
+    match ended {
+        Ok(state) => state,
+        // The host failed in the midst of it: whatever was applied, the request does not go on.
+        Err(error) => {
+            host::log(
+                proxy_wasm::types::LogLevel::Error,
+                &format!("peergate: host call failed: {error}"),
+            );
+            let decision = decision::host_failed(&request);
+            shared.metrics.note(&decision.records, &request);
+            match decision.step {
+                Step::Reply(reply) => answer(&reply).map_or(State::Undecided, |()| State::Answered),
+                Step::Forward(..) | Step::Recheck(..) => State::Undecided,
+            }
+        }
+    }
+}
+
+fn decide_and_apply(shared: &Shared, request: &mut Request) -> Result<State, HostError> {
+    request.headers = host::request_headers()?;
+    let Some(policy) = &shared.policy else {
+        return finish(shared, request, decision::without_policy(request));
+    };
+    let role = role(shared, policy);
+    if role.looks_outbound() {
+        request.cluster = host::property(CLUSTER);
+    }
+    let decision = decision::decide(policy, role, request, host::now()?);
+    finish(shared, request, decision)
+}
+
+fn role(shared: &Shared, policy: &Policy) -> Role {
+    match policy.role.depends_on_place() {
+        true => policy.role.role(&shared.place()),
+        false => policy.role.role(&crate::role::Place::default()),
+    }
+}
+
+/// Applies a decision, and what it leads to.
+fn finish(shared: &Shared, request: &Request, decision: Decision<'_>) -> Result<State, HostError> {
+    shared.metrics.note(&decision.records, request);
+    match decision.step {
+        Step::Forward(permit, edits) => forward(&permit, &edits),
+        Step::Reply(reply) => answer(&reply).map(|()| State::Answered),
+        Step::Recheck(edits, recheck) => {
+            apply(&edits)?;
+            finish(
+                shared,
+                request,
+                recheck.resume(request, host::property(CLUSTER).as_deref()),
+            )
+        }
+    }
+}
+
+/// Lets a request go on. The permit is the proof that it was decided.
+fn forward(_permit: &Permit, edits: &Edits) -> Result<State, HostError> {
+    apply(edits)?;
+    Ok(State::Forwarded)
+}
+
+fn answer(reply: &Reply) -> Result<(), HostError> {
+    apply(&reply.edits)?;
+    host::send_local_response(reply)
+}
+
+fn apply(edits: &Edits) -> Result<(), HostError> {
+    for name in edits.removals() {
+        host::remove_request_header(name)?;
+    }
+    for (name, value) in edits.settings() {
+        host::replace_request_header(name, value)?;
+    }
+    for (name, value) in edits.state() {
+        host::set_filter_state(name, value)?;
+    }
+    Ok(())
+}
+
+const CLUSTER: &[&str] = &["xds", "cluster_name"];

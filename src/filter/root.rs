@@ -1,0 +1,108 @@
+//! A configuration of the filter: read once, then handed to each of its streams.
+
+use std::rc::Rc;
+
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{ContextType, LogLevel};
+
+use crate::config::{self, Environment};
+use crate::filter::host;
+use crate::filter::http::Stream;
+use crate::filter::metrics::Metrics;
+use crate::policy::Policy;
+use crate::role::Place;
+
+/// What the streams of one configuration share. Nothing in it depends on the place of a stream: Envoy may attach one
+/// root to listeners of both directions.
+#[derive(Default)]
+pub(super) struct Root {
+    shared: Rc<Shared>,
+}
+
+/// See [`Root`].
+#[derive(Default)]
+pub(super) struct Shared {
+    /// The policy; `None` before a configuration was accepted.
+    pub(super) policy: Option<Policy>,
+    /// Envoy's `xds.node.id`.
+    pub(super) node_id: Vec<u8>,
+    /// Counters, and what was said once.
+    pub(super) metrics: Metrics,
+}
+
+impl Context for Root {}
+
+impl RootContext for Root {
+    /// False keeps the configuration in force: a bad one never serves.
+    fn on_configure(&mut self, _size: usize) -> bool {
+        let loaded = match host::plugin_configuration() {
+            Ok(configuration) => config::from_plugin_configuration(&configuration, &environment()),
+            Err(error) => {
+                host::log(
+                    LogLevel::Critical,
+                    &format!("peergate: configuration cannot be read: {error}"),
+                );
+                return false;
+            }
+        };
+        match loaded {
+            Ok(loaded) => {
+                for warning in &loaded.warnings {
+                    host::log(LogLevel::Warn, &format!("peergate: configuration: {warning}"));
+                }
+                let node_id = host::property(&["xds", "node", "id"]).unwrap_or_default();
+                self.shared = Rc::new(Shared {
+                    policy: Some(loaded.policy),
+                    node_id,
+                    metrics: Metrics::default(),
+                });
+                true
+            }
+            Err(errors) => {
+                host::log(
+                    LogLevel::Critical,
+                    &format!("peergate: configuration refused:\n{errors}"),
+                );
+                false
+            }
+        }
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+
+    /// Never `None`, on which the SDK panics: a stream without a policy refuses.
+    fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::new(Rc::clone(&self.shared))))
+    }
+}
+
+impl Shared {
+    /// Where a stream stands.
+    pub(super) fn place(&self) -> Place {
+        let direction = host::property(&["xds", "listener_direction"]);
+        Place {
+            node_id: self.node_id.clone(),
+            // An int64 in the byte order of the machine, which for wasm is little-endian.
+            listener_direction: direction
+                .and_then(|bytes| <[u8; 8]>::try_from(bytes).ok())
+                .map(u64::from_le_bytes),
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the boundary: the virtual machine's environment is read here"
+)]
+fn environment() -> Environment {
+    let text = |path: &[&str]| host::property(path).and_then(|bytes| String::from_utf8(bytes).ok());
+    Environment {
+        variables: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+        workload: text(&["xds", "node", "metadata", "WORKLOAD_NAME"]).filter(|name| !name.is_empty()),
+        namespace: text(&["xds", "node", "metadata", "NAMESPACE"]).filter(|name| !name.is_empty()),
+    }
+}

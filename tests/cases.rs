@@ -1,0 +1,150 @@
+//! The case table against the core, natively.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use peergate_filter::config::{self, Environment};
+use peergate_filter::decision::{self, Step};
+use peergate_filter::http::{Edits, Headers, Request};
+use peergate_filter::role::Place;
+use peergate_filter::time::UnixTime;
+
+use support::case::{self, Prepared};
+use support::seen::{Reply, Seen, differences};
+
+#[test]
+fn every_case_natively() {
+    let cases = case::all();
+    assert!(
+        cases.len() > 100,
+        "the table is not all there: {} cases",
+        cases.len()
+    );
+    let failures: Vec<String> = cases
+        .iter()
+        .flat_map(|case| {
+            differences(case, &run(case))
+                .into_iter()
+                .map(|difference| format!("{}\n    {difference}", case.title))
+        })
+        .collect();
+    assert!(
+        failures.is_empty(),
+        "{} differences\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}
+
+fn run(case: &Prepared) -> Seen {
+    let environment = Environment {
+        variables: case.environment.clone(),
+        workload: None,
+        namespace: None,
+    };
+    let loaded = config::from_plugin_configuration(case.policy.to_string().as_bytes(), &environment)
+        .unwrap_or_else(|errors| panic!("{}: {errors}", case.title));
+    let place = Place {
+        node_id: case.place.node_id.clone().into_bytes(),
+        listener_direction: match case.place.direction.as_deref() {
+            None => Some(0),
+            Some("inbound") => Some(1),
+            Some("outbound") => Some(2),
+            Some(other) => panic!("no direction: {other}"),
+        },
+    };
+    let role = loaded.policy.role.role(&place);
+    let request = Request {
+        headers: Headers::new(case.headers.iter().cloned()),
+        cluster: case.place.cluster.clone().map(String::into_bytes),
+    };
+    let mut stream = Stream {
+        headers: case.headers.clone(),
+        ..Stream::default()
+    };
+    let mut next = decision::decide(&loaded.policy, role, &request, UnixTime::from_seconds(case.now));
+    loop {
+        stream
+            .seen
+            .counters
+            .extend(next.records.iter().map(|record| record.counter()));
+        stream
+            .seen
+            .logs
+            .extend(next.records.iter().map(|record| record.line(&request)));
+        match next.step {
+            Step::Forward(_permit, edits) => {
+                stream.apply(&edits);
+                stream.seen.upstream = Some(stream.headers.clone());
+                return stream.ended();
+            }
+            Step::Reply(reply) => {
+                stream.apply(&reply.edits);
+                stream.seen.reply = Some(Reply {
+                    // For a gRPC caller Envoy makes a 200 with trailers of the answer.
+                    status: if reply.grpc_status.is_some() {
+                        200
+                    } else {
+                        reply.status
+                    },
+                    grpc_status: reply.grpc_status,
+                    headers: reply
+                        .headers
+                        .iter()
+                        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                        .collect(),
+                    body: reply.body,
+                });
+                return stream.ended();
+            }
+            Step::Recheck(edits, recheck) => {
+                stream.apply(&edits);
+                let cluster = case
+                    .place
+                    .cluster_after_edits
+                    .as_ref()
+                    .or(case.place.cluster.as_ref());
+                next = recheck.resume(&request, cluster.map(String::as_bytes));
+            }
+        }
+    }
+}
+
+/// What the boundary does with edits, on a header map of our own.
+#[derive(Default)]
+struct Stream {
+    headers: Vec<(Vec<u8>, Vec<u8>)>,
+    seen: Seen,
+}
+
+impl Stream {
+    fn apply(&mut self, edits: &Edits) {
+        let is = |name: &[u8]| {
+            let name = name.to_vec();
+            move |header: &(Vec<u8>, Vec<u8>)| header.0.eq_ignore_ascii_case(&name)
+        };
+        for name in edits.removals() {
+            let is_named = is(name);
+            self.headers.retain(|header| !is_named(header));
+        }
+        for (name, value) in edits.settings() {
+            let is_named = is(name);
+            self.headers.retain(|header| !is_named(header));
+            self.headers.push((name.to_vec(), value.to_vec()));
+        }
+        let state: BTreeMap<String, Vec<u8>> = edits
+            .state()
+            .map(|(name, value)| (name.to_owned(), value.to_vec()))
+            .collect();
+        self.seen.state.extend(state);
+    }
+
+    fn ended(mut self) -> Seen {
+        let path = self.headers.iter().find(|(name, _)| name == b":path");
+        self.seen.logged_path = path.map(|(_, value)| value.clone());
+        self.seen
+    }
+}

@@ -1,0 +1,126 @@
+//! What was seen of a request, whoever ran it, and the comparison with what was expected.
+
+use std::collections::BTreeMap;
+
+use super::case::{Expect, Prepared};
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// The headers that the upstream gets; `None` if the request did not go on.
+    pub(crate) upstream: Option<Vec<(Vec<u8>, Vec<u8>)>>,
+    /// The answer of the filter.
+    pub(crate) reply: Option<Reply>,
+    pub(crate) state: BTreeMap<String, Vec<u8>>,
+    pub(crate) counters: Vec<String>,
+    pub(crate) logs: Vec<String>,
+    /// `:path` as an access log prints it.
+    pub(crate) logged_path: Option<Vec<u8>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) grpc_status: Option<u8>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+/// Every difference between what was seen and what was expected.
+pub(crate) fn differences(case: &Prepared, seen: &Seen) -> Vec<String> {
+    let expect = &case.expect;
+    let mut differences = Vec::new();
+    let mut compare = |what: &str, seen: Option<String>, expected: Option<String>| {
+        if seen != expected {
+            differences.push(format!("{what}: expected {expected:?}, saw {seen:?}"));
+        }
+    };
+    let status = seen.reply.as_ref().map(|reply| reply.status);
+    compare(
+        "status",
+        status.map(|status| status.to_string()),
+        expect.status.map(|status| status.to_string()),
+    );
+    if seen.reply.is_some() == seen.upstream.is_some() {
+        compare(
+            "outcome",
+            Some(format!("{seen:?}")),
+            Some("either an answer or a forwarded request".into()),
+        );
+    }
+    compare_answer(expect, seen, &mut compare);
+    let state = |name: &str| seen.state.get(name).map(|value| text(value));
+    if let Some(reason) = &expect.reason {
+        compare("reason", state("peergate.reason"), Some(reason.clone()));
+    }
+    if let Some(rule) = &expect.rule {
+        compare("rule", state("peergate.rule"), Some(rule.clone()));
+    }
+    for (name, value) in &expect.state {
+        compare(name, state(name), value.clone());
+    }
+    for (name, value) in &expect.upstream {
+        let values: Vec<String> = seen
+            .upstream
+            .iter()
+            .flatten()
+            .filter(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| text(value))
+            .collect();
+        let joined = (!values.is_empty()).then(|| values.join(" | "));
+        compare(&format!("upstream {name}"), joined, value.clone());
+    }
+    if let Some(path) = &expect.logged_path {
+        compare(
+            "logged path",
+            seen.logged_path.as_deref().map(text),
+            Some(path.clone()),
+        );
+    }
+    for counter in &expect.counters {
+        compare(
+            "counter",
+            seen.counters.iter().find(|name| *name == counter).cloned(),
+            Some(counter.clone()),
+        );
+    }
+    if let Some(log) = &expect.log {
+        let found = seen.logs.iter().any(|line| line.contains(log.as_str()));
+        compare("log", (!found).then(|| seen.logs.join("\n")), None);
+    }
+    for secret in &case.secrets {
+        let leak = seen.logs.iter().any(|line| line.contains(secret.as_str()));
+        compare("a secret in the log", leak.then(|| "yes".into()), None);
+    }
+    differences
+}
+
+fn compare_answer(
+    expect: &Expect,
+    seen: &Seen,
+    compare: &mut impl FnMut(&str, Option<String>, Option<String>),
+) {
+    let Some(reply) = &seen.reply else { return };
+    if let Some(status) = expect.grpc_status {
+        compare(
+            "grpc status",
+            reply.grpc_status.map(|status| status.to_string()),
+            Some(status.to_string()),
+        );
+    }
+    for (name, value) in &expect.answer {
+        let header = reply.headers.iter().find(|(other, _)| other == name);
+        compare(
+            &format!("answer {name}"),
+            header.map(|(_, value)| value.clone()),
+            value.clone(),
+        );
+    }
+    if let Some(body) = &expect.body {
+        compare("body", Some(reply.body.clone()), Some(body.clone()));
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap_or_else(|_| bytes.escape_ascii().to_string())
+}

@@ -1,0 +1,142 @@
+//! The case table through the compiled module, in the emulated host.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod host;
+mod support;
+
+use std::path::Path;
+
+use host::{HeaderMap, Module, Outcome, Process, Request, RouteRefresh, Vm, VmOptions};
+use support::case::{self, Prepared};
+use support::seen::{Reply, Seen, differences};
+
+#[test]
+fn every_case_through_the_module() {
+    let module = Module::load(Path::new(env!("CARGO_MANIFEST_DIR")).join(MODULE))
+        .unwrap_or_else(|error| panic!("{error:?}: run `make build` first"));
+    let cases = case::all();
+    assert!(
+        cases.len() > 100,
+        "the table is not all there: {} cases",
+        cases.len()
+    );
+    let failures: Vec<String> = cases
+        .iter()
+        .flat_map(|case| {
+            let seen = run(&module, case);
+            differences(case, &seen)
+                .into_iter()
+                .map(|difference| format!("{}\n    {difference}", case.title))
+        })
+        .collect();
+    assert!(
+        failures.is_empty(),
+        "{} differences\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}
+
+fn run(module: &Module, case: &Prepared) -> Seen {
+    let process = Process::default();
+    process.set_now(case.now * 1_000_000_000);
+    let options = VmOptions {
+        process: process.clone(),
+        environment: case.environment.clone(),
+        properties: [("xds.node.id".to_owned(), case.place.node_id.clone().into_bytes())].into(),
+        route_refresh: RouteRefresh::AtOnce,
+        ..VmOptions::default()
+    };
+    let mut vm = Vm::start(module, options).unwrap();
+    let plugin = vm
+        .configure(case.policy.to_string())
+        .unwrap_or_else(|refused| panic!("{}: {:?}", case.title, refused));
+    let outcome = vm.request(plugin, request(case));
+    seen(&vm, outcome, &case.title)
+}
+
+fn request(case: &Prepared) -> Request {
+    let direction = match case.place.direction.as_deref() {
+        Some("inbound") => 1_i64,
+        Some("outbound") => 2,
+        _ => 0,
+    };
+    let request = Request::new(case.headers.iter().cloned())
+        .property("xds.listener_direction", direction.to_le_bytes());
+    let Some(cluster) = case.place.cluster.clone() else {
+        return request;
+    };
+    let after_edits = case
+        .place
+        .cluster_after_edits
+        .clone()
+        .unwrap_or_else(|| cluster.clone());
+    let received = request.headers.clone();
+    request.route(move |headers| {
+        if *headers == received {
+            cluster.clone()
+        } else {
+            after_edits.clone()
+        }
+        .into_bytes()
+    })
+}
+
+fn seen(vm: &Vm, outcome: Outcome, title: &str) -> Seen {
+    let mut seen = Seen {
+        counters: vm
+            .metrics()
+            .into_iter()
+            .filter(|(_, count)| *count == 1)
+            .map(|(name, _)| name)
+            .collect(),
+        logs: vm.logs().iter().map(|line| line.text.clone()).collect(),
+        ..Seen::default()
+    };
+    let state = match outcome {
+        Outcome::Forwarded(forwarded) => {
+            seen.logged_path = path_of(&forwarded.headers);
+            seen.upstream = Some(pairs(&forwarded.headers));
+            forwarded.filter_state
+        }
+        Outcome::Replied(replied) => {
+            seen.logged_path = path_of(&replied.request);
+            seen.reply = Some(Reply {
+                status: replied.status,
+                grpc_status: replied.grpc_status,
+                headers: pairs(&replied.headers)
+                    .into_iter()
+                    .map(|(name, value)| (text(&name), text(&value)))
+                    .collect(),
+                // A gRPC caller gets the text as a message, percent-encoded by Envoy (the texts hold spaces).
+                body: match replied.headers.text("grpc-message") {
+                    Some(message) => message.replace("%20", " "),
+                    None => replied.text(),
+                },
+            });
+            replied.filter_state
+        }
+        other => panic!("{title}: {other:?}"),
+    };
+    let unprefixed = |(name, value): (String, Vec<u8>)| (name.trim_start_matches("wasm.").to_owned(), value);
+    seen.state = state.into_iter().map(unprefixed).collect();
+    seen
+}
+
+fn pairs(headers: &HeaderMap) -> Vec<(Vec<u8>, Vec<u8>)> {
+    headers
+        .iter()
+        .map(|(name, value)| (name.to_vec(), value.to_vec()))
+        .collect()
+}
+
+fn path_of(headers: &HeaderMap) -> Option<Vec<u8>> {
+    headers.first(b":path").map(<[u8]>::to_vec)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+const MODULE: &str = "target/wasm32-wasip1/release/peergate_filter.wasm";
