@@ -1,0 +1,280 @@
+//! `peergate check`, as a person sees it: exactly what it prints, where, and its exit status.
+//!
+//! What is printed is also kept in `target/test-output`, with the secrets that were used beside it, so that a later
+//! check can look for them in everything that the tests printed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "clippy knows tests by their attribute, and helpers have none"
+)]
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const SEED: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+const KEY: &str = "cli-api-key-7f3a9c";
+const SECRETS: [&str; 2] = [SEED, KEY];
+
+/// Exit status, standard output, standard error.
+type Seen = (i32, String, String);
+
+/// Runs `check` on a file of this name, with nothing in the environment but what is given.
+fn check(file: &str, content: &[u8], arguments: &[&str], environment: &[(&str, &str)]) -> Seen {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli_check");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(file), content).unwrap();
+    run(&folder, &[&["check", file], arguments].concat(), environment)
+}
+
+fn run(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Seen {
+    let output = Command::new(env!("CARGO_BIN_EXE_peergate"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    let seen = (
+        output.status.code().unwrap(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    );
+    keep(arguments, &seen);
+    seen
+}
+
+fn keep(arguments: &[&str], (status, output, errors): &Seen) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-output");
+    fs::create_dir_all(folder.join("secrets")).unwrap();
+    // The values of variables stand in the arguments because a person wrote them there.
+    let names = arguments
+        .iter()
+        .map(|argument| argument.split_once('=').map_or(*argument, |(name, _)| name));
+    let entry = format!(
+        "peergate {} -> {status}\n{output}{errors}\n",
+        names.collect::<Vec<_>>().join(" ")
+    );
+    let mut log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("cli.log"))
+        .unwrap();
+    log.write_all(entry.as_bytes()).unwrap();
+    fs::write(folder.join("secrets/cli.txt"), SECRETS.join("\n") + "\n").unwrap();
+    for secret in SECRETS {
+        assert!(!entry.contains(secret), "{entry}");
+    }
+}
+
+/// What is printed of a policy that is good, and has nothing to warn about.
+fn ok() -> Seen {
+    (0, "ok\n".into(), String::new())
+}
+
+fn refused(errors: &str) -> Seen {
+    (1, String::new(), errors.into())
+}
+
+const GOOD: &str = "
+version: 1
+inbound:
+  peers:
+    mrpink: {api_keys: [{env: KEY}], totp_seeds: [{env: SEED}]}
+  rules:
+    - {name: all, accept: [api_key], require: {totp: true}}
+";
+
+#[test]
+fn a_good_policy() {
+    let environment = [("KEY", KEY), ("SEED", SEED)];
+    assert_eq!(check("good.yaml", GOOD.as_bytes(), &[], &environment), ok());
+    let json = br#"{"version": 1, "inbound": {"rules": [{"accept": ["none"]}]}}"#;
+    assert_eq!(check("good.json", json, &[], &[]), ok());
+    assert_eq!(check("json-is-yaml", json, &[], &[]), ok());
+}
+
+#[test]
+fn warnings_come_before_ok() {
+    let yaml = format!("{{version: 1, inbound: {{peers: {{a: {{api_keys: [{{inline: {KEY}}}]}}}}}}}}");
+    let (status, output, errors) = check("warned.yaml", yaml.as_bytes(), &[], &[]);
+    assert_eq!((status, output.as_str()), (0, "ok\n"));
+    assert_eq!(
+        errors,
+        "warning: inbound.peers.a.api_keys[0].inline: secret is written into the configuration, where every dump \
+         and every reader of it shows it\n"
+    );
+}
+
+#[test]
+fn errors_are_counted() {
+    let one = "error: inbound: expected an object, found a list\n1 error\n";
+    assert_eq!(
+        check("one.yaml", b"{version: 1, inbound: []}", &[], &[]),
+        refused(one)
+    );
+    let two =
+        "error: inbond: is unknown\n  help: did you mean `inbound`?\nerror: version: is required\n2 errors\n";
+    assert_eq!(check("two.yaml", b"{inbond: []}", &[], &[]), refused(two));
+}
+
+#[test]
+fn another_place_can_be_described() {
+    let missing = "\
+error: inbound.peers.mrpink.api_keys[0].env: variable `KEY` is not set
+  help: set it in the proxy's environment: `vm_config.environment_variables` in Envoy, `vmConfig.env` in Istio
+1 error
+";
+    assert_eq!(
+        check("place.yaml", GOOD.as_bytes(), &[], &[("SEED", SEED)]),
+        refused(missing)
+    );
+    let arguments = [&format!("--env=KEY={KEY}"), "--env", &format!("SEED={SEED}")];
+    assert_eq!(
+        check("place.yaml", GOOD.as_bytes(), &arguments, &[("SEED", "no seed")]),
+        ok()
+    );
+
+    let text = b"{version: 1, inbound: {errors: {realm: \"${WORKLOAD}.${NAMESPACE}\"}}}";
+    assert_eq!(
+        check(
+            "text.yaml",
+            text,
+            &["--workload", "charlie", "--namespace", "agents"],
+            &[]
+        ),
+        ok()
+    );
+}
+
+#[test]
+fn variables_are_written_with_their_values() {
+    let usage = (2, String::new(), "error: `--env` takes NAME=VALUE\n".to_owned());
+    assert_eq!(
+        check("usage.yaml", GOOD.as_bytes(), &["--env", "KEY"], &[]),
+        usage
+    );
+}
+
+#[test]
+fn yaml_errors_say_where() {
+    let yaml = |content: &[u8], error: &str| {
+        let expected = format!("error: broken.yaml: is not accepted as YAML: {error}\n");
+        assert_eq!(check("broken.yaml", content, &[], &[]), refused(&expected));
+    };
+    yaml(
+        b"version: 1\nversion: 1\n",
+        "duplicate mapping key: version not allowed here at line 2, column 1",
+    );
+    yaml(
+        b"version: 1\n  inbound: {}\n",
+        "mapping values are not allowed in this context at line 2, column 10",
+    );
+    yaml(
+        b"version: 1\ninbound: {rules: [\n",
+        "unclosed bracket '[' at line 2, column 18",
+    );
+    yaml(
+        b"version: 1\n---\nversion: 1\n",
+        "only single YAML document expected but multiple found at line 3, column 1",
+    );
+    yaml(
+        b"version: 1\ninbound: {<<: {rules: []}}\n",
+        "merge key not allowed here at line 2, column 11",
+    );
+    yaml(
+        b"version: *none\n",
+        "reference to unknown value at line 1, column 10",
+    );
+    yaml(b"version: \"\xff\"\n", "YAML parser input is not valid UTF-8");
+    // Not even where the fault is in a secret.
+    let secret = format!("version: 1\ninbound: {{peers: {{a: {{api_keys: [{{inline: \"{KEY}\\q\"}}]}}}}}}\n");
+    let (status, _, errors) = check("broken.yaml", secret.as_bytes(), &[], &[]);
+    assert_eq!(status, 1);
+    assert!(
+        errors.starts_with("error: broken.yaml: is not accepted as YAML: "),
+        "{errors}"
+    );
+}
+
+#[test]
+fn json_errors_say_where() {
+    let json = |content: &[u8], error: &str| {
+        let expected = format!("error: broken.json: is not accepted as JSON: {error}\n");
+        assert_eq!(check("broken.json", content, &[], &[]), refused(&expected));
+    };
+    json(b"{\"version\": 1,\n}", "invalid JSON at line 2 column 1");
+    json(b"{\"version\": 1, \"version\": 1}", "duplicate member `version`");
+    json(b"version: 1", "invalid JSON at line 1 column 1");
+}
+
+#[test]
+fn words_of_yaml_1_1_are_words() {
+    let expected = "error: inbound.ambiguous_paths: expected `reject` or `raw`, found `off`\n1 error\n";
+    assert_eq!(
+        check(
+            "off.yaml",
+            b"{version: 1, inbound: {ambiguous_paths: off}}",
+            &[],
+            &[]
+        ),
+        refused(expected)
+    );
+}
+
+#[test]
+fn files_that_are_something_else() {
+    let bootstrap = "\
+error: bootstrap.yaml: is a configuration of Envoy
+  help: give the policy itself, which stands there as the `configuration` of the wasm filter
+";
+    assert_eq!(
+        check("bootstrap.yaml", b"static_resources: {listeners: []}", &[], &[]),
+        refused(bootstrap)
+    );
+    let plugin = "\
+error: plugin.yaml: is a Kubernetes resource
+  help: give the policy itself, which stands there as `pluginConfig`
+";
+    let resource =
+        b"{apiVersion: extensions.istio.io/v1alpha1, kind: WasmPlugin, spec: {pluginConfig: {version: 1}}}";
+    assert_eq!(check("plugin.yaml", resource, &[], &[]), refused(plugin));
+    let empty = "\
+error: configuration: is empty
+  help: write `version: 1`, and `inbound`, `outbound` or both
+1 error
+";
+    assert_eq!(check("empty.yaml", b"", &[], &[]), refused(empty));
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    assert_eq!(
+        run(&folder, &["check", "no-such-file.yaml"], &[]),
+        refused("error: no-such-file.yaml: cannot be read: No such file or directory (os error 2)\n")
+    );
+    assert_eq!(
+        run(&folder, &["check", "."], &[]),
+        refused("error: .: cannot be read: Is a directory (os error 21)\n")
+    );
+}
+
+#[test]
+fn arguments_that_are_wrong() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    for arguments in [
+        &[][..],
+        &["check"],
+        &["chek", "a"],
+        &["check", "a", "b"],
+        &["check", "a", "--strict"],
+    ] {
+        let (status, output, errors) = run(&folder, arguments, &[]);
+        assert_eq!((status, output.as_str()), (2, ""), "{arguments:?}");
+        assert!(errors.contains("Usage: peergate"), "{errors}");
+    }
+}
