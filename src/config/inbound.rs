@@ -1,17 +1,19 @@
 //! The inbound half: `inbound`.
 
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use crate::config::declared::Declared;
 use crate::config::forward::{RB_AUTH_CLAIMS, errors, forward};
 use crate::config::header::{HeaderOwners, Use, header, own_header};
-use crate::config::peers::{Peers, peers};
+use crate::config::peers::peers;
 use crate::config::problem::ShapeProblem;
 use crate::config::providers::{Provider, providers};
 use crate::config::reader::{Node, Object};
 use crate::config::rules::{Surroundings, rules};
 use crate::config::totp::{SecondFactor, second_factor};
-use crate::jwt::Verifier;
-use crate::policy::inbound::{self, AmbiguousPaths, ApiKeys, CorsPreflight, Forward, Inbound};
-use crate::policy::rule::{Accept, Action, Rule};
+use crate::jwt::{self, Verifier};
+use crate::policy::inbound::{self, AmbiguousPaths, ApiKeys, CorsPreflight, Forward, Inbound, Peer};
 use crate::policy::{ErrorStyle, OwnedHeaders};
 
 /// The inbound half, and what the whole policy has of it.
@@ -43,7 +45,8 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
     let providers = providers(&inbound, &owners);
     let peers = peers(&inbound, &declared, short_seeds);
     let has_seeds = declared.totp_seeds || has_shared_seeds;
-    let names_api_keys = declared.api_keys || inbound.has("api_key");
+    // A rule accepts API keys only where a peer has one.
+    let in_use = declared.api_keys || inbound.has("api_key");
     let rules = rules(
         &inbound,
         &Surroundings {
@@ -67,42 +70,23 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
     let errors = errors(&inbound);
     let max_token_bytes = max_token_bytes(&inbound);
 
-    let (providers, peers, forward, rules) = (providers?, peers?, forward?, rules?);
+    let (providers, peers, forward) = (providers?, peers?, forward?);
     let owned_headers = owned_headers(&forward, &providers);
-    let Peers {
-        mut by_token,
-        by_api_key,
-        by_bearer_token,
-    } = peers;
-    let (verifications, providers) = providers
-        .into_iter()
-        .map(|provider| {
-            let peers = by_token.remove(&provider.verification.name).unwrap_or_default();
-            let meaning = inbound::Provider {
-                name: provider.verification.name.clone(),
-                peer_claim: provider.peer_claim,
-                peers,
-                scope_claims: provider.scope_claims,
-                forwards_token: provider.forwards_token,
-                claim_headers: provider.claim_headers,
-            };
-            (provider.verification, meaning)
-        })
-        .unzip();
+    let (verifications, providers) = with_peers(providers, peers.by_token);
     let inbound = Inbound {
         // Issuers and the limit were checked where they stand.
         tokens: Verifier::new(verifications, max_token_bytes?).ok()?,
         providers,
-        bearer_tokens: by_bearer_token,
+        bearer_tokens: peers.by_bearer_token,
         api_keys: ApiKeys {
             header: api_key_header?,
-            in_use: names_api_keys || rules.iter().any(accepts_api_keys),
-            keys: by_api_key,
+            in_use,
+            keys: peers.by_api_key,
         },
         totp: totp?,
         ambiguous_paths: ambiguous_paths?,
         cors_preflight: cors_preflight?,
-        rules,
+        rules: rules?,
         forward,
     };
     Some(InboundHalf {
@@ -156,6 +140,26 @@ fn max_token_bytes(inbound: &Object<'_>) -> Option<usize> {
     })
 }
 
+/// Parts what verifies tokens from what they mean, which takes the peers in.
+fn with_peers(
+    providers: Vec<Provider>,
+    mut by_token: HashMap<String, HashMap<String, Rc<Peer>>>,
+) -> (Vec<jwt::Provider>, Vec<inbound::Provider>) {
+    let part = |provider: Provider| {
+        let name = provider.verification.name.clone();
+        let meaning = inbound::Provider {
+            peers: by_token.remove(&name).unwrap_or_default(),
+            name,
+            peer_claim: provider.peer_claim,
+            scope_claims: provider.scope_claims,
+            forwards_token: provider.forwards_token,
+            claim_headers: provider.claim_headers,
+        };
+        (provider.verification, meaning)
+    };
+    providers.into_iter().map(part).unzip()
+}
+
 fn owned_headers(forward: &Forward, providers: &[Provider]) -> OwnedHeaders {
     let identity = [&forward.peer, &forward.sub, &forward.iss, &forward.method]
         .into_iter()
@@ -170,13 +174,6 @@ fn owned_headers(forward: &Forward, providers: &[Provider]) -> OwnedHeaders {
             .map(String::as_str)
             .chain(rb_auth_claims)
             .map(|name| name.as_bytes().to_vec()),
-    )
-}
-
-const fn accepts_api_keys(rule: &Rule) -> bool {
-    matches!(
-        &rule.action,
-        Action::Authenticate(Accept { api_key: true, .. }, _)
     )
 }
 
