@@ -104,21 +104,23 @@ fn role(attachment: &Attachment, policy: &Policy) -> Role {
     }
 }
 
-/// Applies a decision, and what it leads to.
-fn finish(attachment: &Attachment, request: &Request, decision: Decision<'_>) -> Result<State, HostError> {
-    attachment.metrics.note(&decision.records, request);
-    match decision.step {
-        Step::Forward(permit, edits) => forward(&permit, &edits),
-        Step::Reply(reply) => answer(&reply).map(|()| State::Answered),
+/// Applies a decision, and what it leads to. Only what was applied is counted.
+fn finish(
+    attachment: &Attachment,
+    request: &Request,
+    Decision { step, records }: Decision<'_>,
+) -> Result<State, HostError> {
+    let state = match step {
+        Step::Forward(permit, edits) => forward(&permit, &edits)?,
+        Step::Reply(reply) => answer(&reply).map(|()| State::Answered)?,
         Step::Recheck(edits, recheck) => {
             apply(&edits)?;
-            finish(
-                attachment,
-                request,
-                recheck.resume(request, host::property(CLUSTER).as_deref()),
-            )
+            let cluster = host::property(CLUSTER);
+            finish(attachment, request, recheck.resume(request, cluster.as_deref()))?
         }
-    }
+    };
+    attachment.metrics.note(&records, request);
+    Ok(state)
 }
 
 /// Lets a request go on. The permit is the proof that it was decided.
