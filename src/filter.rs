@@ -2,9 +2,10 @@
 //! decides nothing.
 //!
 //! ```text
-//! root.rs   a configuration comes ─► Policy
-//! http.rs   a request comes ─► decision::decide ─► applied
-//! host.rs   the host calls, each a Result
+//! root.rs         a configuration comes ─► Policy
+//! attachment.rs   what its streams share
+//! http.rs         a request comes ─► decision::decide ─► applied
+//! host.rs         the host calls, each a Result
 //! ```
 
 #![expect(
@@ -12,6 +13,7 @@
     reason = "the host calls are foreign functions, and the SDK's entry point is an export"
 )]
 
+mod attachment;
 mod host;
 mod http;
 mod metrics;

@@ -1,5 +1,7 @@
 //! The credentials of a request: read, then proved. Which of them a rule accepts is not decided here.
 
+use std::rc::Rc;
+
 use crate::decision::{Caller, Deny, Method};
 use crate::http::{Headers, Repeated};
 use crate::policy::Inbound;
@@ -39,7 +41,7 @@ pub(super) fn prove<'p>(
     if let Some(api_key) = api_key {
         let peer = inbound.api_keys.keys.find(api_key).ok_or(Deny::ApiKeyUnknown)?;
         proved.push(Proved {
-            caller: keyed(peer, Method::ApiKey),
+            caller: keyed(peer, Method::ApiKey, API_KEY_ISSUER),
             provider: None,
             token: None,
         });
@@ -84,7 +86,7 @@ fn bearer(headers: &Headers) -> Result<Option<&[u8]>, Deny> {
 fn prove_bearer<'p>(inbound: &'p Inbound, bearer: &[u8], now: UnixTime) -> Result<Proved<'p>, Deny> {
     if let Some(peer) = inbound.bearer_tokens.find(bearer) {
         return Ok(Proved {
-            caller: keyed(peer, Method::BearerToken),
+            caller: keyed(peer, Method::BearerToken, BEARER_TOKEN_ISSUER),
             provider: None,
             token: None,
         });
@@ -131,19 +133,15 @@ fn tokened(provider: &Provider, token: &jwt::Verified) -> Caller {
 }
 
 /// The caller that a key of the configuration stands for.
-fn keyed(peer: &std::rc::Rc<Peer>, method: Method) -> Caller {
+fn keyed(peer: &Rc<Peer>, method: Method, issuer: &str) -> Caller {
     Caller {
         method,
         sub: Some(peer.name.clone()),
-        iss: match method {
-            Method::ApiKey => API_KEY_ISSUER,
-            Method::BearerToken | Method::Jwt => BEARER_TOKEN_ISSUER,
-        }
-        .to_owned(),
+        iss: issuer.to_owned(),
         display_name: peer.display_name.clone(),
         scopes: peer.scopes.clone(),
         claims: claims::Claims::new(),
-        peer: Some(peer.clone()),
+        peer: Some(Rc::clone(peer)),
     }
 }
 

@@ -6,15 +6,15 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use crate::decision::{self, Decision, Permit, Step};
+use crate::filter::attachment::Attachment;
 use crate::filter::host::{self, HostError};
-use crate::filter::root::Shared;
 use crate::http::{Edits, Reply, Request};
 use crate::policy::Policy;
 use crate::role::Role;
 
 /// See the module.
 pub(super) struct Stream {
-    shared: Rc<Shared>,
+    attachment: Rc<Attachment>,
     state: State,
 }
 
@@ -30,9 +30,9 @@ enum State {
 }
 
 impl Stream {
-    pub(super) fn new(shared: Rc<Shared>) -> Self {
+    pub(super) fn new(attachment: Rc<Attachment>) -> Self {
         Self {
-            shared,
+            attachment,
             state: State::Undecided,
         }
     }
@@ -42,8 +42,8 @@ impl Context for Stream {}
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        let shared = Rc::clone(&self.shared);
-        self.state = handle(&shared);
+        let attachment = Rc::clone(&self.attachment);
+        self.state = handle(&attachment);
         self.action()
     }
 
@@ -63,9 +63,9 @@ impl Stream {
 }
 
 /// The way of a request.
-fn handle(shared: &Shared) -> State {
+fn handle(attachment: &Attachment) -> State {
     let mut request = Request::default();
-    let ended = decide_and_apply(shared, &mut request);
+    let ended = decide_and_apply(attachment, &mut request);
     match ended {
         Ok(state) => state,
         // The host failed in the midst of it: whatever was applied, the request does not go on.
@@ -75,7 +75,7 @@ fn handle(shared: &Shared) -> State {
                 &format!("peergate: host call failed: {error}"),
             );
             let decision = decision::host_failed(&request);
-            shared.metrics.note(&decision.records, &request);
+            attachment.metrics.note(&decision.records, &request);
             match decision.step {
                 Step::Reply(reply) => answer(&reply).map_or(State::Undecided, |()| State::Answered),
                 Step::Forward(..) | Step::Recheck(..) => State::Undecided,
@@ -84,41 +84,43 @@ fn handle(shared: &Shared) -> State {
     }
 }
 
-fn decide_and_apply(shared: &Shared, request: &mut Request) -> Result<State, HostError> {
+fn decide_and_apply(attachment: &Attachment, request: &mut Request) -> Result<State, HostError> {
     request.headers = host::request_headers()?;
-    let Some(policy) = &shared.policy else {
-        return finish(shared, request, decision::without_policy(request));
+    let Some(policy) = &attachment.policy else {
+        return finish(attachment, request, decision::without_policy(request));
     };
-    let role = role(shared, policy);
+    let role = role(attachment, policy);
     if role.looks_outbound() {
         request.cluster = host::property(CLUSTER);
     }
     let decision = decision::decide(policy, role, request, host::now()?);
-    finish(shared, request, decision)
+    finish(attachment, request, decision)
 }
 
-fn role(shared: &Shared, policy: &Policy) -> Role {
+fn role(attachment: &Attachment, policy: &Policy) -> Role {
     match policy.role.depends_on_place() {
-        true => policy.role.role(&shared.place()),
+        true => policy.role.role(&attachment.place()),
         false => policy.role.role(&crate::role::Place::default()),
     }
 }
 
-/// Applies a decision, and what it leads to.
-fn finish(shared: &Shared, request: &Request, decision: Decision<'_>) -> Result<State, HostError> {
-    shared.metrics.note(&decision.records, request);
-    match decision.step {
-        Step::Forward(permit, edits) => forward(&permit, &edits),
-        Step::Reply(reply) => answer(&reply).map(|()| State::Answered),
+/// Applies a decision, and what it leads to. Only what was applied is counted.
+fn finish(
+    attachment: &Attachment,
+    request: &Request,
+    Decision { step, records }: Decision<'_>,
+) -> Result<State, HostError> {
+    let state = match step {
+        Step::Forward(permit, edits) => forward(&permit, &edits)?,
+        Step::Reply(reply) => answer(&reply).map(|()| State::Answered)?,
         Step::Recheck(edits, recheck) => {
             apply(&edits)?;
-            finish(
-                shared,
-                request,
-                recheck.resume(request, host::property(CLUSTER).as_deref()),
-            )
+            let cluster = host::property(CLUSTER);
+            finish(attachment, request, recheck.resume(request, cluster.as_deref()))?
         }
-    }
+    };
+    attachment.metrics.note(&records, request);
+    Ok(state)
 }
 
 /// Lets a request go on. The permit is the proof that it was decided.

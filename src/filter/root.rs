@@ -6,28 +6,16 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
 
 use crate::config::{self, Environment};
+use crate::filter::attachment::Attachment;
 use crate::filter::host;
 use crate::filter::http::Stream;
 use crate::filter::metrics::Metrics;
-use crate::policy::Policy;
-use crate::role::Place;
 
 /// What the streams of one configuration share. Nothing in it depends on the place of a stream: Envoy may attach one
 /// root to listeners of both directions.
 #[derive(Default)]
 pub(super) struct Root {
-    shared: Rc<Shared>,
-}
-
-/// See [`Root`].
-#[derive(Default)]
-pub(super) struct Shared {
-    /// The policy; `None` before a configuration was accepted.
-    pub(super) policy: Option<Policy>,
-    /// Envoy's `xds.node.id`.
-    pub(super) node_id: Vec<u8>,
-    /// Counters, and what was said once.
-    pub(super) metrics: Metrics,
+    attachment: Rc<Attachment>,
 }
 
 impl Context for Root {}
@@ -51,7 +39,7 @@ impl RootContext for Root {
                     host::log(LogLevel::Warn, &format!("peergate: configuration: {warning}"));
                 }
                 let node_id = host::property(&["xds", "node", "id"]).unwrap_or_default();
-                self.shared = Rc::new(Shared {
+                self.attachment = Rc::new(Attachment {
                     policy: Some(loaded.policy),
                     node_id,
                     metrics: Metrics::default(),
@@ -74,21 +62,7 @@ impl RootContext for Root {
 
     /// Never `None`, on which the SDK panics: a stream without a policy refuses.
     fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(Rc::clone(&self.shared))))
-    }
-}
-
-impl Shared {
-    /// Where a stream stands.
-    pub(super) fn place(&self) -> Place {
-        let direction = host::property(&["xds", "listener_direction"]);
-        Place {
-            node_id: self.node_id.clone(),
-            // An int64 in the byte order of the machine, which for wasm is little-endian.
-            listener_direction: direction
-                .and_then(|bytes| <[u8; 8]>::try_from(bytes).ok())
-                .map(u64::from_le_bytes),
-        }
+        Some(Box::new(Stream::new(Rc::clone(&self.attachment))))
     }
 }
 

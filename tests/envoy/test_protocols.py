@@ -32,7 +32,7 @@ def test_a_body_arrives_whole(client, agent, http2, content):
     with Client(client.envoy, http2=http2) as caller:
         answer = caller.request("POST", "/", bearer(token()), content())
     assert answer.status_code == 200
-    assert answer.json() == {"served_by": "agent"}
+    assert answer.json()["served_by"] == "agent"
     assert agent.only().body == BODY
 
 

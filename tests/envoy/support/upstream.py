@@ -51,6 +51,16 @@ class Upstream:
         self._server.upstream = self
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
+    def answer_to(self, received: Received) -> dict:
+        """What the caller is told: who it was taken for, and the names of its parameters, for a value may be a key."""
+        identity = {
+            name.lower(): value
+            for name, value in received.headers
+            if name.lower().startswith(("x-agent-", "rb-auth-"))
+        }
+        parameters = [name for name, _ in received.query]
+        return {"served_by": self.name, "path": received.path, "parameters": parameters, "caller": identity}
+
     def __enter__(self) -> "Upstream":
         self._thread.start()
         return self
@@ -88,7 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._chunks() if self.headers["transfer-encoding"] else self._length()
         received = Received(self.command, self.path, list(self.headers.items()), body)
         self.server.upstream.received.append(received)
-        answer = json.dumps({"served_by": self.server.upstream.name}).encode()
+        answer = json.dumps(self.server.upstream.answer_to(received)).encode() + b"\n"
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(answer)))
