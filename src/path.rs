@@ -59,6 +59,11 @@ impl<'a> RequestPath<'a> {
         self.query
     }
 
+    /// What makes the path ambiguous.
+    pub const fn ambiguity(&self) -> Option<Ambiguity> {
+        self.ambiguity
+    }
+
     /// Whether a server could read the path in another way than by its bytes.
     pub const fn is_ambiguous(&self) -> bool {
         self.ambiguity.is_some()
@@ -90,6 +95,15 @@ pub enum Ambiguity {
         /// The byte that is encoded.
         byte: u8,
     },
+    /// A percent-encoded control character: servers cut there, or write it into a line of their own.
+    EncodedControl {
+        /// The byte that is encoded.
+        byte: u8,
+    },
+    /// Percent-encoded bytes that are no UTF-8: an overlong `.` or `/` is one to lenient decoders.
+    EncodedNotUtf8,
+    /// `%25` with two hexadecimal digits behind it: an escape for servers that decode twice.
+    EncodedTwice,
     /// A `%` without two hexadecimal digits.
     InvalidEscape,
     /// A byte that RFC 3986 does not know in a path: a control, a space, or one above 0x7E. Servers cut there,
@@ -116,6 +130,14 @@ impl fmt::Display for Ambiguity {
                     byte.escape_ascii()
                 )
             }
+            Self::EncodedControl { byte } => {
+                write!(
+                    formatter,
+                    "path holds `%{byte:02X}`, an encoded control character"
+                )
+            }
+            Self::EncodedNotUtf8 => formatter.write_str("path holds encoded bytes that are no UTF-8"),
+            Self::EncodedTwice => formatter.write_str("path holds `%25` before two hexadecimal digits"),
             Self::InvalidEscape => formatter.write_str("path holds `%` without two hexadecimal digits"),
             Self::ForbiddenByte { byte } => write!(formatter, "path holds the byte 0x{byte:02X}"),
         }
@@ -148,6 +170,7 @@ fn find_ambiguity(path: &[u8]) -> Option<Ambiguity> {
 
 fn find_in_segment(segment: &[u8]) -> Option<Ambiguity> {
     let mut rest = segment;
+    let mut has_high_bytes = false;
     while let Some((byte, after)) = rest.split_first() {
         rest = after;
         match byte {
@@ -167,13 +190,19 @@ fn find_in_segment(segment: &[u8]) -> Option<Ambiguity> {
                     _ if byte.is_ascii_alphanumeric() => {
                         return Some(Ambiguity::EncodedUnreserved { byte });
                     }
-                    _ => rest = after,
+                    1..0x20 | 0x7f => return Some(Ambiguity::EncodedControl { byte }),
+                    b'%' if split_escape(after).is_some() => return Some(Ambiguity::EncodedTwice),
+                    _ => {
+                        has_high_bytes |= !byte.is_ascii();
+                        rest = after;
+                    }
                 }
             }
             _ => {}
         }
     }
-    None
+    let is_utf8 = || percent_encoding::percent_decode(segment).decode_utf8().is_ok();
+    (has_high_bytes && !is_utf8()).then_some(Ambiguity::EncodedNotUtf8)
 }
 
 /// The two hexadecimal digits that follow a `%`, and what follows them.
