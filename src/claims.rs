@@ -96,11 +96,13 @@ pub fn text(value: &Value, separator: &str) -> Option<String> {
                 if index > 0 {
                     joined.push_str(separator);
                 }
-                joined.push_str(&scalar(item)?.replace(separator, &percent_encoded(separator)));
+                joined.push_str(&with_ends(
+                    &scalar(item)?.replace(separator, &percent_encoded(separator)),
+                ));
             }
             Some(joined)
         }
-        other => scalar(other),
+        other => scalar(other).map(|text| with_ends(&text)),
     }
 }
 
@@ -167,8 +169,8 @@ pub fn string_or_strings(value: &Value) -> Option<String> {
     }
 }
 
-/// Percent-encodes control characters (RFC 9110 §5.5 forbids them in a field value), so that no claim can break out
-/// of its header.
+/// Percent-encodes control characters, which RFC 9110 §5.5 forbids in a field value, so that no claim can break out of
+/// its header.
 pub fn header_value(text: &str) -> String {
     if !text.chars().any(char::is_control) {
         return text.to_owned();
@@ -179,6 +181,16 @@ pub fn header_value(text: &str) -> String {
             false => character.to_string(),
         })
         .collect()
+}
+
+/// Percent-encodes white space at the ends, which is lost on the way (RFC 9110 §5.5): `admin ` is not `admin`.
+fn with_ends(text: &str) -> String {
+    let inner = text.trim();
+    match text.split_once(inner) {
+        _ if inner.len() == text.len() => text.to_owned(),
+        Some((before, after)) => format!("{}{inner}{}", percent_encoded(before), percent_encoded(after)),
+        None => percent_encoded(text),
+    }
 }
 
 fn scalar(value: &Value) -> Option<String> {
@@ -253,6 +265,8 @@ mod tests {
         assert_eq!(text(&json!("a,b"), ","), Some("a,b".into()));
         assert_eq!(text(&json!(["a", 1, true]), ","), Some("a,1,true".into()));
         assert_eq!(text(&json!(["a,admin"]), ","), Some("a%2Cadmin".into()));
+        assert_eq!(text(&json!("admin "), ","), Some("admin%20".into()));
+        assert_eq!(text(&json!([" a", " "]), ","), Some("%20a,%20".into()));
         assert_eq!(text(&json!({"a": 1}), ","), None);
         assert_eq!(text(&json!([["a"]]), ","), None);
         assert_eq!(header_value("a\r\nx: b\u{85}ü"), "a%0D%0Ax: b%C2%85ü");

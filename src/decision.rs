@@ -14,9 +14,9 @@ pub mod record;
 use std::rc::Rc;
 
 use crate::claims::Claims;
-use crate::http::{Edits, Reply, Request};
-use crate::policy::Policy;
+use crate::http::{Edits, Headers, Reply, Request};
 use crate::policy::inbound::Peer;
+use crate::policy::{ErrorStyle, Policy};
 use crate::role::{Direction, Role};
 use crate::time::UnixTime;
 
@@ -118,6 +118,11 @@ pub fn decide<'p>(policy: &'p Policy, role: Role, request: &Request, now: UnixTi
     }
 }
 
+/// What is taken out of the trailers of a request that goes on: a forged identity stays one behind the body.
+pub fn decide_trailers(policy: &Policy, trailers: &Headers) -> Edits {
+    inbound::strip_trailers(policy, trailers)
+}
+
 /// The decision for a stream without a policy: a configuration that could not be read serves nothing.
 pub fn without_policy<'p>(request: &Request) -> Decision<'p> {
     refuse(request, Deny::NotConfigured)
@@ -129,7 +134,7 @@ pub fn host_failed<'p>(request: &Request) -> Decision<'p> {
 }
 
 fn refuse<'p>(request: &Request, deny: Deny) -> Decision<'p> {
-    let style = answer::default_style();
+    let style = ErrorStyle::default();
     let reply = answer::reply(&deny, &answer::Circumstances::plain(&style, request));
     let record = Record::denied(Direction::Inbound, None, deny);
     Decision::new(Step::Reply(reply), vec![record])

@@ -144,6 +144,8 @@ pub struct Reply {
     pub status: u16,
     /// The gRPC status for a caller that speaks gRPC.
     pub grpc_status: Option<u8>,
+    /// Why, for `%RESPONSE_CODE_DETAILS%` of access logs.
+    pub details: &'static str,
     /// Headers of the answer.
     pub headers: Vec<(&'static str, String)>,
     /// The body; the `grpc-message` for a caller that speaks gRPC.

@@ -6,6 +6,7 @@ pub mod outbound;
 pub mod owned;
 pub mod rule;
 
+use crate::jwt;
 use crate::redact::Redactor;
 use crate::role::RoleSetting;
 
@@ -40,3 +41,27 @@ pub struct ErrorStyle {
     /// Takes secrets out of the path of a refused request, which access logs print.
     pub redactor: Redactor,
 }
+
+impl Default for ErrorStyle {
+    fn default() -> Self {
+        Self {
+            realm: DEFAULT_REALM.to_owned(),
+            verbose: true,
+            jsonrpc_code: DEFAULT_JSONRPC_CODE,
+            redactor: Redactor::default(),
+        }
+    }
+}
+
+/// What stands in place of a rule's name where no rule decided; no rule may have it.
+pub const NO_RULE: &str = "none";
+/// The header that carries the verified claims as one JSON object.
+pub const RB_AUTH_CLAIMS: &str = "rb-auth-claims";
+/// The issuer of callers with an API key, whom no issuer vouches for. No provider may have it.
+pub const API_KEY_ISSUER: &str = jwt::RESERVED_ISSUER;
+/// The issuer of callers with a static bearer token. No provider may have it.
+pub const BEARER_TOKEN_ISSUER: &str = "bearer-token";
+/// The realm of challenges where neither the configuration nor the proxy knows a better one.
+const DEFAULT_REALM: &str = "peergate";
+/// In the range that JSON-RPC 2.0 §5.1 leaves to servers, outside what A2A has taken (-32001 to -32010).
+const DEFAULT_JSONRPC_CODE: i32 = -32000;

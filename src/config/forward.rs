@@ -11,8 +11,7 @@ use crate::config::problem::{ProviderProblem, RuleProblem};
 use crate::config::reader::{Node, Object, all, distinct};
 use crate::config::text::text;
 use crate::policy::inbound::Forward;
-use crate::policy::{ErrorStyle, OwnedHeaders};
-use crate::redact::Redactor;
+use crate::policy::{ErrorStyle, OwnedHeaders, RB_AUTH_CLAIMS};
 
 /// Reads `forward`, and takes its headers.
 pub(super) fn forward(inbound: &Object<'_>, owners: &mut HeaderOwners) -> Option<Forward> {
@@ -87,16 +86,12 @@ pub(super) fn errors(inbound: &Object<'_>) -> Option<ErrorStyle> {
 /// How refusals are worded where nothing is written: the realm is the workload, where it is known.
 pub(super) fn default_style(environment: &Environment) -> ErrorStyle {
     let workload = environment.workload.clone().filter(|workload| is_realm(workload));
+    let default = ErrorStyle::default();
     ErrorStyle {
-        realm: workload.unwrap_or_else(|| DEFAULT_REALM.to_owned()),
-        verbose: true,
-        jsonrpc_code: DEFAULT_JSONRPC_CODE,
-        redactor: Redactor::default(),
+        realm: workload.unwrap_or(default.realm),
+        ..default
     }
 }
-
-/// The header in which the verified claims go to agents that were written for it.
-pub(super) const RB_AUTH_CLAIMS: &str = "rb-auth-claims";
 
 /// The headers of peer, subject, issuer and method, in this order.
 fn identity_headers(forward: &Object<'_>, owners: &mut HeaderOwners) -> Option<[Option<String>; 4]> {
@@ -110,9 +105,18 @@ fn identity_headers(forward: &Object<'_>, owners: &mut HeaderOwners) -> Option<[
     Some([peer?, sub?, iss?, method?])
 }
 
-/// The headers that are the filter's own where no `forward` says another name.
+/// The headers that are the filter's own whatever `forward` says: an upstream that knows peergate believes them, also
+/// where this policy gives them other names or leaves them away.
+pub(super) fn always_owned() -> impl Iterator<Item = Vec<u8>> {
+    let identity = IDENTITY_HEADERS.into_iter().map(|(_, header)| header);
+    identity
+        .chain([RB_AUTH_CLAIMS])
+        .map(|header| header.as_bytes().to_vec())
+}
+
+/// The headers that are the filter's own where nothing is forwarded.
 pub(super) fn default_owned_headers() -> OwnedHeaders {
-    OwnedHeaders::new(IDENTITY_HEADERS.map(|(_, header)| header.as_bytes().to_vec()))
+    OwnedHeaders::new(always_owned())
 }
 
 /// `false`, `true`, or `{extra: [claim…]}`.
@@ -167,8 +171,5 @@ const ALWAYS_FORWARDED: [&str; 4] = ["sub", "name", "iss", "scope"];
 const DEFAULT_SEPARATOR: &str = ",";
 /// Ours: enough for `, ` or ` | `.
 const LONGEST_SEPARATOR: usize = 8;
-const DEFAULT_REALM: &str = "peergate";
-/// JSON-RPC 2.0 §5.1 leaves -32000 to -32099 to servers.
-const DEFAULT_JSONRPC_CODE: i32 = -32000;
 /// A2A 1.0 §5.4: the codes of its own errors.
 const TAKEN_BY_A2A: RangeInclusive<i32> = -32010..=-32001;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::config::declared::Declared;
-use crate::config::forward::{RB_AUTH_CLAIMS, errors, forward};
+use crate::config::forward::{always_owned, errors, forward};
 use crate::config::header::{HeaderOwners, Use, header, own_header};
 use crate::config::peers::peers;
 use crate::config::problem::ShapeProblem;
@@ -47,12 +47,17 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
     let has_seeds = declared.totp_seeds || has_shared_seeds;
     // A rule accepts API keys only where a peer has one.
     let in_use = declared.api_keys || inbound.has("api_key");
+    let owned_headers = match (&forward, &providers) {
+        (Some(forward), Some(providers)) => owned_headers(forward, providers),
+        _ => OwnedHeaders::default(),
+    };
     let rules = rules(
         &inbound,
         &Surroundings {
             declared,
             has_seeds,
             code,
+            owned_headers: owned_headers.clone(),
         },
     );
     let ambiguous_paths = inbound.or("ambiguous_paths", AmbiguousPaths::Reject, |node| {
@@ -71,7 +76,6 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
     let max_token_bytes = max_token_bytes(&inbound);
 
     let (providers, peers, forward) = (providers?, peers?, forward?);
-    let owned_headers = owned_headers(&forward, &providers);
     let (verifications, providers) = with_peers(providers, peers.by_token);
     let inbound = Inbound {
         // Issuers and the limit were checked where they stand.
@@ -167,14 +171,8 @@ fn owned_headers(forward: &Forward, providers: &[Provider]) -> OwnedHeaders {
     let claims = providers
         .iter()
         .flat_map(|provider| provider.claim_headers.iter().map(|(name, _)| name));
-    let rb_auth_claims = forward.rb_auth_claims.as_ref().map(|_| RB_AUTH_CLAIMS);
-    OwnedHeaders::new(
-        identity
-            .chain(claims)
-            .map(String::as_str)
-            .chain(rb_auth_claims)
-            .map(|name| name.as_bytes().to_vec()),
-    )
+    let named = identity.chain(claims).map(|name| name.as_bytes().to_vec());
+    OwnedHeaders::new(named.chain(always_owned()))
 }
 
 const MEMBERS: &[&str] = &[

@@ -108,6 +108,12 @@ fn key_set(node: &Node<'_>) -> Option<KeySet> {
         let reason = keys.skipped().first().map(|skipped| skipped.reason.clone());
         return node.refuse(ProviderProblem::NoUsableKey(reason));
     }
+    for entry in entries
+        .iter()
+        .filter(|entry| entry.document().member("d").is_some())
+    {
+        entry.warn(Caution::PrivateKey);
+    }
     for skipped in keys.skipped() {
         if let Some(entry) = entries.get(skipped.index) {
             entry.warn(Caution::SkippedKey(skipped.reason.to_string()));

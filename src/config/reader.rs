@@ -130,9 +130,9 @@ impl<'c> Node<'c> {
         }
     }
 
-    /// Whether this is a text without characters.
-    pub(super) fn is_empty_text(&self) -> bool {
-        matches!(self.value, Document::Text(text) if text.expose().is_empty())
+    /// Whether this is a text of nothing, or of white space.
+    pub(super) fn is_blank_text(&self) -> bool {
+        matches!(self.value, Document::Text(text) if text.expose().trim().is_empty())
     }
 
     /// A text of at least one character.

@@ -7,8 +7,10 @@ use crate::config::enforcement;
 use crate::config::problem::RuleProblem;
 use crate::config::reader::{Node, Object, all, distinct, plain_text};
 use crate::config::requirements::{accept, require};
+use crate::config::warning::Caution;
 use crate::matcher::{HeaderMatch, HeaderTest, HostMatch, MethodMatch, PathExact, PathPrefix, PathTemplate};
 use crate::policy::rule::{Accept, Action, Condition, Protocol, Require, Rule};
+use crate::policy::{NO_RULE, OwnedHeaders};
 use crate::totp::CodeParameters;
 
 /// What rules are checked against.
@@ -20,6 +22,8 @@ pub(super) struct Surroundings<'c> {
     pub(super) has_seeds: bool,
     /// How codes are made; `None` if that could not be read.
     pub(super) code: Option<CodeParameters>,
+    /// The headers that only the filter writes.
+    pub(super) owned_headers: OwnedHeaders,
 }
 
 /// Reads `rules`.
@@ -39,7 +43,9 @@ pub(super) fn rules(inbound: &Object<'_>, around: &Surroundings<'_>) -> Option<V
 fn rule(index: usize, node: &Node<'_>, names: &mut RuleNames, around: &Surroundings<'_>) -> Option<Rule> {
     let rule = node.object(MEMBERS)?;
     let name = names.name(index, &rule);
-    let condition = rule.or("match", Condition::default(), |node| condition(&node));
+    let condition = rule.or("match", Condition::default(), |node| {
+        condition(&node, &around.owned_headers)
+    });
     let action = action(&rule, around);
     let protocol = rule.or("protocol", Protocol::Auto, |node| {
         node.choice(&[
@@ -51,6 +57,11 @@ fn rule(index: usize, node: &Node<'_>, names: &mut RuleNames, around: &Surroundi
             ("http", Some(Protocol::Http)),
         ])
     });
+    if let (Some(condition), Some(Action::Public)) = (&condition, &action)
+        && condition.is_any_path()
+    {
+        node.warn(Caution::EverythingPublic);
+    }
     let enforcement = enforcement(&rule);
     rule.not_yet_unless_off(&["extended_card_rpc"]);
     enforcement?;
@@ -100,7 +111,7 @@ fn action(rule: &Object<'_>, around: &Surroundings<'_>) -> Option<Action> {
 }
 
 /// Reads `match`: an empty one matches everything.
-fn condition(node: &Node<'_>) -> Option<Condition> {
+fn condition(node: &Node<'_>, owned: &OwnedHeaders) -> Option<Condition> {
     let condition = node.object(&[
         "hosts",
         "paths",
@@ -130,6 +141,9 @@ fn condition(node: &Node<'_>) -> Option<Condition> {
         let header = |(name, node): (&str, Node<'_>)| {
             let value = HeaderTest::Exact(plain_text(&node)?);
             match HeaderMatch::parse(name, value) {
+                Ok(header) if owned.contains(header.name()) => node.refuse(RuleProblem::HeaderOwned {
+                    header: name.to_owned(),
+                }),
                 Ok(header) => Some(header),
                 Err(error) => node.refuse(RuleProblem::Header(error)),
             }
@@ -186,6 +200,9 @@ impl RuleNames {
         };
         let name = node.text()?;
         node.check_name(name, LONGEST_NAME, "_-")?;
+        if name == NO_RULE {
+            return node.refuse(RuleProblem::NameReserved);
+        }
         if let Ok(other) = name.parse::<usize>()
             && other != index
             && other < self.count

@@ -30,14 +30,14 @@ fn from_variable(node: &Node<'_>) -> Option<Secret<String>> {
     }
     match node.environment().variables.get(name) {
         None => node.refuse(SecretProblem::Unset(name.to_owned())),
-        Some(value) if value.is_empty() => node.refuse(SecretProblem::VariableEmpty(name.to_owned())),
+        Some(value) if value.trim().is_empty() => node.refuse(SecretProblem::VariableEmpty(name.to_owned())),
         Some(value) => Some(Secret::new(value.clone())),
     }
 }
 
 fn written_down(node: &Node<'_>) -> Option<Secret<String>> {
     node.warn(Caution::InlineSecret);
-    if node.is_empty_text() {
+    if node.is_blank_text() {
         return node.refuse(SecretProblem::Empty);
     }
     node.text().map(|text| Secret::new(text.to_owned()))

@@ -53,6 +53,10 @@ pub enum Caution {
     AnyCluster,
     /// `insecure_for_anonymous`.
     ForAnonymous,
+    /// A key set holds a private key.
+    PrivateKey,
+    /// A rule lets everybody through, wherever they go.
+    EverythingPublic,
     /// A key of a set is not used; the reason.
     SkippedKey(String),
 }
@@ -77,6 +81,12 @@ impl fmt::Display for Caution {
             ),
             Self::ForAnonymous => {
                 formatter.write_str("callers whom nobody verified get the credential put on their calls")
+            }
+            Self::PrivateKey => formatter.write_str(
+                "key is a private one: whoever reads the configuration can sign tokens; its public half is enough",
+            ),
+            Self::EverythingPublic => {
+                formatter.write_str("lets everybody through on every path that no earlier rule matches")
             }
             Self::SkippedKey(reason) => write!(formatter, "key is not used: {reason}"),
         }

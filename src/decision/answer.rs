@@ -33,16 +33,6 @@ impl<'a> Circumstances<'a> {
     }
 }
 
-/// The wording where no policy says one.
-pub fn default_style() -> ErrorStyle {
-    ErrorStyle {
-        realm: DEFAULT_REALM.into(),
-        verbose: true,
-        jsonrpc_code: DEFAULT_JSONRPC_CODE,
-        redactor: Redactor::default(),
-    }
-}
-
 /// The answer to a refused request.
 pub fn reply(deny: &Deny, circumstances: &Circumstances<'_>) -> Reply {
     let speech = Speech::of(circumstances.protocol, circumstances.request);
@@ -63,6 +53,7 @@ pub fn reply(deny: &Deny, circumstances: &Circumstances<'_>) -> Reply {
     headers.push(("cache-control", "no-store".to_owned()));
     Reply {
         status: status.http,
+        details: deny.reason(),
         grpc_status: (speech == Speech::Grpc).then_some(status.grpc),
         headers,
         body,
@@ -220,8 +211,8 @@ fn body(
         }
         Speech::A2aRest => {
             let reason = match style.verbose || status.http != UNAUTHORIZED {
-                true => deny.reason().to_ascii_uppercase(),
-                false => status.google.to_owned(),
+                true => deny.told_reason(),
+                false => status.google,
             };
             let info = ErrorInfo {
                 kind: "type.googleapis.com/google.rpc.ErrorInfo",
@@ -285,7 +276,7 @@ struct RestError<'a> {
 struct ErrorInfo {
     #[serde(rename = "@type")]
     kind: &'static str,
-    reason: String,
+    reason: &'static str,
     domain: &'static str,
 }
 
@@ -321,6 +312,3 @@ const FORBIDDEN: Status = Status {
 /// A new virtual machine, or a repaired configuration, is there in about this time.
 const RETRY_AFTER_SECONDS: u8 = 5;
 const A2A_VERBS: [&[u8]; 4] = [b":send", b":stream", b":cancel", b":subscribe"];
-const DEFAULT_REALM: &str = "peergate";
-/// In the range that JSON-RPC 2.0 §5.1 leaves to servers, outside what A2A has taken (-32001 to -32010).
-const DEFAULT_JSONRPC_CODE: i32 = -32000;

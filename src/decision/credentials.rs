@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use crate::decision::{Caller, Deny, Method};
 use crate::http::{Headers, Repeated};
-use crate::policy::Inbound;
 use crate::policy::inbound::{Peer, Provider};
+use crate::policy::{API_KEY_ISSUER, BEARER_TOKEN_ISSUER, Inbound};
 use crate::time::UnixTime;
 use crate::{claims, jwt};
 
@@ -148,6 +148,3 @@ fn keyed(peer: &Rc<Peer>, method: Method, issuer: &str) -> Caller {
 /// The header of bearer credentials, and their scheme.
 pub(super) const AUTHORIZATION: &str = "authorization";
 const SCHEME: &[u8] = b"Bearer";
-/// Issuers of what no issuer issued; the configuration lets no provider have these.
-const API_KEY_ISSUER: &str = "api-key";
-const BEARER_TOKEN_ISSUER: &str = "bearer-token";

@@ -21,6 +21,13 @@ pub enum Deny {
     HostInvalid(AuthorityError),
     /// `Connection` names a header of the filter, to have it removed further on.
     ConnectionNamesOwned,
+    /// A method in lower case.
+    MethodAmbiguous,
+    /// A header that a rule asks for, more than once.
+    HeaderRepeated {
+        /// The rule.
+        rule: String,
+    },
     /// A credential of one kind more than once.
     CredentialRepeated {
         /// The header.
@@ -98,6 +105,8 @@ impl Deny {
             Self::PathAmbiguous(_) => "path_ambiguous",
             Self::HostInvalid(_) => "host_invalid",
             Self::ConnectionNamesOwned => "connection_names_owned",
+            Self::MethodAmbiguous => "method_ambiguous",
+            Self::HeaderRepeated { .. } => "header_repeated",
             Self::CredentialRepeated { .. } => "credential_repeated",
             Self::TokenInQuery => "token_in_query",
             Self::NoRule => "no_rule",
@@ -124,6 +133,39 @@ impl Deny {
         }
     }
 
+    /// The reason that a caller is told: no finer than the text, or it would say how a forgery fails.
+    pub fn told_reason(&self) -> &'static str {
+        match self {
+            Self::NotConfigured | Self::Internal(_) => "UNAVAILABLE",
+            Self::PathMissing => "PATH_MISSING",
+            Self::PathAmbiguous(_) => "PATH_AMBIGUOUS",
+            Self::HostInvalid(_) => "HOST_INVALID",
+            Self::ConnectionNamesOwned => "CONNECTION_INVALID",
+            Self::MethodAmbiguous => "METHOD_INVALID",
+            Self::HeaderRepeated { .. } => "HEADER_REPEATED",
+            Self::CredentialRepeated { .. } => "CREDENTIAL_REPEATED",
+            Self::TokenInQuery => "TOKEN_IN_QUERY",
+            Self::NoRule | Self::RuleDenied | Self::PeerNotAllowed | Self::ClaimNotAllowed { .. } => {
+                "ACCESS_DENIED"
+            }
+            Self::CredentialsMissing | Self::AuthorizationMalformed => "CREDENTIALS_MISSING",
+            Self::BearerTokenUnknown
+            | Self::ApiKeyUnknown
+            | Self::CredentialNotAccepted { .. }
+            | Self::ClaimNotForwardable { .. } => CREDENTIALS_INVALID,
+            Self::Token(error) => told_token_reason(error),
+            Self::AudienceNotAccepted => "AUDIENCE_INVALID",
+            Self::TotpMissing => "TOTP_MISSING",
+            Self::TotpNotConfigured => "TOTP_NOT_CONFIGURED",
+            Self::TotpInvalid => "TOTP_INVALID",
+            Self::ScopeInsufficient { .. } => "SCOPE_INSUFFICIENT",
+            Self::OutboundNoMatch | Self::OutboundAnonymous | Self::OutboundClusterChanged => {
+                "CALL_NOT_ALLOWED"
+            }
+            Self::QueryHostNotAllowed { .. } => "QUERY_HOST_NOT_ALLOWED",
+        }
+    }
+
     /// What kind of refusal this is for the caller.
     pub fn class(&self) -> Class {
         match self {
@@ -131,6 +173,8 @@ impl Deny {
             | Self::PathAmbiguous(_)
             | Self::HostInvalid(_)
             | Self::ConnectionNamesOwned
+            | Self::MethodAmbiguous
+            | Self::HeaderRepeated { .. }
             | Self::CredentialRepeated { .. }
             | Self::TokenInQuery => Class::InvalidRequest,
             Self::CredentialsMissing => Class::Unauthenticated,
@@ -163,6 +207,8 @@ impl Deny {
             Self::PathAmbiguous(_) => "Ambiguous request path".into(),
             Self::HostInvalid(_) => "Invalid host".into(),
             Self::ConnectionNamesOwned => "Invalid Connection header".into(),
+            Self::MethodAmbiguous => "Invalid method".into(),
+            Self::HeaderRepeated { .. } => "A header must not be repeated".into(),
             Self::CredentialRepeated { .. } => "More than one credential of a kind".into(),
             Self::TokenInQuery => "Token in the query".into(),
             Self::NoRule | Self::RuleDenied | Self::PeerNotAllowed | Self::ClaimNotAllowed { .. } => {
@@ -214,6 +260,13 @@ impl fmt::Display for Deny {
         match self {
             Self::PathAmbiguous(ambiguity) => ambiguity.fmt(formatter),
             Self::HostInvalid(error) => error.fmt(formatter),
+            Self::MethodAmbiguous => formatter.write_str("the method is in lower case"),
+            Self::HeaderRepeated { rule } => {
+                write!(
+                    formatter,
+                    "a header that rule `{rule}` asks for came more than once"
+                )
+            }
             Self::CredentialRepeated { header } => write!(formatter, "header `{header}` came more than once"),
             Self::CredentialNotAccepted {
                 method,
@@ -298,6 +351,18 @@ fn token_reason(error: &jwt::Error) -> &'static str {
     }
 }
 
+/// The reason that goes with [`token_text`].
+fn told_token_reason(error: &jwt::Error) -> &'static str {
+    match error {
+        jwt::Error::Expired { .. } => "TOKEN_EXPIRED",
+        jwt::Error::AudienceInvalid { .. } => "AUDIENCE_INVALID",
+        jwt::Error::IssuerUnknown { .. } => "ISSUER_INVALID",
+        jwt::Error::ClaimMissing { .. } => "CLAIM_MISSING",
+        // All that share a text share the reason, and what comes later tells no more by itself.
+        _ => CREDENTIALS_INVALID,
+    }
+}
+
 /// What the caller is told of a token: enough to get a better one, nothing of how it is verified.
 fn token_text(error: &jwt::Error) -> String {
     match error {
@@ -326,6 +391,7 @@ fn token_text(error: &jwt::Error) -> String {
 
 /// The one text of every 401 where `errors.verbose` is false, and of every credential that just does not fit.
 pub(super) const INVALID_CREDENTIALS: &str = "Invalid or missing authentication credentials";
+const CREDENTIALS_INVALID: &str = "CREDENTIALS_INVALID";
 const INVALID_AUDIENCE: &str = "Invalid token audience";
 /// What a caller sent is shown up to this length.
 const MAX_SHOWN: usize = 64;

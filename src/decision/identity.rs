@@ -4,6 +4,7 @@ use crate::claims;
 use crate::decision::credentials::{AUTHORIZATION, Proved};
 use crate::decision::{Caller, Deny, state};
 use crate::http::{Edits, Request};
+use crate::policy::RB_AUTH_CLAIMS;
 use crate::policy::inbound::Forward;
 
 /// Adds all that is forwarded of a verified caller.
@@ -101,9 +102,10 @@ fn rb_auth_claims(caller: &Caller, extra: &[claims::ClaimPath]) -> String {
     claims::ascii_object(first.into_iter().chain(further))
 }
 
-/// A value that names somebody: forwarded as it is or not at all.
+/// A value that names somebody: forwarded as it is or not at all. White space at an end would be lost on the way
+/// (RFC 9110 §5.5), and one name become another.
 fn plain(value: &str, header: &str) -> Result<Vec<u8>, Deny> {
-    match value.chars().any(char::is_control) {
+    match value.chars().any(char::is_control) || value.trim() != value {
         true => Err(Deny::ClaimNotForwardable {
             header: header.to_owned(),
         }),
@@ -120,6 +122,5 @@ fn bounded(value: String, header: &str) -> Result<Vec<u8>, Deny> {
     }
 }
 
-const RB_AUTH_CLAIMS: &str = "rb-auth-claims";
 /// Common servers refuse a header line of more than 8 KiB.
 const MAX_VALUE_BYTES: usize = 8192;

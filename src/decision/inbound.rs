@@ -14,9 +14,10 @@ use crate::decision::credentials::{self, AUTHORIZATION, Proved};
 use crate::decision::identity;
 use crate::decision::record::{Outcome, Record};
 use crate::decision::{Caller, Deny, Method, Permit};
-use crate::http::{Edits, Reply, Request};
+use crate::http::{Edits, Headers, Repeated, Reply, Request};
 use crate::path::RequestPath;
 use crate::policy::inbound::{AmbiguousPaths, CorsPreflight, Totp};
+use crate::policy::owned::is_same_header;
 use crate::policy::rule::{Accept, Action, Protocol, Require, Rule, TotpRequirement};
 use crate::policy::{Inbound, Policy};
 use crate::role::Direction;
@@ -54,6 +55,21 @@ pub(super) fn decide<'p>(policy: &'p Policy, request: &Request, now: UnixTime) -
     }
 }
 
+/// What is taken out of the trailers of a request: some servers read them like headers.
+pub(super) fn strip_trailers(policy: &Policy, trailers: &Headers) -> Edits {
+    let mut edits = Edits::default();
+    for (name, _) in trailers.iter() {
+        let is_ours = match &policy.inbound {
+            Some(inbound) => is_ours(policy, inbound, name),
+            None => policy.owned_headers.contains(name),
+        };
+        if is_ours {
+            edits.remove(name);
+        }
+    }
+    edits
+}
+
 /// A request that may come in: by which rule, of whom, and what is changed.
 struct Entry<'p> {
     rule: Option<&'p Rule>,
@@ -82,7 +98,7 @@ impl From<Deny> for Refusal<'_> {
 fn judge<'p>(policy: &'p Policy, request: &Request, now: UnixTime) -> Result<Entry<'p>, Refusal<'p>> {
     let inbound = policy.inbound.as_ref().ok_or(Deny::NotConfigured)?;
     let edits = strip(policy, inbound, request);
-    let (path, authority) = place(policy, inbound, request)?;
+    let (path, authority) = target(policy, inbound, request)?;
     if inbound.cors_preflight == CorsPreflight::Pass && is_cors_preflight(request) {
         return Ok(Entry {
             rule: None,
@@ -90,7 +106,7 @@ fn judge<'p>(policy: &'p Policy, request: &Request, now: UnixTime) -> Result<Ent
             edits,
         });
     }
-    let rule = find_rule(inbound, request, &authority, &path).ok_or(Deny::NoRule)?;
+    let rule = find_rule(inbound, request, &authority, &path)?;
     let refused = |(deny, shown): (Deny, Edits)| Refusal {
         rule: Some(rule),
         deny,
@@ -130,25 +146,37 @@ fn circumstances<'a>(policy: &'a Policy, request: &'a Request, rule: Option<&'a 
 /// token back.
 fn strip(policy: &Policy, inbound: &Inbound, request: &Request) -> Edits {
     let mut edits = Edits::default();
-    for (name, _) in request.headers.iter() {
-        let is_credential = (inbound.reads_authorization() && name == AUTHORIZATION.as_bytes())
-            || (inbound.api_keys.in_use && name == inbound.api_keys.header.as_bytes())
-            || name == inbound.totp.header.as_bytes();
-        if is_credential || name == ORIGINAL_PATH || policy.owned_headers.contains(name) {
-            edits.remove(name);
-        }
+    for (name, _) in request
+        .headers
+        .iter()
+        .filter(|(name, _)| is_ours(policy, inbound, name))
+    {
+        edits.remove(name);
     }
     edits
 }
 
+/// Whether a header, or trailer, is the filter's own or a place of its credentials.
+pub(super) fn is_ours(policy: &Policy, inbound: &Inbound, name: &[u8]) -> bool {
+    policy.owned_headers.contains(name)
+        || name == ORIGINAL_PATH
+        || is_same_header(name, inbound.totp.header.as_bytes())
+        || (inbound.reads_authorization() && is_same_header(name, AUTHORIZATION.as_bytes()))
+        || (inbound.api_keys.in_use && is_same_header(name, inbound.api_keys.header.as_bytes()))
+}
+
 /// Where the request goes, if that has one meaning only.
-fn place<'r>(
+fn target<'r>(
     policy: &Policy,
     inbound: &Inbound,
     request: &'r Request,
 ) -> Result<(RequestPath<'r>, Authority<'r>), Deny> {
     if names_owned_header(policy, inbound, request) {
         return Err(Deny::ConnectionNamesOwned);
+    }
+    // Methods have a case, and some servers have none: to those `post` is a POST, which a rule must not miss.
+    if request.method().iter().any(u8::is_ascii_lowercase) {
+        return Err(Deny::MethodAmbiguous);
     }
     let path = request.path().ok_or(Deny::PathMissing)?;
     let path = match inbound.ambiguous_paths {
@@ -166,13 +194,7 @@ fn names_owned_header(policy: &Policy, inbound: &Inbound, request: &Request) -> 
         .headers
         .all(b"connection")
         .flat_map(|value| value.split(|byte| *byte == b','))
-        .any(|name| {
-            let name = name.trim_ascii();
-            policy.owned_headers.contains(name)
-                || [AUTHORIZATION, &inbound.api_keys.header, &inbound.totp.header]
-                    .iter()
-                    .any(|header| name.eq_ignore_ascii_case(header.as_bytes()))
-        })
+        .any(|name| is_ours(policy, inbound, name.trim_ascii()))
 }
 
 /// A CORS preflight as the Fetch standard defines it.
@@ -184,24 +206,48 @@ fn is_cors_preflight(request: &Request) -> bool {
 
 /// Whether a query carries a bearer token (RFC 6750 §2.3), which MCP forbids.
 fn holds_token(query: &[u8]) -> bool {
-    form_urlencoded::parse(query).any(|(name, _)| name == "access_token")
+    // `;` parts parameters for some servers.
+    let mut parameters = query.split(|byte| matches!(byte, b'&' | b';'));
+    parameters.any(|parameter| {
+        form_urlencoded::parse(parameter)
+            .next()
+            .is_some_and(|(name, _)| name == "access_token")
+    })
 }
 
 /// The first rule that matches. A path with two meanings matches no rule that lets strangers through.
+///
+/// # Errors
+/// A header that such a rule asks for comes twice: which of them the upstream takes is not known, and a rule that
+/// refuses one of them must not be passed over for the other.
 fn find_rule<'p>(
     inbound: &'p Inbound,
     request: &Request,
     authority: &Authority<'_>,
     path: &RequestPath<'_>,
-) -> Option<&'p Rule> {
-    inbound.rules.iter().find(|rule| {
+) -> Result<&'p Rule, Deny> {
+    for rule in &inbound.rules {
         let lets_strangers_through = match &rule.action {
             Action::Deny => false,
             Action::Public => true,
             Action::Authenticate(accept, _) => accept.none,
         };
-        !(path.is_ambiguous() && lets_strangers_through) && rule.condition.matches(request, authority, path)
-    })
+        if (path.is_ambiguous() && lets_strangers_through)
+            || !rule.condition.matches_target(request, authority, path)
+        {
+            continue;
+        }
+        match rule.condition.matches_headers(&request.headers) {
+            Ok(true) => return Ok(rule),
+            Ok(false) => {}
+            Err(Repeated) => {
+                return Err(Deny::HeaderRepeated {
+                    rule: rule.name.clone(),
+                });
+            }
+        }
+    }
+    Err(Deny::NoRule)
 }
 
 /// Proves the caller, and that it has all that the rule asks for. A refusal comes with what may be shown of a caller

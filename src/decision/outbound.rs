@@ -141,17 +141,18 @@ fn run<'p>(
             Decision::new(Step::Recheck(edits, recheck), Vec::new())
         }
         Some(_) | None => {
+            let outcome = rule.map_or(Outcome::NoMatch, |_| Outcome::Allowed);
             records.push(Record {
                 direction: Direction::Outbound,
                 rule: name,
-                outcome: Outcome::Allowed,
+                outcome,
             });
             Decision::new(Step::Forward(permit, edits), records)
         }
     }
 }
 
-/// The first rule that matches, and the host that it matched. A call whose host or path cannot be told matches none.
+/// The first rule that matches, and the host that it matched; none for a call without a path.
 fn find_rule<'p, 'r>(
     outbound: &'p Outbound,
     request: &'r Request,
@@ -161,11 +162,16 @@ fn find_rule<'p, 'r>(
     };
     let path = RequestPath::raw(path);
     let authority = Authority::parse(request.authority()).map_err(Deny::HostInvalid)?;
-    let rule = outbound
-        .rules
-        .iter()
-        .find(|rule| rule.condition.matches(request, &authority, &path));
-    Ok(rule.map(|rule| (rule, authority)))
+    for rule in &outbound.rules {
+        if rule
+            .condition
+            .matches(request, &authority, &path)
+            .map_err(Deny::PathAmbiguous)?
+        {
+            return Ok(Some((rule, authority)));
+        }
+    }
+    Ok(None)
 }
 
 /// Puts on what the rule gives.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::decision::Deny;
 use crate::http::Request;
+use crate::policy::NO_RULE;
 use crate::redact;
 use crate::role::Direction;
 
@@ -21,8 +22,10 @@ pub struct Record<'p> {
 /// The end of a machine.
 #[derive(Debug, PartialEq)]
 pub enum Outcome {
-    /// The request goes on because a rule, or nobody, objects.
+    /// The request goes on because a rule lets it.
     Allowed,
+    /// The call goes on as it is because no outbound rule matches it.
+    NoMatch,
     /// The request goes on because the policy has nothing to say here.
     NoPolicy,
     /// The request is refused.
@@ -47,6 +50,7 @@ impl Outcome {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Allowed => "ok",
+            Self::NoMatch => "no_match",
             Self::NoPolicy => "no_policy",
             Self::Denied(deny) => deny.reason(),
         }
@@ -54,7 +58,7 @@ impl Outcome {
 
     const fn label(&self) -> &'static str {
         match self {
-            Self::Allowed | Self::NoPolicy => "allow",
+            Self::Allowed | Self::NoMatch | Self::NoPolicy => "allow",
             Self::Denied(_) => "deny",
         }
     }
@@ -78,14 +82,14 @@ impl<'p> Record<'p> {
             self.direction,
             self.outcome.label(),
             self.outcome.reason(),
-            self.rule.unwrap_or("none")
+            self.rule.unwrap_or(NO_RULE)
         )
     }
 
     /// How loud the line is.
     pub const fn severity(&self) -> Severity {
         match self.outcome {
-            Outcome::Allowed => Severity::Silent,
+            Outcome::Allowed | Outcome::NoMatch => Severity::Silent,
             Outcome::NoPolicy => Severity::WarnOnce,
             Outcome::Denied(Deny::Internal(_)) => Severity::Error,
             Outcome::Denied(_) => Severity::Info,
@@ -99,7 +103,7 @@ impl<'p> Record<'p> {
             self.outcome.label(),
             self.direction,
             self.outcome.reason(),
-            self.rule.unwrap_or("none"),
+            self.rule.unwrap_or(NO_RULE),
         );
         if let Some(id) = request.headers.first(b"x-request-id") {
             let _ = write!(
@@ -109,7 +113,7 @@ impl<'p> Record<'p> {
             );
         }
         match &self.outcome {
-            Outcome::Allowed => {}
+            Outcome::Allowed | Outcome::NoMatch => {}
             Outcome::NoPolicy => {
                 let _ = write!(
                     line,

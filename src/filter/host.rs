@@ -9,7 +9,7 @@
 )]
 
 use std::fmt;
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
 
@@ -29,22 +29,40 @@ impl fmt::Display for HostError {
     }
 }
 
-/// All headers of the request, in one call; values as they are, text or not.
-pub(super) fn request_headers() -> Result<Headers, HostError> {
+/// A header map of the request.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Map {
+    /// Its headers.
+    Headers,
+    /// Its trailers.
+    Trailers,
+}
+
+impl Map {
+    const fn number(self) -> u32 {
+        match self {
+            Self::Headers => MapType::HttpRequestHeaders as u32,
+            Self::Trailers => MapType::HttpRequestTrailers as u32,
+        }
+    }
+}
+
+/// All of a map, in one call; values as they are, text or not.
+pub(super) fn read(map: Map) -> Result<Headers, HostError> {
     const CALL: &str = "proxy_get_header_map_pairs";
-    let map = owned(CALL, |data, size| unsafe {
-        proxy_get_header_map_pairs(MapType::HttpRequestHeaders as u32, data, size)
+    let pairs = owned(CALL, |data, size| unsafe {
+        proxy_get_header_map_pairs(map.number(), data, size)
     })?;
-    headers(&map).ok_or(HostError {
+    headers(&pairs).ok_or(HostError {
         call: CALL,
         status: SERIALIZATION_FAILURE,
     })
 }
 
 /// Removes every header of a name.
-pub(super) fn remove_request_header(name: &[u8]) -> Result<(), HostError> {
+pub(super) fn remove(map: Map, name: &[u8]) -> Result<(), HostError> {
     checked("proxy_remove_header_map_value", unsafe {
-        proxy_remove_header_map_value(MapType::HttpRequestHeaders as u32, name.as_ptr(), name.len())
+        proxy_remove_header_map_value(map.number(), name.as_ptr(), name.len())
     })
 }
 
@@ -54,11 +72,11 @@ pub(super) fn remove_request_header(name: &[u8]) -> Result<(), HostError> {
 /// stand once and cannot be removed.
 pub(super) fn replace_request_header(name: &[u8], value: &[u8]) -> Result<(), HostError> {
     if !name.starts_with(b":") {
-        remove_request_header(name)?;
+        remove(Map::Headers, name)?;
     }
     checked("proxy_replace_header_map_value", unsafe {
         proxy_replace_header_map_value(
-            MapType::HttpRequestHeaders as u32,
+            Map::Headers.number(),
             name.as_ptr(),
             name.len(),
             value.as_ptr(),
@@ -86,11 +104,12 @@ pub(super) fn set_filter_state(name: &str, value: &[u8]) -> Result<(), HostError
 /// Answers the request. To be called once for a stream: a second answer hangs it.
 pub(super) fn send_local_response(reply: &Reply) -> Result<(), HostError> {
     let headers = serialized(&reply.headers);
+    let details = format!("peergate_{}", reply.details);
     checked("proxy_send_local_response", unsafe {
         proxy_send_local_response(
             u32::from(reply.status),
-            null(),
-            0,
+            details.as_ptr(),
+            details.len(),
             reply.body.as_ptr(),
             reply.body.len(),
             headers.as_ptr(),

@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::Action;
+use proxy_wasm::types::{Action, LogLevel};
 
 use crate::decision::{self, Decision, Permit, Step};
 use crate::filter::attachment::Attachment;
-use crate::filter::host::{self, HostError};
+use crate::filter::host::{self, HostError, Map};
 use crate::http::{Edits, Reply, Request};
 use crate::policy::Policy;
 use crate::role::Role;
@@ -19,12 +19,11 @@ pub(super) struct Stream {
 }
 
 /// How far a stream is.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Not decided; nothing may pass.
     Undecided,
-    /// It goes on.
-    Forwarded,
+    /// It goes on; the permit is the proof that it may.
+    Forwarded(#[expect(dead_code, reason = "a proof is held, not read")] Permit),
     /// It was answered; nothing of it may pass.
     Answered,
 }
@@ -51,12 +50,23 @@ impl HttpContext for Stream {
     fn on_http_request_body(&mut self, _size: usize, _end_of_stream: bool) -> Action {
         self.action()
     }
+
+    /// Trailers that cannot be cleaned stop the request.
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        if matches!(self.state, State::Forwarded(_))
+            && let Err(error) = clean_trailers(&self.attachment)
+        {
+            log_failure(error);
+            self.state = State::Undecided;
+        }
+        self.action()
+    }
 }
 
 impl Stream {
     const fn action(&self) -> Action {
         match self.state {
-            State::Forwarded => Action::Continue,
+            State::Forwarded(_) => Action::Continue,
             State::Undecided | State::Answered => Action::Pause,
         }
     }
@@ -70,10 +80,7 @@ fn handle(attachment: &Attachment) -> State {
         Ok(state) => state,
         // The host failed in the midst of it: whatever was applied, the request does not go on.
         Err(error) => {
-            host::log(
-                proxy_wasm::types::LogLevel::Error,
-                &format!("peergate: host call failed: {error}"),
-            );
+            log_failure(error);
             let decision = decision::host_failed(&request);
             attachment.metrics.note(&decision.records, &request);
             match decision.step {
@@ -85,7 +92,7 @@ fn handle(attachment: &Attachment) -> State {
 }
 
 fn decide_and_apply(attachment: &Attachment, request: &mut Request) -> Result<State, HostError> {
-    request.headers = host::request_headers()?;
+    request.headers = host::read(Map::Headers)?;
     let Some(policy) = &attachment.policy else {
         return finish(attachment, request, decision::without_policy(request));
     };
@@ -111,7 +118,7 @@ fn finish(
     Decision { step, records }: Decision<'_>,
 ) -> Result<State, HostError> {
     let state = match step {
-        Step::Forward(permit, edits) => forward(&permit, &edits)?,
+        Step::Forward(permit, edits) => forward(permit, &edits)?,
         Step::Reply(reply) => answer(&reply).map(|()| State::Answered)?,
         Step::Recheck(edits, recheck) => {
             apply(&edits)?;
@@ -123,10 +130,24 @@ fn finish(
     Ok(state)
 }
 
-/// Lets a request go on. The permit is the proof that it was decided.
-fn forward(_permit: &Permit, edits: &Edits) -> Result<State, HostError> {
+fn clean_trailers(attachment: &Attachment) -> Result<(), HostError> {
+    let Some(policy) = &attachment.policy else {
+        return Ok(());
+    };
+    for name in decision::decide_trailers(policy, &host::read(Map::Trailers)?).removals() {
+        host::remove(Map::Trailers, name)?;
+    }
+    Ok(())
+}
+
+fn log_failure(error: HostError) {
+    host::log(LogLevel::Error, &format!("peergate: host call failed: {error}"));
+}
+
+/// Lets a request go on, which takes a permit.
+fn forward(permit: Permit, edits: &Edits) -> Result<State, HostError> {
     apply(edits)?;
-    Ok(State::Forwarded)
+    Ok(State::Forwarded(permit))
 }
 
 fn answer(reply: &Reply) -> Result<(), HostError> {
@@ -136,7 +157,7 @@ fn answer(reply: &Reply) -> Result<(), HostError> {
 
 fn apply(edits: &Edits) -> Result<(), HostError> {
     for name in edits.removals() {
-        host::remove_request_header(name)?;
+        host::remove(Map::Headers, name)?;
     }
     for (name, value) in edits.settings() {
         host::replace_request_header(name, value)?;

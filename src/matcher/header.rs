@@ -56,6 +56,11 @@ impl HeaderMatch {
         })
     }
 
+    /// The name of the header, in lower case.
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
     /// Whether the request has such a header. If it stands more than once, every value must pass the test: which
     /// of them a server takes is not known here.
     pub fn matches(&self, headers: &Headers) -> bool {

@@ -51,10 +51,15 @@ impl PathPrefix {
         })
     }
 
+    /// Whether it is a prefix of every path.
+    pub const fn is_root(&self) -> bool {
+        self.prefix.is_empty()
+    }
+
     /// Whether the path of the request is this one or below it.
     pub fn matches(&self, path: &RequestPath<'_>) -> bool {
         // `/` takes what does not even start with a slash (`ambiguous_paths: raw`), lest it fall past the last rule.
-        self.prefix.is_empty()
+        self.is_root()
             || path
                 .path()
                 .strip_prefix(self.prefix.as_slice())

@@ -3,7 +3,7 @@
 use crate::authority::{Authority, HostName};
 use crate::http::Request;
 use crate::matcher::PathPrefix;
-use crate::path::RequestPath;
+use crate::path::{Ambiguity, RequestPath};
 use crate::query::ParameterName;
 use crate::secret::Secret;
 use crate::totp::{CodeParameters, Seed};
@@ -100,22 +100,32 @@ pub struct TotpInjection {
 }
 
 impl Condition {
-    /// Whether a call matches. A path that two servers could read in two ways matches no prefix but `/`.
-    pub fn matches(&self, request: &Request, authority: &Authority<'_>, path: &RequestPath<'_>) -> bool {
+    /// Whether a call matches.
+    ///
+    /// # Errors
+    /// [`Ambiguity`] if all but the path matches, and the path can be read in two ways of which the prefixes mean one.
+    pub fn matches(
+        &self,
+        request: &Request,
+        authority: &Authority<'_>,
+        path: &RequestPath<'_>,
+    ) -> Result<bool, Ambiguity> {
         let port = || {
-            authority.port().unwrap_or(if request.scheme() == b"https" {
-                HTTPS_PORT
-            } else {
-                HTTP_PORT
-            })
+            let is_https = request.scheme() == b"https";
+            authority
+                .port()
+                .unwrap_or(if is_https { HTTPS_PORT } else { HTTP_PORT })
         };
-        (self.hosts.is_empty() || self.hosts.iter().any(|name| name.matches(authority)))
+        let is_meant = (self.hosts.is_empty() || self.hosts.iter().any(|name| name.matches(authority)))
             && (self.ports.is_empty() || self.ports.contains(&port()))
-            && (self.path_prefixes.is_empty()
-                || self.path_prefixes.iter().any(|prefix| {
-                    prefix.as_bytes() == b"/" || (!path.is_ambiguous() && prefix.matches(path))
-                }))
-            && self.clusters.contain(request.cluster.as_deref())
+            && self.clusters.contain(request.cluster.as_deref());
+        if !is_meant || self.path_prefixes.is_empty() || self.path_prefixes.iter().any(PathPrefix::is_root) {
+            return Ok(is_meant);
+        }
+        match path.ambiguity() {
+            Some(ambiguity) => Err(ambiguity),
+            None => Ok(self.path_prefixes.iter().any(|prefix| prefix.matches(path))),
+        }
     }
 }
 

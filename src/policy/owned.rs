@@ -1,4 +1,4 @@
-//! The headers that only the filter writes.
+//! The headers that only the filter writes, and how header names are compared with theirs.
 
 /// A set of header names that are compared as careless servers read them: without case, `_` and `-` equal.
 ///
@@ -23,6 +23,11 @@ impl OwnedHeaders {
         let name = folded(name);
         self.names.contains(&name)
     }
+}
+
+/// Whether two header names are one to a careless server: without case, `_` and `-` equal.
+pub fn is_same_header(left: &[u8], right: &[u8]) -> bool {
+    folded(left) == folded(right)
 }
 
 fn folded(name: &[u8]) -> Vec<u8> {

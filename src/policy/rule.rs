@@ -2,7 +2,7 @@
 
 use crate::authority::Authority;
 use crate::claims::ClaimPath;
-use crate::http::Request;
+use crate::http::{Headers, Repeated, Request};
 use crate::matcher::{HeaderMatch, HostMatch, MethodMatch, PathExact, PathPrefix, PathTemplate};
 use crate::path::RequestPath;
 use crate::totp::CodeParameters;
@@ -125,11 +125,14 @@ pub enum Protocol {
 }
 
 impl Condition {
-    /// Whether a request matches.
-    pub fn matches(&self, request: &Request, authority: &Authority<'_>, path: &RequestPath<'_>) -> bool {
-        let any_path =
-            self.paths.is_empty() && self.path_prefixes.is_empty() && self.path_templates.is_empty();
-        (any_path
+    /// Whether host, path and method match.
+    pub fn matches_target(
+        &self,
+        request: &Request,
+        authority: &Authority<'_>,
+        path: &RequestPath<'_>,
+    ) -> bool {
+        (self.is_any_path()
             || self.paths.iter().any(|matcher| matcher.matches(path))
             || self.path_prefixes.iter().any(|matcher| matcher.matches(path))
             || self.path_templates.iter().any(|matcher| matcher.matches(path)))
@@ -139,9 +142,23 @@ impl Condition {
                     .methods
                     .iter()
                     .any(|matcher| matcher.matches(request.method())))
-            && self
-                .headers
-                .iter()
-                .all(|matcher| matcher.matches(&request.headers))
+    }
+
+    /// Whether every path matches.
+    pub fn is_any_path(&self) -> bool {
+        let is_unnamed =
+            self.paths.is_empty() && self.path_prefixes.is_empty() && self.path_templates.is_empty();
+        is_unnamed || self.path_prefixes.iter().any(PathPrefix::is_root)
+    }
+
+    /// Whether the headers match.
+    ///
+    /// # Errors
+    /// [`Repeated`] if one of them comes more than once.
+    pub fn matches_headers(&self, headers: &Headers) -> Result<bool, Repeated> {
+        for matcher in &self.headers {
+            headers.single(matcher.name())?;
+        }
+        Ok(self.headers.iter().all(|matcher| matcher.matches(headers)))
     }
 }

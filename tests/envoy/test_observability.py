@@ -69,6 +69,7 @@ def test_the_access_log_says_who_and_why(client):
         "listener": "inbound",
         "path": "/one",
         "status": 200,
+        "details": "via_upstream",
         "cluster": "agent",
         "reason": "ok",
         "rule": "agent",
@@ -87,11 +88,14 @@ def test_the_access_log_says_who_and_why(client):
     ]
     client.get("/two", bearer(token("mrgray")))
     line = client.envoy.await_access_log(path="/two")
-    assert [line[name] for name in ("status", "reason", "rule", "peer")] == [
+    # The first factor was good: the log says who fails the second, and a log that knows nothing of the filter says why.
+    assert [line[name] for name in ("status", "reason", "rule", "peer", "sub", "details")] == [
         401,
         "totp_missing",
         "agent",
         None,
+        "mrgray",
+        "peergate_totp_missing",
     ]
 
 

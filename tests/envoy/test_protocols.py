@@ -36,6 +36,35 @@ def test_a_body_arrives_whole(client, agent, http2, content):
     assert agent.only().body == BODY
 
 
+def test_trailers_carry_no_identity_either(envoy, agent):
+    """Some servers read trailers like headers; Envoy lets them through where it is told to."""
+    trailers = {"enable_trailers": True}
+    inbound = listener(
+        "inbound",
+        [peergate(policy(rule("agent", ["jwt"])), ENVIRONMENT)],
+        "agent",
+        http_protocol_options=trailers,
+    )
+    upstream = cluster("agent", agent.port)
+    options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    upstream["typed_extension_protocol_options"] = {
+        options: {
+            "@type": f"type.googleapis.com/{options}",
+            "explicit_http_config": {"http_protocol_options": trailers},
+        }
+    }
+    running = envoy(bootstrap([inbound], [upstream]), ENVIRONMENT)
+    with Client(running) as client:
+        status, _ = client.raw(
+            b"POST / HTTP/1.1\r\nHost: agent.tests.example\r\n"
+            b"Authorization: " + bearer(token())["Authorization"].encode() + b"\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n"
+            b"X-Agent-Peer: boss\r\nx_agent_sub: boss\r\nRb-Auth-Claims: {}\r\nX-Checksum: 1\r\n\r\n"
+        )
+    assert status == 200
+    assert agent.only().trailers == ["x-checksum: 1"]
+
+
 @pytest.mark.parametrize("http2", [False, True], ids=["HTTP/1.1", "HTTP/2"])
 def test_a_body_of_a_refused_request_goes_nowhere(client, agent, http2):
     with Client(client.envoy, http2=http2) as caller:

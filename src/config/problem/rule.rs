@@ -37,6 +37,10 @@ pub enum RuleProblem {
     NameTwice(usize),
     /// The name reads like the index of another rule.
     NameIsIndex(usize),
+    /// The name that metrics give to a decision without a rule.
+    NameReserved,
+    /// A header that the filter itself writes.
+    HeaderOwned { header: String },
     /// A path or a prefix.
     Path(PathPatternError),
     /// A template.
@@ -83,6 +87,10 @@ impl RuleProblem {
             Self::TotpWithoutSeed => "add one under `inbound.peers.NAME.totp_seeds`",
             Self::NameTwice(_) => "a name is a label of metrics and logs, and must be one rule's",
             Self::NameIsIndex(_) => "a rule without a name goes by its index",
+            Self::NameReserved => "metrics and logs say `none` where no rule decided",
+            Self::HeaderOwned { .. } => {
+                "whatever a caller sends under this name is its own word, and removed"
+            }
             Self::Separator => "one to 8 ASCII marks or spaces, but not `%` and `\"`",
             Self::Realm => "printable ASCII without `\"` and `\\`",
             Self::JsonRpcCodeTaken(_) => "-32001 to -32010 are those of A2A",
@@ -116,6 +124,13 @@ impl fmt::Display for RuleProblem {
             Self::TotpWithoutSeed => formatter.write_str("there is no seed that a code could be made from"),
             Self::NameTwice(first) => write!(formatter, "is the name of rule {first} too"),
             Self::NameIsIndex(index) => write!(formatter, "reads like the index of rule {index}"),
+            Self::NameReserved => formatter.write_str("`none` is no name for a rule"),
+            Self::HeaderOwned { header } => {
+                write!(
+                    formatter,
+                    "`{header}` is the filter's own header, which says nothing about a caller"
+                )
+            }
             Self::Path(error) => error.fmt(formatter),
             Self::Template(error) => error.fmt(formatter),
             Self::Host(error) => error.fmt(formatter),

@@ -13,6 +13,7 @@ ACCESS_LOG_FIELDS = {
     "listener": "",
     "path": "%PATH(NQ:ORIG_OR_PATH)%",
     "status": "%RESPONSE_CODE%",
+    "details": "%RESPONSE_CODE_DETAILS%",
     "cluster": "%UPSTREAM_CLUSTER%",
     "reason": "%FILTER_STATE(wasm.peergate.reason:PLAIN)%",
     "rule": "%FILTER_STATE(wasm.peergate.rule:PLAIN)%",

@@ -15,6 +15,7 @@ class Received:
     target: str
     headers: list[tuple[str, str]]
     body: bytes
+    trailers: list[str]
 
     @property
     def path(self) -> str:
@@ -95,8 +96,9 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def _answer(self) -> None:
-        body = self._chunks() if self.headers["transfer-encoding"] else self._length()
-        received = Received(self.command, self.path, list(self.headers.items()), body)
+        trailers: list[str] = []
+        body = self._chunks(trailers) if self.headers["transfer-encoding"] else self._length()
+        received = Received(self.command, self.path, list(self.headers.items()), body, trailers)
         self.server.upstream.received.append(received)
         answer = json.dumps(self.server.upstream.answer_to(received)).encode() + b"\n"
         self.send_response(200)
@@ -111,12 +113,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _length(self) -> bytes:
         return self.rfile.read(int(self.headers["content-length"] or 0))
 
-    def _chunks(self) -> bytes:
+    def _chunks(self, trailers: list[str]) -> bytes:
         body = b""
         while size := int(self.rfile.readline().split(b";")[0], 16):
             body += self.rfile.read(size)
             self.rfile.readline()
-        self.rfile.readline()
+        while line := self.rfile.readline().strip():
+            trailers.append(line.decode("latin-1").lower())
         return body
 
     def log_message(self, *_: object) -> None:
