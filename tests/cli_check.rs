@@ -92,7 +92,7 @@ inbound:
 fn a_good_policy() {
     let environment = [("KEY", KEY), ("SEED", SEED)];
     assert_eq!(check("good.yaml", GOOD.as_bytes(), &[], &environment), ok());
-    let json = br#"{"version": 1, "inbound": {"rules": [{"accept": ["none"]}]}}"#;
+    let json = br#"{"version": 1, "inbound": {"rules": [{"deny": true}]}}"#;
     assert_eq!(check("good.json", json, &[], &[]), ok());
     assert_eq!(check("json-is-yaml", json, &[], &[]), ok());
 }

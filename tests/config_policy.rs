@@ -82,10 +82,17 @@ fn the_least_inbound_policy() {
         list_separator: ",".into(),
     };
     assert_eq!(inbound.forward, forward);
-    for name in ["x-agent-peer", "X_Agent_Sub", "x-agent-iss", "x-agent-auth"] {
+    for name in [
+        "x-agent-peer",
+        "X_Agent_Sub",
+        "x-agent-iss",
+        "x-agent-auth",
+        "rb-auth-claims",
+    ] {
         assert!(policy.owned_headers.contains(name.as_bytes()), "{name}");
     }
-    for name in ["rb-auth-claims", "x-api-key", "x-totp", "authorization"] {
+    // Places of credentials: the machine knows those that the policy uses.
+    for name in ["x-api-key", "x-totp", "authorization"] {
         assert!(!policy.owned_headers.contains(name.as_bytes()), "{name}");
     }
 }
@@ -164,7 +171,8 @@ fn providers() {
     );
     assert!(policy.owned_headers.contains(b"x_agent_roles"));
     assert!(policy.owned_headers.contains(b"rb-auth-claims"));
-    assert!(!policy.owned_headers.contains(b"x-agent-iss"));
+    // Left away by this policy, and believed by an upstream that knows peergate.
+    assert!(policy.owned_headers.contains(b"x-agent-iss"));
 }
 
 #[test]
