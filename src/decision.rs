@@ -17,6 +17,7 @@ use crate::claims::Claims;
 use crate::http::{Edits, Headers, Reply, Request};
 use crate::policy::inbound::Peer;
 use crate::policy::{ErrorStyle, Policy};
+use crate::redact::Redactor;
 use crate::role::{Direction, Role};
 use crate::time::UnixTime;
 
@@ -128,9 +129,14 @@ pub fn without_policy<'p>(request: &Request) -> Decision<'p> {
     refuse(request, Deny::NotConfigured)
 }
 
-/// The decision for a stream on which a host call failed: whatever was decided cannot be applied.
+/// The decision for a stream on which a host call failed: whatever was decided cannot be applied, and what was applied
+/// so far must not be logged.
 pub fn host_failed<'p>(request: &Request) -> Decision<'p> {
-    refuse(request, Deny::Internal("a host call failed"))
+    let mut decision = refuse(request, Deny::Internal("a host call failed"));
+    if let (Step::Reply(reply), Some(path)) = (&mut decision.step, request.path()) {
+        reply.edits.set(b":path", Redactor::default().sanitize(path));
+    }
+    decision
 }
 
 fn refuse<'p>(request: &Request, deny: Deny) -> Decision<'p> {
@@ -174,3 +180,6 @@ pub mod state {
     /// The kind of the verified credential.
     pub const METHOD: &str = "peergate.method";
 }
+
+/// Envoy writes the path before a rewrite into this header and logs print it; a caller's own would be believed.
+const ORIGINAL_PATH: &[u8] = b"x-envoy-original-path";

@@ -39,6 +39,42 @@ fn every_case_natively() {
     );
 }
 
+/// What no configuration can bring about: a stream without a policy, and a host that fails.
+#[test]
+fn what_cannot_be_decided_is_refused() {
+    let headers = [
+        (b":method".to_vec(), b"GET".to_vec()),
+        (b":path".to_vec(), b"/a?token=hunter2".to_vec()),
+    ];
+    let request = Request {
+        headers: Headers::new(headers),
+        cluster: None,
+    };
+    for (decision, reason) in [
+        (decision::without_policy(&request), "not_configured"),
+        (decision::host_failed(&request), "internal"),
+    ] {
+        assert_eq!(
+            decision
+                .records
+                .iter()
+                .map(|record| record.outcome.reason())
+                .collect::<Vec<_>>(),
+            [reason]
+        );
+        let Step::Reply(reply) = decision.step else {
+            panic!("{reason}: not refused")
+        };
+        assert_eq!((reply.status, reply.details), (503, reason));
+        let path = reply
+            .edits
+            .settings()
+            .find(|(name, _)| *name == b":path")
+            .map(|(_, value)| value.to_vec());
+        assert_eq!(path, Some(b"/a?token=*****".to_vec()));
+    }
+}
+
 fn run(case: &Prepared) -> Seen {
     let environment = Environment {
         variables: case.environment.clone(),

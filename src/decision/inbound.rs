@@ -13,7 +13,7 @@ use crate::decision::answer::{self, Circumstances};
 use crate::decision::credentials::{self, AUTHORIZATION, Proved};
 use crate::decision::identity;
 use crate::decision::record::{Outcome, Record};
-use crate::decision::{Caller, Deny, Method, Permit};
+use crate::decision::{Caller, Deny, Method, ORIGINAL_PATH, Permit};
 use crate::http::{Edits, Headers, Repeated, Reply, Request};
 use crate::path::RequestPath;
 use crate::policy::inbound::{AmbiguousPaths, CorsPreflight, Totp};
@@ -376,6 +376,3 @@ fn check_authorization(require: &Require, caller: &Caller) -> Result<(), Deny> {
         None => Ok(()),
     }
 }
-
-/// Envoy writes the path before a rewrite into this header and logs print it; a caller's own would be believed.
-pub(super) const ORIGINAL_PATH: &[u8] = b"x-envoy-original-path";

@@ -6,9 +6,8 @@
 
 use crate::authority::Authority;
 use crate::decision::answer::{self, Circumstances};
-use crate::decision::inbound::ORIGINAL_PATH;
 use crate::decision::record::{Outcome, Record};
-use crate::decision::{Decision, Deny, Permit, Step};
+use crate::decision::{Decision, Deny, ORIGINAL_PATH, Permit, Step};
 use crate::http::{Edits, Request};
 use crate::path::RequestPath;
 use crate::policy::outbound::{OnNoMatch, Outbound, Rule};
