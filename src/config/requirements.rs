@@ -52,7 +52,8 @@ pub(super) fn require(
     accept: Option<&Accept>,
     around: &Surroundings<'_>,
 ) -> Option<Require> {
-    let require = node.object(&["totp", "scopes", "audiences", "peers", "claims"])?;
+    let require = node.object(REQUIREMENTS)?;
+    require.refuse_null(REQUIREMENTS);
     let totp = require.or("totp", None, |node| totp(&node, around));
     let scopes = require.list("scopes", distinct(scope));
     let audiences = require.list("audiences", distinct(text));
@@ -179,3 +180,5 @@ fn check_only_tokens(require: &Object<'_>, accept: Option<&Accept>, members: &[&
 }
 
 const KINDS: [&str; 5] = ["jwt", "api_key", "bearer_token", "none", "mtls"];
+
+const REQUIREMENTS: &[&str] = &["totp", "scopes", "audiences", "peers", "claims"];

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::config::declared::Declared;
+use crate::config::document::Document;
 use crate::config::enforcement;
-use crate::config::problem::RuleProblem;
+use crate::config::problem::{RuleProblem, ShapeProblem};
 use crate::config::reader::{Node, Object, all, distinct, plain_text};
 use crate::config::requirements::{accept, require};
 use crate::config::warning::Caution;
@@ -42,6 +43,7 @@ pub(super) fn rules(inbound: &Object<'_>, around: &Surroundings<'_>) -> Option<V
 
 fn rule(index: usize, node: &Node<'_>, names: &mut RuleNames, around: &Surroundings<'_>) -> Option<Rule> {
     let rule = node.object(MEMBERS)?;
+    rule.refuse_null(&["match", "require"]);
     let name = names.name(index, &rule);
     let condition = rule.or("match", Condition::default(), |node| {
         condition(&node, &around.owned_headers)
@@ -112,14 +114,8 @@ fn action(rule: &Object<'_>, around: &Surroundings<'_>) -> Option<Action> {
 
 /// Reads `match`: an empty one matches everything.
 fn condition(node: &Node<'_>, owned: &OwnedHeaders) -> Option<Condition> {
-    let condition = node.object(&[
-        "hosts",
-        "paths",
-        "path_prefixes",
-        "path_templates",
-        "methods",
-        "headers",
-    ])?;
+    let condition = node.object(CONDITIONS)?;
+    condition.refuse_null(CONDITIONS);
     let hosts = condition.list(
         "hosts",
         distinct(|node| parsed(node, HostMatch::parse, RuleProblem::Host)),
@@ -148,6 +144,11 @@ fn condition(node: &Node<'_>, owned: &OwnedHeaders) -> Option<Condition> {
                 Err(error) => node.refuse(RuleProblem::Header(error)),
             }
         };
+        if let Document::Object(members) = node.document()
+            && members.iter().any(|(_, value)| matches!(value, Document::Null))
+        {
+            node.refuse::<()>(ShapeProblem::NullCondition);
+        }
         all(node.members()?.into_iter().map(header))
     });
     Some(Condition {
@@ -220,6 +221,14 @@ impl RuleNames {
     }
 }
 
+const CONDITIONS: &[&str] = &[
+    "hosts",
+    "paths",
+    "path_prefixes",
+    "path_templates",
+    "methods",
+    "headers",
+];
 const MEMBERS: &[&str] = &[
     "name",
     "match",

@@ -38,6 +38,8 @@ pub enum ShapeProblem {
         choices: Vec<&'static str>,
         nearest: Option<&'static str>,
     },
+    /// A condition is null, which would ask nothing.
+    NullCondition,
     /// There are no characters.
     EmptyText,
     /// There are no entries.
@@ -69,6 +71,7 @@ impl ShapeProblem {
                 found: Kind::Number | Kind::Flag,
             } => Some("put quotes around it".into()),
             Self::Excluding(_) => Some("keep one of them".into()),
+            Self::NullCondition => Some("write what it must be, or leave the name away too".into()),
             Self::Missing
             | Self::NoneOf(_)
             | Self::NotSupportedYet
@@ -111,6 +114,7 @@ impl fmt::Display for ShapeProblem {
             Self::NotOneOf { found, choices, .. } => {
                 write!(formatter, "expected {}, found `{found}`", alternatives(choices))
             }
+            Self::NullCondition => formatter.write_str("is null, which would ask nothing"),
             Self::EmptyText => formatter.write_str("is empty"),
             Self::EmptyList => formatter.write_str("has no entry"),
             Self::TooMany(limit) => write!(formatter, "has more than {limit} entries"),

@@ -53,6 +53,14 @@ impl<'c> Object<'c> {
             .any(|(other, value)| other == name && matches!(value, Document::Null))
     }
 
+    /// Refuses each of these that is null: where leaving a condition away opens something, one whose value was lost (an
+    /// empty YAML list, a template that came out empty) must not count as left away.
+    pub(in crate::config) fn refuse_null(&self, names: &[&'static str]) {
+        for name in names.iter().filter(|name| self.is_null(name)) {
+            self.refuse_member::<()>(name, ShapeProblem::NullCondition);
+        }
+    }
+
     /// Where a member stands, or would stand.
     pub(in crate::config) fn path_of(&self, name: &'static str) -> String {
         self.node.path.member(name).to_string()
