@@ -22,6 +22,7 @@ mod reader;
 mod requirements;
 mod rules;
 mod secret;
+mod surroundings;
 mod text;
 mod totp;
 mod warning;

@@ -8,7 +8,7 @@ use crate::config::nearest::nearest;
 use crate::config::peers::scope;
 use crate::config::problem::{AcceptedKind, RuleProblem, ShapeProblem};
 use crate::config::reader::{Node, Object, distinct, plain_text};
-use crate::config::rules::Surroundings;
+use crate::config::surroundings::Surroundings;
 use crate::config::text::text;
 use crate::config::totp::{MAX_WINDOW_STEPS, replay};
 use crate::excerpt::Excerpt;

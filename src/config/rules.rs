@@ -2,30 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::declared::Declared;
 use crate::config::document::Document;
 use crate::config::enforcement;
 use crate::config::problem::{RuleProblem, ShapeProblem};
 use crate::config::reader::{Node, Object, all, distinct, plain_text};
 use crate::config::requirements::{accept, require};
+use crate::config::surroundings::Surroundings;
 use crate::config::warning::Caution;
 use crate::matcher::{HeaderMatch, HeaderTest, HostMatch, MethodMatch, PathExact, PathPrefix, PathTemplate};
 use crate::policy::rule::{Accept, Action, Condition, Protocol, Require, Rule};
 use crate::policy::{NO_RULE, OwnedHeaders};
-use crate::totp::CodeParameters;
-
-/// What rules are checked against.
-#[derive(Debug)]
-pub(super) struct Surroundings<'c> {
-    /// What else is declared.
-    pub(super) declared: Declared<'c>,
-    /// Whether anybody has, or was meant to have, a TOTP seed.
-    pub(super) has_seeds: bool,
-    /// How codes are made; `None` if that could not be read.
-    pub(super) code: Option<CodeParameters>,
-    /// The headers that only the filter writes.
-    pub(super) owned_headers: OwnedHeaders,
-}
 
 /// Reads `rules`.
 pub(super) fn rules(inbound: &Object<'_>, around: &Surroundings<'_>) -> Option<Vec<Rule>> {

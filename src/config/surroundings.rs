@@ -1,0 +1,18 @@
+//! What stands around the inbound rules.
+
+use crate::config::declared::Declared;
+use crate::policy::OwnedHeaders;
+use crate::totp::CodeParameters;
+
+/// What rules are checked against.
+#[derive(Debug)]
+pub(super) struct Surroundings<'c> {
+    /// What else is declared.
+    pub(super) declared: Declared<'c>,
+    /// Whether anybody has, or was meant to have, a TOTP seed.
+    pub(super) has_seeds: bool,
+    /// How codes are made; `None` if that could not be read.
+    pub(super) code: Option<CodeParameters>,
+    /// The headers that only the filter writes.
+    pub(super) owned_headers: OwnedHeaders,
+}
