@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::decision::deny::{Class, Deny, INVALID_CREDENTIALS};
+use crate::decision::deny::{Class, Deny, Told};
 use crate::http::{Edits, Reply, Request};
 use crate::policy::ErrorStyle;
 use crate::policy::rule::Protocol;
@@ -37,18 +37,21 @@ impl<'a> Circumstances<'a> {
 pub fn reply(deny: &Deny, circumstances: &Circumstances<'_>) -> Reply {
     let speech = Speech::of(circumstances.protocol, circumstances.request);
     let status = status(deny, circumstances.protocol);
-    let text = match circumstances.style.verbose || status.http != UNAUTHORIZED {
-        true => deny.text(),
-        false => INVALID_CREDENTIALS.to_owned(),
+    let told = match circumstances.style.verbose || status.http != UNAUTHORIZED {
+        true => deny.told(),
+        false => Told {
+            reason: status.google,
+            ..Told::credentials_invalid()
+        },
     };
     let mut headers = Vec::new();
-    if let Some(challenge) = challenge(deny, &status, &text, circumstances) {
+    if let Some(challenge) = challenge(deny, &status, &told.text, circumstances) {
         headers.push(("www-authenticate", challenge));
     }
     if status.http == UNAVAILABLE {
         headers.push(("retry-after", RETRY_AFTER_SECONDS.to_string()));
     }
-    let (content_type, body) = body(speech, &status, deny, &text, circumstances.style);
+    let (content_type, body) = body(speech, &status, &told, circumstances.style);
     headers.push(("content-type", content_type.to_owned()));
     headers.push(("cache-control", "no-store".to_owned()));
     Reply {
@@ -189,12 +192,11 @@ fn description(text: &str) -> String {
 fn body(
     speech: Speech,
     status: &Status,
-    deny: &Deny,
-    text: &str,
+    Told { reason, text }: &Told,
     style: &ErrorStyle,
 ) -> (&'static str, String) {
     match speech {
-        Speech::Grpc => ("application/grpc", text.to_owned()),
+        Speech::Grpc => ("application/grpc", text.to_string()),
         Speech::JsonRpc => {
             let error = JsonRpcError {
                 code: style.jsonrpc_code,
@@ -210,10 +212,6 @@ fn body(
             )
         }
         Speech::A2aRest => {
-            let reason = match style.verbose || status.http != UNAUTHORIZED {
-                true => deny.told_reason(),
-                false => status.google,
-            };
             let info = ErrorInfo {
                 kind: "type.googleapis.com/google.rpc.ErrorInfo",
                 reason,

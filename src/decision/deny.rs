@@ -1,6 +1,7 @@
 //! Every way in which a request is refused. One closed enum; its meaning for the caller, the metrics and the log
 //! stands in the exhaustive matches below and nowhere else.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::authority::AuthorityError;
@@ -133,39 +134,6 @@ impl Deny {
         }
     }
 
-    /// The reason that a caller is told: no finer than the text, or it would say how a forgery fails.
-    pub fn told_reason(&self) -> &'static str {
-        match self {
-            Self::NotConfigured | Self::Internal(_) => "UNAVAILABLE",
-            Self::PathMissing => "PATH_MISSING",
-            Self::PathAmbiguous(_) => "PATH_AMBIGUOUS",
-            Self::HostInvalid(_) => "HOST_INVALID",
-            Self::ConnectionNamesOwned => "CONNECTION_INVALID",
-            Self::MethodAmbiguous => "METHOD_INVALID",
-            Self::HeaderRepeated { .. } => "HEADER_REPEATED",
-            Self::CredentialRepeated { .. } => "CREDENTIAL_REPEATED",
-            Self::TokenInQuery => "TOKEN_IN_QUERY",
-            Self::NoRule | Self::RuleDenied | Self::PeerNotAllowed | Self::ClaimNotAllowed { .. } => {
-                "ACCESS_DENIED"
-            }
-            Self::CredentialsMissing | Self::AuthorizationMalformed => "CREDENTIALS_MISSING",
-            Self::BearerTokenUnknown
-            | Self::ApiKeyUnknown
-            | Self::CredentialNotAccepted { .. }
-            | Self::ClaimNotForwardable { .. } => CREDENTIALS_INVALID,
-            Self::Token(error) => told_token_reason(error),
-            Self::AudienceNotAccepted => "AUDIENCE_INVALID",
-            Self::TotpMissing => "TOTP_MISSING",
-            Self::TotpNotConfigured => "TOTP_NOT_CONFIGURED",
-            Self::TotpInvalid => "TOTP_INVALID",
-            Self::ScopeInsufficient { .. } => "SCOPE_INSUFFICIENT",
-            Self::OutboundNoMatch | Self::OutboundAnonymous | Self::OutboundClusterChanged => {
-                "CALL_NOT_ALLOWED"
-            }
-            Self::QueryHostNotAllowed { .. } => "QUERY_HOST_NOT_ALLOWED",
-        }
-    }
-
     /// What kind of refusal this is for the caller.
     pub fn class(&self) -> Class {
         match self {
@@ -200,38 +168,75 @@ impl Deny {
     }
 
     /// What the caller is told.
-    pub fn text(&self) -> String {
+    pub fn told(&self) -> Told {
         match self {
-            Self::NotConfigured | Self::Internal(_) => "Authentication is not available".into(),
-            Self::PathMissing => "Request without a path".into(),
-            Self::PathAmbiguous(_) => "Ambiguous request path".into(),
-            Self::HostInvalid(_) => "Invalid host".into(),
-            Self::ConnectionNamesOwned => "Invalid Connection header".into(),
-            Self::MethodAmbiguous => "Invalid method".into(),
-            Self::HeaderRepeated { .. } => "A header must not be repeated".into(),
-            Self::CredentialRepeated { .. } => "More than one credential of a kind".into(),
-            Self::TokenInQuery => "Token in the query".into(),
+            Self::NotConfigured | Self::Internal(_) => {
+                Told::new("UNAVAILABLE", "Authentication is not available")
+            }
+            Self::PathMissing => Told::new("PATH_MISSING", "Request without a path"),
+            Self::PathAmbiguous(_) => Told::new("PATH_AMBIGUOUS", "Ambiguous request path"),
+            Self::HostInvalid(_) => Told::new("HOST_INVALID", "Invalid host"),
+            Self::ConnectionNamesOwned => Told::new("CONNECTION_INVALID", "Invalid Connection header"),
+            Self::MethodAmbiguous => Told::new("METHOD_INVALID", "Invalid method"),
+            Self::HeaderRepeated { .. } => Told::new("HEADER_REPEATED", "A header must not be repeated"),
+            Self::CredentialRepeated { .. } => {
+                Told::new("CREDENTIAL_REPEATED", "More than one credential of a kind")
+            }
+            Self::TokenInQuery => Told::new("TOKEN_IN_QUERY", "Token in the query"),
             Self::NoRule | Self::RuleDenied | Self::PeerNotAllowed | Self::ClaimNotAllowed { .. } => {
-                "Access denied".into()
+                Told::new("ACCESS_DENIED", "Access denied")
             }
             Self::CredentialsMissing | Self::AuthorizationMalformed => {
-                "Missing or invalid Authorization header".into()
+                Told::new("CREDENTIALS_MISSING", "Missing or invalid Authorization header")
             }
             Self::BearerTokenUnknown
             | Self::ApiKeyUnknown
             | Self::CredentialNotAccepted { .. }
-            | Self::ClaimNotForwardable { .. } => INVALID_CREDENTIALS.into(),
-            Self::Token(error) => token_text(error),
-            Self::AudienceNotAccepted => INVALID_AUDIENCE.into(),
-            Self::TotpMissing => "Missing X-TOTP header".into(),
-            Self::TotpNotConfigured => "TOTP not configured for this peer".into(),
-            Self::TotpInvalid => "Invalid TOTP code".into(),
-            Self::ScopeInsufficient { .. } => "Insufficient scope".into(),
+            | Self::ClaimNotForwardable { .. } => Told::credentials_invalid(),
+            Self::Token(error) => told_of_token(error),
+            Self::AudienceNotAccepted => Told::audience_invalid(),
+            Self::TotpMissing => Told::new("TOTP_MISSING", "Missing X-TOTP header"),
+            Self::TotpNotConfigured => Told::new("TOTP_NOT_CONFIGURED", "TOTP not configured for this peer"),
+            Self::TotpInvalid => Told::new("TOTP_INVALID", "Invalid TOTP code"),
+            Self::ScopeInsufficient { .. } => Told::new("SCOPE_INSUFFICIENT", "Insufficient scope"),
             Self::OutboundNoMatch | Self::OutboundAnonymous | Self::OutboundClusterChanged => {
-                "Call not allowed".into()
+                Told::new("CALL_NOT_ALLOWED", "Call not allowed")
             }
-            Self::QueryHostNotAllowed { .. } => "Host not allowed for query parameter authentication".into(),
+            Self::QueryHostNotAllowed { .. } => Told::new(
+                "QUERY_HOST_NOT_ALLOWED",
+                "Host not allowed for query parameter authentication",
+            ),
         }
+    }
+}
+
+/// What a caller is told. The reason comes with its text and is no finer, or it would say how a forgery fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// For programs: the reason of an `ErrorInfo`.
+    pub reason: &'static str,
+    /// For people.
+    pub text: Cow<'static, str>,
+}
+
+impl Told {
+    const fn new(reason: &'static str, text: &'static str) -> Self {
+        Self {
+            reason,
+            text: Cow::Borrowed(text),
+        }
+    }
+
+    /// Of every credential that just does not fit, and of every 401 where `errors.verbose` is false.
+    pub(super) const fn credentials_invalid() -> Self {
+        Self::new(
+            "CREDENTIALS_INVALID",
+            "Invalid or missing authentication credentials",
+        )
+    }
+
+    const fn audience_invalid() -> Self {
+        Self::new("AUDIENCE_INVALID", "Invalid token audience")
     }
 }
 
@@ -351,25 +356,16 @@ fn token_reason(error: &jwt::Error) -> &'static str {
     }
 }
 
-/// The reason that goes with [`token_text`].
-fn told_token_reason(error: &jwt::Error) -> &'static str {
-    match error {
-        jwt::Error::Expired { .. } => "TOKEN_EXPIRED",
-        jwt::Error::AudienceInvalid { .. } => "AUDIENCE_INVALID",
-        jwt::Error::IssuerUnknown { .. } => "ISSUER_INVALID",
-        jwt::Error::ClaimMissing { .. } => "CLAIM_MISSING",
-        // All that share a text share the reason, and what comes later tells no more by itself.
-        _ => CREDENTIALS_INVALID,
-    }
-}
-
 /// What the caller is told of a token: enough to get a better one, nothing of how it is verified.
-fn token_text(error: &jwt::Error) -> String {
+fn told_of_token(error: &jwt::Error) -> Told {
     match error {
-        jwt::Error::Expired { .. } => "Token has expired".into(),
-        jwt::Error::AudienceInvalid { .. } => INVALID_AUDIENCE.into(),
-        jwt::Error::IssuerUnknown { .. } => "Invalid token issuer".into(),
-        jwt::Error::ClaimMissing { claim } => format!("Missing required claim: {claim}"),
+        jwt::Error::Expired { .. } => Told::new("TOKEN_EXPIRED", "Token has expired"),
+        jwt::Error::AudienceInvalid { .. } => Told::audience_invalid(),
+        jwt::Error::IssuerUnknown { .. } => Told::new("ISSUER_INVALID", "Invalid token issuer"),
+        jwt::Error::ClaimMissing { claim } => Told {
+            reason: "CLAIM_MISSING",
+            text: format!("Missing required claim: {claim}").into(),
+        },
         jwt::Error::TooLong { .. }
         | jwt::Error::Malformed(_)
         | jwt::Error::Encrypted
@@ -385,13 +381,9 @@ fn token_text(error: &jwt::Error) -> String {
         | jwt::Error::NotYetValid { .. }
         | jwt::Error::IssuedInFuture { .. }
         | jwt::Error::LifetimeTooLong { .. }
-        | jwt::Error::SubjectNotAllowed { .. } => INVALID_CREDENTIALS.into(),
+        | jwt::Error::SubjectNotAllowed { .. } => Told::credentials_invalid(),
     }
 }
 
-/// The one text of every 401 where `errors.verbose` is false, and of every credential that just does not fit.
-pub(super) const INVALID_CREDENTIALS: &str = "Invalid or missing authentication credentials";
-const CREDENTIALS_INVALID: &str = "CREDENTIALS_INVALID";
-const INVALID_AUDIENCE: &str = "Invalid token audience";
 /// What a caller sent is shown up to this length.
 const MAX_SHOWN: usize = 64;
