@@ -107,29 +107,39 @@ fn run<'p>(
         edits.remove(name.as_bytes());
     }
     let is_stranger = stand == Stand::Gateway && permit.caller.is_none();
-    let (rule, deny) = match find_rule(outbound, request) {
-        Err(deny) => (None, Some(deny)),
-        Ok(None) => (
-            None,
-            (outbound.on_no_match == OnNoMatch::Deny).then_some(Deny::OutboundNoMatch),
-        ),
+    let (rule, applied) = match find_rule(outbound, request) {
+        Err(deny) => (None, Err(deny)),
+        Ok(None) => match outbound.on_no_match {
+            OnNoMatch::Forward => (None, Ok(Edits::default())),
+            OnNoMatch::Deny => (None, Err(Deny::OutboundNoMatch)),
+        },
         Ok(Some((rule, _))) if is_stranger && rule.adds_secret() && !rule.for_anonymous => {
-            (Some(rule), Some(Deny::OutboundAnonymous))
+            (Some(rule), Err(Deny::OutboundAnonymous))
         }
         Ok(Some((rule, authority))) => (
             Some(rule),
-            apply(outbound, rule, &authority, request, now, &mut edits).err(),
+            apply(
+                outbound,
+                rule,
+                &policy.errors,
+                &authority,
+                request,
+                now,
+                &mut edits,
+            ),
         ),
     };
     let name = rule.map(|rule| rule.name.as_str());
-    if let Some(deny) = deny {
-        let reply = answer::reply(&deny, &Circumstances::plain(&policy.errors, request));
-        records.push(Record::denied(Direction::Outbound, name, deny));
-        return Decision::new(Step::Reply(reply), records);
-    }
+    let undo = match applied {
+        Ok(undo) => undo,
+        Err(deny) => {
+            let reply = answer::reply(&deny, &Circumstances::plain(&policy.errors, request));
+            records.push(Record::denied(Direction::Outbound, name, deny));
+            return Decision::new(Step::Reply(reply), records);
+        }
+    };
     match rule {
         Some(rule) if rule.adds_secret() => {
-            let undo = undo(rule, &policy.errors, request);
             let recheck = Recheck {
                 rule,
                 style: &policy.errors,
@@ -173,15 +183,18 @@ fn find_rule<'p, 'r>(
     Ok(None)
 }
 
-/// Puts on what the rule gives.
+/// Puts on what the rule gives, and says what takes it off again, for the access log of a call that is refused after
+/// all.
 fn apply(
     outbound: &Outbound,
     rule: &Rule,
+    style: &ErrorStyle,
     authority: &Authority<'_>,
     request: &Request,
     now: UnixTime,
     edits: &mut Edits,
-) -> Result<(), Deny> {
+) -> Result<Edits, Deny> {
+    let mut undo = Edits::default();
     if !rule.query_parameters.is_empty() {
         // The configuration lists no other host; the request decides again, for this is where a key would leave.
         if !outbound
@@ -195,29 +208,16 @@ fn apply(
         }
         let path = request.path().ok_or(Deny::PathMissing)?;
         let rewritten = query::rewrite(path, &rule.query_parameters);
+        undo.set(b":path", style.redactor.sanitize(&rewritten.clean_path));
+        undo.remove(ORIGINAL_PATH);
         edits.set(b":path", rewritten.path);
         // Envoy's default access log and its tracers print this header in place of the path.
         edits.set(ORIGINAL_PATH, rewritten.clean_path);
     }
     if let Some(totp) = &rule.totp {
         let code = totp::code_at(&totp.seed, &totp.code, now);
+        undo.remove(totp.header.as_bytes());
         edits.set(totp.header.as_bytes(), code.expose().to_vec());
     }
-    Ok(())
-}
-
-/// Takes off again what the rule puts on, for the access log of a call that is refused after all.
-fn undo(rule: &Rule, style: &ErrorStyle, request: &Request) -> Edits {
-    let mut undo = Edits::default();
-    if let Some(path) = request.path()
-        && !rule.query_parameters.is_empty()
-    {
-        let clean = query::rewrite(path, &rule.query_parameters).clean_path;
-        undo.set(b":path", style.redactor.sanitize(&clean));
-        undo.remove(ORIGINAL_PATH);
-    }
-    if let Some(totp) = &rule.totp {
-        undo.remove(totp.header.as_bytes());
-    }
-    undo
+    Ok(undo)
 }
