@@ -121,7 +121,7 @@ pub fn decide<'p>(policy: &'p Policy, role: Role, request: &Request, now: UnixTi
 
 /// What is taken out of the trailers of a request that goes on: a forged identity stays one behind the body.
 pub fn decide_trailers(policy: &Policy, trailers: &Headers) -> Edits {
-    inbound::strip_trailers(policy, trailers)
+    inbound::strip(policy, trailers)
 }
 
 /// The decision for a stream without a policy: a configuration that could not be read serves nothing.

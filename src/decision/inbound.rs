@@ -55,21 +55,6 @@ pub(super) fn decide<'p>(policy: &'p Policy, request: &Request, now: UnixTime) -
     }
 }
 
-/// What is taken out of the trailers of a request: some servers read them like headers.
-pub(super) fn strip_trailers(policy: &Policy, trailers: &Headers) -> Edits {
-    let mut edits = Edits::default();
-    for (name, _) in trailers.iter() {
-        let is_ours = match &policy.inbound {
-            Some(inbound) => is_ours(policy, inbound, name),
-            None => policy.owned_headers.contains(name),
-        };
-        if is_ours {
-            edits.remove(name);
-        }
-    }
-    edits
-}
-
 /// A request that may come in: by which rule, of whom, and what is changed.
 struct Entry<'p> {
     rule: Option<&'p Rule>,
@@ -97,7 +82,7 @@ impl From<Deny> for Refusal<'_> {
 
 fn judge<'p>(policy: &'p Policy, request: &Request, now: UnixTime) -> Result<Entry<'p>, Refusal<'p>> {
     let inbound = policy.inbound.as_ref().ok_or(Deny::NotConfigured)?;
-    let edits = strip(policy, inbound, request);
+    let edits = strip(policy, &request.headers);
     let (path, authority) = target(policy, inbound, request)?;
     if inbound.cors_preflight == CorsPreflight::Pass && is_cors_preflight(request) {
         return Ok(Entry {
@@ -142,27 +127,25 @@ fn circumstances<'a>(policy: &'a Policy, request: &'a Request, rule: Option<&'a 
     }
 }
 
-/// Takes away all that only the filter writes, and every place of a credential, on every path. A provider may put its
-/// token back.
-fn strip(policy: &Policy, inbound: &Inbound, request: &Request) -> Edits {
+/// Takes away all that only the filter writes, and every place of a credential, on every path; in trailers too, for some
+/// servers read them like headers. A provider may put its token back.
+pub(super) fn strip(policy: &Policy, headers: &Headers) -> Edits {
     let mut edits = Edits::default();
-    for (name, _) in request
-        .headers
-        .iter()
-        .filter(|(name, _)| is_ours(policy, inbound, name))
-    {
+    for (name, _) in headers.iter().filter(|(name, _)| is_ours(policy, name)) {
         edits.remove(name);
     }
     edits
 }
 
 /// Whether a header, or trailer, is the filter's own or a place of its credentials.
-pub(super) fn is_ours(policy: &Policy, inbound: &Inbound, name: &[u8]) -> bool {
+fn is_ours(policy: &Policy, name: &[u8]) -> bool {
     policy.owned_headers.contains(name)
-        || name == ORIGINAL_PATH
-        || is_same_header(name, inbound.totp.header.as_bytes())
-        || (inbound.reads_authorization() && is_same_header(name, AUTHORIZATION.as_bytes()))
-        || (inbound.api_keys.in_use && is_same_header(name, inbound.api_keys.header.as_bytes()))
+        || policy.inbound.as_ref().is_some_and(|inbound| {
+            name == ORIGINAL_PATH
+                || is_same_header(name, inbound.totp.header.as_bytes())
+                || (inbound.reads_authorization() && is_same_header(name, AUTHORIZATION.as_bytes()))
+                || (inbound.api_keys.in_use && is_same_header(name, inbound.api_keys.header.as_bytes()))
+        })
 }
 
 /// Where the request goes, if that has one meaning only.
@@ -171,7 +154,7 @@ fn target<'r>(
     inbound: &Inbound,
     request: &'r Request,
 ) -> Result<(RequestPath<'r>, Authority<'r>), Deny> {
-    if names_owned_header(policy, inbound, request) {
+    if names_owned_header(policy, request) {
         return Err(Deny::ConnectionNamesOwned);
     }
     // Methods have a case, and some servers have none: to those `post` is a POST, which a rule must not miss.
@@ -189,12 +172,12 @@ fn target<'r>(
 
 /// Whether `Connection` names a header of the filter, so that a proxy further on would take it off. Envoy itself takes
 /// `Connection` away before filters run, but for an upgrade (RFC 9110 §7.6.1).
-fn names_owned_header(policy: &Policy, inbound: &Inbound, request: &Request) -> bool {
+fn names_owned_header(policy: &Policy, request: &Request) -> bool {
     request
         .headers
         .all(b"connection")
         .flat_map(|value| value.split(|byte| *byte == b','))
-        .any(|name| is_ours(policy, inbound, name.trim_ascii()))
+        .any(|name| is_ours(policy, name.trim_ascii()))
 }
 
 /// A CORS preflight as the Fetch standard defines it.
