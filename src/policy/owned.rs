@@ -14,29 +14,30 @@ impl OwnedHeaders {
     /// From header names.
     pub fn new(names: impl IntoIterator<Item = Vec<u8>>) -> Self {
         Self {
-            names: names.into_iter().map(|name| folded(&name)).collect(),
+            names: names.into_iter().collect(),
         }
     }
 
     /// Whether a header of this name is the filter's own.
     pub fn contains(&self, name: &[u8]) -> bool {
-        let name = folded(name);
-        self.names.contains(&name)
+        self.names.iter().any(|own| is_same_header(own, name))
     }
 }
 
 /// Whether two header names are one to a careless server: without case, `_` and `-` equal.
 pub fn is_same_header(left: &[u8], right: &[u8]) -> bool {
-    folded(left) == folded(right)
+    left.len() == right.len()
+        && left
+            .iter()
+            .zip(right)
+            .all(|(left, right)| folded(*left) == folded(*right))
 }
 
-fn folded(name: &[u8]) -> Vec<u8> {
-    name.iter()
-        .map(|byte| match byte {
-            b'_' => b'-',
-            other => other.to_ascii_lowercase(),
-        })
-        .collect()
+const fn folded(byte: u8) -> u8 {
+    match byte {
+        b'_' => b'-',
+        other => other.to_ascii_lowercase(),
+    }
 }
 
 #[cfg(test)]
