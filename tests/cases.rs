@@ -12,31 +12,12 @@ use peergate_filter::http::{Edits, Headers, Request};
 use peergate_filter::role::Place;
 use peergate_filter::time::UnixTime;
 
-use support::case::{self, Prepared};
-use support::seen::{Reply, Seen, differences};
+use support::case::Prepared;
+use support::seen::{Reply, Seen, hold_against_table};
 
 #[test]
 fn every_case_natively() {
-    let cases = case::all();
-    assert!(
-        cases.len() > 100,
-        "the table is not all there: {} cases",
-        cases.len()
-    );
-    let failures: Vec<String> = cases
-        .iter()
-        .flat_map(|case| {
-            differences(case, &run(case))
-                .into_iter()
-                .map(|difference| format!("{}\n    {difference}", case.title))
-        })
-        .collect();
-    assert!(
-        failures.is_empty(),
-        "{} differences\n{}",
-        failures.len(),
-        failures.join("\n")
-    );
+    hold_against_table(run);
 }
 
 /// What no configuration can bring about: a stream without a policy, and a host that fails.

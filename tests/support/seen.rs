@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::case::{Expect, Prepared};
+use super::case::{self, Expect, Prepared};
 
 /// What was seen.
 #[derive(Debug, Default)]
@@ -26,8 +26,32 @@ pub(crate) struct Reply {
     pub(crate) body: String,
 }
 
+/// Runs every case of the table, and fails with every difference.
+pub(crate) fn hold_against_table(run: impl Fn(&Prepared) -> Seen) {
+    let cases = case::all();
+    assert!(
+        cases.len() > 100,
+        "the table is not all there: {} cases",
+        cases.len()
+    );
+    let failures: Vec<String> = cases
+        .iter()
+        .flat_map(|case| {
+            differences(case, &run(case))
+                .into_iter()
+                .map(|difference| format!("{}\n    {difference}", case.title))
+        })
+        .collect();
+    assert!(
+        failures.is_empty(),
+        "{} differences\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}
+
 /// Every difference between what was seen and what was expected.
-pub(crate) fn differences(case: &Prepared, seen: &Seen) -> Vec<String> {
+fn differences(case: &Prepared, seen: &Seen) -> Vec<String> {
     let expect = &case.expect;
     let mut differences = Vec::new();
     let mut compare = |what: &str, seen: Option<String>, expected: Option<String>| {
