@@ -292,7 +292,10 @@ impl fmt::Display for Deny {
             Self::Token(error) => error.fmt(formatter),
             Self::AudienceNotAccepted => formatter.write_str("the token is for none of the rule's audiences"),
             Self::ClaimNotForwardable { header } => {
-                write!(formatter, "control characters or too long for header `{header}`")
+                write!(
+                    formatter,
+                    "control characters, white space at an end, or too long for header `{header}`"
+                )
             }
             Self::ScopeInsufficient { required } => write!(formatter, "needs `{}`", required.join(" ")),
             Self::ClaimNotAllowed { claim } => {
