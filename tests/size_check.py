@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULE = ROOT / "target/wasm32-wasip1/release/peergate_filter.wasm"
+MODULE = ROOT / "target/peergate.wasm"
 
 MAX_LINES = 500
 MAX_MODULE_BYTES = 1024 * 1024

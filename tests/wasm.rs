@@ -119,4 +119,4 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-const MODULE: &str = "target/wasm32-wasip1/release/peergate_filter.wasm";
+const MODULE: &str = "target/peergate.wasm";

@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 
 #: The compiled filter. `PEERGATE_MODULE` names another one, for trying the harness with it.
-MODULE = Path(os.environ.get("PEERGATE_MODULE", ROOT / "target/wasm32-wasip1/release/peergate_filter.wasm"))
+MODULE = Path(os.environ.get("PEERGATE_MODULE", ROOT / "target/peergate.wasm"))
 
 #: The native command-line program, as `cargo build` leaves it.
 PROGRAM = ROOT / "target/debug/peergate"
