@@ -30,7 +30,7 @@ mod warning;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::policy::Policy;
+use crate::policy::{Enforcement, Policy};
 use crate::redact::Redactor;
 use crate::role::{Role, RoleSetting};
 
@@ -104,10 +104,9 @@ fn policy(node: &Node<'_>) -> Option<Policy> {
     let document = node.object(MEMBERS)?;
     let version = document.required("version").and_then(|node| version(&node));
     let role = role(&document);
-    document.not_yet_unless_off(&["fallback"]);
+    let is_fallback = document.flag("fallback");
     document.not_yet(&["sealed_env", "shared_state_key"]);
-    let enforcement = enforcement(&document);
-    document.not_yet_unless_off(&["insecure_shadow_all"]);
+    let enforcement = policy_enforcement(&document);
     let on_missing_secret = document.or("on_missing_secret", (), |node| {
         node.choice(&[("refuse_config", Some(())), ("deny_rule", None)])
     });
@@ -116,10 +115,14 @@ fn policy(node: &Node<'_>) -> Option<Policy> {
         return node.refuse(DocumentProblem::NoHalf);
     }
     let inbound = document.or("inbound", None, |node| inbound::inbound(&node).map(Some));
-    let outbound = document.or("outbound", None, |node| outbound::outbound(&node).map(Some));
+    let is_placed = role
+        .as_ref()
+        .is_none_or(|role| *role == RoleSetting::Fixed(Role::Upstream));
+    let outbound = document.or("outbound", None, |node| {
+        outbound::outbound(&node, is_placed).map(Some)
+    });
 
     version?;
-    enforcement?;
     on_missing_secret?;
     let (role, inbound, outbound) = (role?, inbound?, outbound?);
     let (inbound, owned_headers, mut errors) = match inbound {
@@ -135,6 +138,8 @@ fn policy(node: &Node<'_>) -> Option<Policy> {
     );
     Some(Policy {
         role,
+        is_fallback: is_fallback?,
+        enforcement: enforcement?,
         inbound,
         outbound,
         owned_headers,
@@ -156,14 +161,14 @@ fn role(document: &Object<'_>) -> Option<RoleSetting> {
             ("inbound", Some(RoleSetting::Fixed(Role::Inbound))),
             ("outbound", Some(RoleSetting::Fixed(Role::Outbound))),
             ("gateway", Some(RoleSetting::Fixed(Role::Gateway))),
-            ("upstream", None),
+            ("upstream", Some(RoleSetting::Fixed(Role::Upstream))),
         ])
     })?;
     // A gateway without an inbound half would refuse every request, and so would an inbound filter.
     let needed = match role {
         RoleSetting::Auto => return Some(role),
         RoleSetting::Fixed(Role::Inbound | Role::Gateway) => "inbound",
-        RoleSetting::Fixed(Role::Outbound) => "outbound",
+        RoleSetting::Fixed(Role::Outbound | Role::Upstream) => "outbound",
     };
     match document.has(needed) || document.is_mistyped(needed) {
         true => Some(role),
@@ -171,10 +176,27 @@ fn role(document: &Object<'_>) -> Option<RoleSetting> {
     }
 }
 
-/// Of a policy or of a rule: only what is enforced is supported yet.
-fn enforcement(object: &Object<'_>) -> Option<()> {
-    object.or("enforcement", (), |node| {
-        node.choice(&[("enforce", Some(())), ("shadow", None)])
+/// Of the whole policy: in shadow only in so many words, for nothing is refused then.
+fn policy_enforcement(document: &Object<'_>) -> Option<Enforcement> {
+    let may_be_shadow = document.insecure_flag("insecure_shadow_all", Caution::ShadowAll)?;
+    match enforcement(document)? {
+        Enforcement::Shadow if !may_be_shadow => {
+            document.refuse_member("enforcement", DocumentProblem::ShadowAll)
+        }
+        Enforcement::Enforce if may_be_shadow => {
+            document.refuse_member("insecure_shadow_all", DocumentProblem::ShadowNothing)
+        }
+        enforcement => Some(enforcement),
+    }
+}
+
+/// Of a policy or of a rule.
+fn enforcement(object: &Object<'_>) -> Option<Enforcement> {
+    object.or("enforcement", Enforcement::Enforce, |node| {
+        node.choice(&[
+            ("enforce", Some(Enforcement::Enforce)),
+            ("shadow", Some(Enforcement::Shadow)),
+        ])
     })
 }
 

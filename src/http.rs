@@ -27,7 +27,7 @@ impl Headers {
     }
 
     /// The values of one name, which must be given in lower case.
-    pub fn all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    pub fn all<'a>(&'a self, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
         self.iter()
             .filter(move |(other, _)| *other == name)
             .map(|(_, value)| value)
@@ -35,7 +35,7 @@ impl Headers {
 
     /// The first value of one name, which must be given in lower case. For a header that decides something use
     /// [`Headers::single`].
-    pub fn first<'a>(&'a self, name: &'a [u8]) -> Option<&'a [u8]> {
+    pub fn first(&self, name: &[u8]) -> Option<&[u8]> {
         self.all(name).next()
     }
 
@@ -43,7 +43,7 @@ impl Headers {
     ///
     /// # Errors
     /// [`Repeated`] if the name occurs more than once.
-    pub fn single<'a>(&'a self, name: &'a [u8]) -> Result<Option<&'a [u8]>, Repeated> {
+    pub fn single(&self, name: &[u8]) -> Result<Option<&[u8]>, Repeated> {
         let mut values = self.all(name);
         match (values.next(), values.next()) {
             (_, Some(_)) => Err(Repeated),
@@ -63,6 +63,9 @@ pub struct Request {
     pub headers: Headers,
     /// The Envoy cluster that the route goes to. Read for outbound decisions only.
     pub cluster: Option<Vec<u8>>,
+    /// The mark of an inbound decision that was made on this stream before: by another filter, or downstream of a
+    /// cluster's own. Only filters can set it.
+    pub mark: Option<Vec<u8>>,
 }
 
 impl Request {
@@ -74,6 +77,21 @@ impl Request {
     /// The request target with its query; CONNECT has none.
     pub fn path(&self) -> Option<&[u8]> {
         self.headers.first(b":path")
+    }
+
+    /// The request as it stands once these edits are applied.
+    pub fn edited(&self, edits: &Edits) -> Self {
+        let mut edited = self.clone();
+        edited.headers.entries.retain(|(name, _)| {
+            let is_named = |other: &[u8]| other == name;
+            !edits.removals().any(is_named) && !edits.settings().any(|(other, _)| is_named(other))
+        });
+        let settings = edits.settings();
+        edited
+            .headers
+            .entries
+            .extend(settings.map(|(name, value)| (name.to_vec(), value.to_vec())));
+        edited
     }
 
     /// The scheme, empty if there is none.
@@ -101,6 +119,20 @@ impl Edits {
         if !self.removals.iter().any(|other| other == name) {
             self.removals.push(name.to_vec());
         }
+    }
+
+    /// Removes the headers that are there and meet a condition on their names.
+    pub fn remove_all(&mut self, headers: &Headers, is_meant: impl Fn(&[u8]) -> bool) {
+        for (name, _) in headers.iter().filter(|(name, _)| is_meant(name)) {
+            self.remove(name);
+        }
+    }
+
+    /// Keeps only what concerns headers whose name meets a condition. Filter state goes with the others.
+    pub fn retain(&mut self, is_kept: impl Fn(&[u8]) -> bool) {
+        self.removals.retain(|name| is_kept(name));
+        self.settings.retain(|(name, _)| is_kept(name));
+        self.state.clear();
     }
 
     /// Sets a header in place of every one of this name; the last setting of a name counts.

@@ -29,7 +29,7 @@ fn what_cannot_be_decided_is_refused() {
     ];
     let request = Request {
         headers: Headers::new(headers),
-        cluster: None,
+        ..Request::default()
     };
     for (decision, reason) in [
         (decision::without_policy(&request), "not_configured"),
@@ -72,11 +72,13 @@ fn run(case: &Prepared) -> Seen {
             Some("outbound") => Some(2),
             Some(other) => panic!("no direction: {other}"),
         },
+        is_within_cluster: case.place.within_cluster,
     };
     let role = loaded.policy.role.role(&place);
     let request = Request {
         headers: Headers::new(case.headers.iter().cloned()),
         cluster: case.place.cluster.clone().map(String::into_bytes),
+        mark: case.place.mark.clone().map(String::into_bytes),
     };
     let mut stream = Stream {
         headers: case.headers.clone(),

@@ -42,8 +42,14 @@ fn request(case: &Prepared) -> Request {
         Some("outbound") => 2,
         _ => 0,
     };
-    let request = Request::new(case.headers.iter().cloned())
+    let mut request = Request::new(case.headers.iter().cloned())
         .property("xds.listener_direction", direction.to_le_bytes());
+    if case.place.within_cluster {
+        request = request.property("upstream.address", "10.0.0.9:443");
+    }
+    if let Some(mark) = &case.place.mark {
+        request = request.property("filter_state.wasm.peergate.inbound", mark);
+    }
     let Some(cluster) = case.place.cluster.clone() else {
         return request;
     };

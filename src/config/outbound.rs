@@ -15,8 +15,8 @@ use crate::query::ParameterName;
 use crate::secret::Secret;
 use crate::totp::{CodeParameters, Seed};
 
-/// Reads `outbound`.
-pub(super) fn outbound(node: &Node<'_>) -> Option<Outbound> {
+/// Reads `outbound`. Where the filter is placed within a cluster, the placement says where calls go.
+pub(super) fn outbound(node: &Node<'_>, is_placed: bool) -> Option<Outbound> {
     let outbound = node.object(MEMBERS)?;
     outbound.not_yet_unless_empty(&["oauth_clients"]);
     let is_allowed = outbound.insecure_flag("insecure_allow_query_param_auth", Caution::QueryParameters);
@@ -28,11 +28,12 @@ pub(super) fn outbound(node: &Node<'_>) -> Option<Outbound> {
         ])
     });
     let strip_headers = outbound.list("strip_headers", distinct(|node| header(node, Use::Removed)));
-    let query = QueryPolicy {
+    let destinations = Destinations {
         is_allowed,
         hosts: query_hosts.as_deref(),
+        is_placed,
     };
-    let rules = rules(&outbound, &query);
+    let rules = rules(&outbound, &destinations);
     is_allowed?;
     Some(Outbound {
         rules: rules?,
@@ -42,10 +43,11 @@ pub(super) fn outbound(node: &Node<'_>) -> Option<Outbound> {
     })
 }
 
-/// What the policy says of credentials in the query; `None` is what could not be read.
-struct QueryPolicy<'h> {
+/// What the policy says of where secrets go; `None` is what could not be read.
+struct Destinations<'h> {
     is_allowed: Option<bool>,
     hosts: Option<&'h [HostName]>,
+    is_placed: bool,
 }
 
 /// The hosts that may be sent a credential in the query, each within what the platform allows.
@@ -78,7 +80,7 @@ fn platform_bound(environment: &Environment) -> Option<Option<Vec<HostName>>> {
         .map(Some)
 }
 
-fn rules(outbound: &Object<'_>, query: &QueryPolicy<'_>) -> Option<Vec<Rule>> {
+fn rules(outbound: &Object<'_>, destinations: &Destinations<'_>) -> Option<Vec<Rule>> {
     let Some(node) = outbound.optional("rules") else {
         return Some(Vec::new());
     };
@@ -87,17 +89,22 @@ fn rules(outbound: &Object<'_>, query: &QueryPolicy<'_>) -> Option<Vec<Rule>> {
     all(nodes
         .iter()
         .enumerate()
-        .map(|(index, node)| rule(index, node, &mut names, query)))
+        .map(|(index, node)| rule(index, node, &mut names, destinations)))
 }
 
-fn rule(index: usize, node: &Node<'_>, names: &mut RuleNames, query: &QueryPolicy<'_>) -> Option<Rule> {
+fn rule(
+    index: usize,
+    node: &Node<'_>,
+    names: &mut RuleNames,
+    destinations: &Destinations<'_>,
+) -> Option<Rule> {
     let rule = node.object(RULE_MEMBERS)?;
     rule.not_yet(&["token", "headers", "cookies", "query_to_header"]);
     rule.not_yet_unless_off(&["keep_authorization"]);
     let name = names.name(index, &rule);
-    let condition = condition(&rule, query);
+    let condition = condition(&rule, destinations);
     let query_parameters = rule.or("query_params", Vec::new(), |node| query_parameters(&node));
-    if has_query_parameters(&rule) && query.is_allowed == Some(false) {
+    if has_query_parameters(&rule) && destinations.is_allowed == Some(false) {
         rule.refuse_member::<()>("query_params", OutboundProblem::QueryDisabled);
     }
     let totp = rule.or("totp", None, |node| totp_injection(&node).map(Some));
@@ -112,17 +119,19 @@ fn rule(index: usize, node: &Node<'_>, names: &mut RuleNames, query: &QueryPolic
 }
 
 /// Reads `match` and `insecure_any_cluster`, which together say where a secret may go.
-fn condition(rule: &Object<'_>, query: &QueryPolicy<'_>) -> Option<Condition> {
+fn condition(rule: &Object<'_>, destinations: &Destinations<'_>) -> Option<Condition> {
     let any_cluster = rule.insecure_flag("insecure_any_cluster", Caution::AnyCluster);
     let condition = rule.section("match", &["hosts", "clusters", "ports", "path_prefixes"])?;
     let hosts = condition.list("hosts", |node| {
         let host = host(&node)?;
         if has_query_parameters(rule) {
-            check_query_host(&node, &host, query)?;
+            check_query_host(&node, &host, destinations)?;
         }
         Some(host)
     });
-    if has_query_parameters(rule) && !condition.has_entries("hosts") {
+    // Within its cluster a rule needs none: the policy's list still says which hosts get a key.
+    let is_bound = destinations.is_placed && destinations.hosts.is_none_or(|hosts| !hosts.is_empty());
+    if has_query_parameters(rule) && !is_bound && !condition.has_entries("hosts") {
         condition.refuse_member::<()>("hosts", OutboundProblem::QueryWithoutHosts);
     }
     let clusters = condition.list("clusters", distinct(plain_text));
@@ -141,7 +150,7 @@ fn condition(rule: &Object<'_>, query: &QueryPolicy<'_>) -> Option<Condition> {
                 "insecure_any_cluster",
             ]));
         }
-        false if adds_secret && !names_clusters && !is_mistyped => {
+        false if adds_secret && !names_clusters && !destinations.is_placed && !is_mistyped => {
             return rule.node().refuse(OutboundProblem::SecretAnywhere);
         }
         _ => {}
@@ -165,9 +174,9 @@ fn host(node: &Node<'_>) -> Option<HostName> {
     }
 }
 
-fn check_query_host(node: &Node<'_>, host: &HostName, query: &QueryPolicy<'_>) -> Option<()> {
-    match query.hosts {
-        Some(allowed) if query.is_allowed == Some(true) && !allowed.contains(host) => {
+fn check_query_host(node: &Node<'_>, host: &HostName, destinations: &Destinations<'_>) -> Option<()> {
+    match destinations.hosts {
+        Some(allowed) if destinations.is_allowed == Some(true) && !allowed.contains(host) => {
             node.refuse(OutboundProblem::QueryHostNotAllowed {
                 host: host.as_str().to_owned(),
                 allowed: allowed.iter().map(|host| host.as_str().to_owned()).collect(),

@@ -41,6 +41,8 @@ impl fmt::Display for Warning {
 pub enum Caution {
     /// A secret is written down.
     InlineSecret,
+    /// `insecure_shadow_all`.
+    ShadowAll,
     /// `insecure_any_audience`.
     AnyAudience,
     /// `insecure_shared_seeds`.
@@ -67,6 +69,7 @@ impl fmt::Display for Caution {
             Self::InlineSecret => formatter.write_str(
                 "secret is written into the configuration, where every dump and every reader of it shows it",
             ),
+            Self::ShadowAll => formatter.write_str("nothing is refused and nothing is put on calls: the policy is only counted and logged"),
             Self::AnyAudience => {
                 formatter.write_str("tokens that were issued for any other service are accepted as well")
             }

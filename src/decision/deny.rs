@@ -14,6 +14,8 @@ use crate::path::Ambiguity;
 pub enum Deny {
     /// No policy stands here: none could be read, or it has no part for this role.
     NotConfigured,
+    /// Another policy has decided on the stream, and this one is no fallback.
+    LayerOrder,
     /// A request without a path (CONNECT).
     PathMissing,
     /// A path that two servers could read in two ways.
@@ -102,6 +104,7 @@ impl Deny {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NotConfigured => "not_configured",
+            Self::LayerOrder => "layer_order",
             Self::PathMissing => "path_missing",
             Self::PathAmbiguous(_) => "path_ambiguous",
             Self::HostInvalid(_) => "host_invalid",
@@ -163,14 +166,14 @@ impl Deny {
             | Self::OutboundAnonymous
             | Self::QueryHostNotAllowed { .. }
             | Self::OutboundClusterChanged => Class::Forbidden,
-            Self::NotConfigured | Self::Internal(_) => Class::Unavailable,
+            Self::NotConfigured | Self::LayerOrder | Self::Internal(_) => Class::Unavailable,
         }
     }
 
     /// What the caller is told.
     pub fn told(&self) -> Told {
         match self {
-            Self::NotConfigured | Self::Internal(_) => {
+            Self::NotConfigured | Self::LayerOrder | Self::Internal(_) => {
                 Told::new("UNAVAILABLE", "Authentication is not available")
             }
             Self::PathMissing => Told::new("PATH_MISSING", "Request without a path"),
@@ -312,6 +315,9 @@ impl fmt::Display for Deny {
             Self::NotConfigured => {
                 formatter.write_str("the policy has no part for this role, or none was accepted")
             }
+            Self::LayerOrder => formatter.write_str(
+                "another policy has decided before this one, which is no `fallback`; a fallback must run last",
+            ),
             Self::PathMissing => formatter.write_str("the request has no path"),
             Self::ConnectionNamesOwned => formatter.write_str("`connection` names a header of the filter"),
             Self::TokenInQuery => formatter.write_str("`access_token` in the query of an MCP request"),

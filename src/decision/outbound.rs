@@ -2,10 +2,13 @@
 //!
 //! ```text
 //! strip ─► rule (host, port, path, cluster) ─► caller verified? ─► query, TOTP ─► [cluster again] ─► permit
+//!
+//! the cluster is not asked for again within the cluster itself
 //! ```
 
 use crate::authority::Authority;
 use crate::decision::answer::{self, Circumstances};
+use crate::decision::mark::Mark;
 use crate::decision::record::{Outcome, Record};
 use crate::decision::{Decision, Deny, ORIGINAL_PATH, Permit, Step};
 use crate::http::{Edits, Request};
@@ -13,23 +16,35 @@ use crate::path::RequestPath;
 use crate::policy::outbound::{OnNoMatch, Outbound, Rule};
 use crate::policy::{ErrorStyle, Policy};
 use crate::query;
-use crate::role::Direction;
+use crate::role::{Direction, Role};
 use crate::time::UnixTime;
 use crate::totp;
 
-/// Decides a call of the workload behind which the filter stands. Nobody was asked who they are: the workload is
-/// trusted with its own calls.
-pub(super) fn decide<'p>(policy: &'p Policy, request: &Request, now: UnixTime) -> Decision<'p> {
+/// Decides a call of the workload behind which the filter stands, or a call within the cluster that it goes to. Where
+/// nobody was asked who they are on this stream, the workload is trusted with its own calls.
+pub(super) fn decide<'p>(
+    policy: &'p Policy,
+    role: Role,
+    mark: Option<Mark>,
+    request: &Request,
+    now: UnixTime,
+) -> Decision<'p> {
     let mut edits = Edits::default();
-    for (name, _) in request
-        .headers
-        .iter()
-        .filter(|(name, _)| policy.owned_headers.contains(name))
-    {
-        edits.remove(name);
+    // What an inbound decision has put on stays on: it removed what was forged.
+    if mark.is_none() {
+        edits.remove_all(&request.headers, |name| policy.owned_headers.contains(name));
     }
-    let permit = Permit { caller: None };
-    run(policy, request, now, Stand::Sidecar, permit, edits, Vec::new())
+    let call = Call {
+        request,
+        now,
+        is_strangers: mark == Some(Mark::Anonymous),
+        route: if role == Role::Upstream {
+            Route::Taken
+        } else {
+            Route::Open
+        },
+    };
+    run(policy, &call, Permit::default(), edits, Vec::new())
 }
 
 /// Goes on with a request that a gateway let in: what the inbound machine put on stays on.
@@ -39,12 +54,18 @@ pub(super) fn continue_gateway<'p>(
     now: UnixTime,
     permit: Permit,
     edits: Edits,
-    inbound: Record<'p>,
+    inbound: Vec<Record<'p>>,
 ) -> Decision<'p> {
-    match policy.outbound {
-        Some(_) => run(policy, request, now, Stand::Gateway, permit, edits, vec![inbound]),
-        None => Decision::new(Step::Forward(permit, edits), vec![inbound]),
+    if policy.outbound.is_none() {
+        return Decision::new(Step::Forward(permit, edits), inbound);
     }
+    let call = Call {
+        request: &request.edited(&edits),
+        now,
+        is_strangers: permit.caller.is_none(),
+        route: Route::Open,
+    };
+    run(policy, &call, permit, edits, inbound)
 }
 
 /// A call whose route is to be looked at again.
@@ -59,15 +80,20 @@ pub struct Recheck<'p> {
 }
 
 impl<'p> Recheck<'p> {
+    /// What was decided so far, where nothing more shall be.
+    pub(super) fn into_records(mut self) -> Vec<Record<'p>> {
+        let rule = Some(self.rule.name.as_str());
+        self.records
+            .push(Record::new(Direction::Outbound, rule, Outcome::Allowed));
+        self.records
+    }
+
     /// Goes on with the cluster that the edited request is routed to.
     pub fn resume(mut self, request: &Request, cluster: Option<&[u8]>) -> Decision<'p> {
         let rule = Some(self.rule.name.as_str());
         if self.rule.condition.clusters.contain(cluster) {
-            self.records.push(Record {
-                direction: Direction::Outbound,
-                rule,
-                outcome: Outcome::Allowed,
-            });
+            self.records
+                .push(Record::new(Direction::Outbound, rule, Outcome::Allowed));
             return Decision::new(Step::Forward(self.permit, Edits::default()), self.records);
         }
         let deny = Deny::OutboundClusterChanged;
@@ -78,55 +104,52 @@ impl<'p> Recheck<'p> {
     }
 }
 
-/// Whose calls these are.
+/// A call, and what is known of it.
+struct Call<'r> {
+    request: &'r Request,
+    now: UnixTime,
+    /// Whether it came in from a caller whom nobody verified.
+    is_strangers: bool,
+    route: Route,
+}
+
+/// Whether the filter's edits can still send a call elsewhere.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stand {
-    Sidecar,
-    Gateway,
+enum Route {
+    /// The proxy chooses the route anew when headers change.
+    Open,
+    /// The filter stands behind the choice.
+    Taken,
 }
 
 fn run<'p>(
     policy: &'p Policy,
-    request: &Request,
-    now: UnixTime,
-    stand: Stand,
+    call: &Call<'_>,
     permit: Permit,
     mut edits: Edits,
     mut records: Vec<Record<'p>>,
 ) -> Decision<'p> {
+    let request = call.request;
     edits.remove(ORIGINAL_PATH);
     let Some(outbound) = &policy.outbound else {
-        records.push(Record {
-            direction: Direction::Outbound,
-            rule: None,
-            outcome: Outcome::NoPolicy,
-        });
+        records.push(Record::new(Direction::Outbound, None, Outcome::NoPolicy));
         return Decision::new(Step::Forward(permit, edits), records);
     };
     for name in &outbound.strip_headers {
         edits.remove(name.as_bytes());
     }
-    let is_stranger = stand == Stand::Gateway && permit.caller.is_none();
     let (rule, applied) = match find_rule(outbound, request) {
         Err(deny) => (None, Err(deny)),
         Ok(None) => match outbound.on_no_match {
             OnNoMatch::Forward => (None, Ok(Edits::default())),
             OnNoMatch::Deny => (None, Err(Deny::OutboundNoMatch)),
         },
-        Ok(Some((rule, _))) if is_stranger && rule.adds_secret() && !rule.for_anonymous => {
+        Ok(Some((rule, _))) if call.is_strangers && rule.adds_secret() && !rule.for_anonymous => {
             (Some(rule), Err(Deny::OutboundAnonymous))
         }
         Ok(Some((rule, authority))) => (
             Some(rule),
-            apply(
-                outbound,
-                rule,
-                &policy.errors,
-                &authority,
-                request,
-                now,
-                &mut edits,
-            ),
+            apply(outbound, rule, &policy.errors, &authority, call, &mut edits),
         ),
     };
     let name = rule.map(|rule| rule.name.as_str());
@@ -139,7 +162,7 @@ fn run<'p>(
         }
     };
     match rule {
-        Some(rule) if rule.adds_secret() => {
+        Some(rule) if rule.adds_secret() && call.route == Route::Open => {
             let recheck = Recheck {
                 rule,
                 style: &policy.errors,
@@ -151,11 +174,7 @@ fn run<'p>(
         }
         Some(_) | None => {
             let outcome = rule.map_or(Outcome::NoMatch, |_| Outcome::Allowed);
-            records.push(Record {
-                direction: Direction::Outbound,
-                rule: name,
-                outcome,
-            });
+            records.push(Record::new(Direction::Outbound, name, outcome));
             Decision::new(Step::Forward(permit, edits), records)
         }
     }
@@ -190,8 +209,7 @@ fn apply(
     rule: &Rule,
     style: &ErrorStyle,
     authority: &Authority<'_>,
-    request: &Request,
-    now: UnixTime,
+    call: &Call<'_>,
     edits: &mut Edits,
 ) -> Result<Edits, Deny> {
     let mut undo = Edits::default();
@@ -206,7 +224,7 @@ fn apply(
                 host: authority.host().to_owned(),
             });
         }
-        let path = request.path().ok_or(Deny::PathMissing)?;
+        let path = call.request.path().ok_or(Deny::PathMissing)?;
         let rewritten = query::rewrite(path, &rule.query_parameters);
         undo.set(b":path", style.redactor.sanitize(&rewritten.clean_path));
         undo.remove(ORIGINAL_PATH);
@@ -215,7 +233,7 @@ fn apply(
         edits.set(ORIGINAL_PATH, rewritten.clean_path);
     }
     if let Some(totp) = &rule.totp {
-        let code = totp::code_at(&totp.seed, &totp.code, now);
+        let code = totp::code_at(&totp.seed, &totp.code, call.now);
         undo.remove(totp.header.as_bytes());
         edits.set(totp.header.as_bytes(), code.expose().to_vec());
     }

@@ -27,6 +27,7 @@ impl Attachment {
             listener_direction: direction
                 .and_then(|bytes| <[u8; 8]>::try_from(bytes).ok())
                 .map(u64::from_le_bytes),
+            is_within_cluster: host::property(&["upstream", "address"]).is_some(),
         }
     }
 }

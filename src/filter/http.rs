@@ -23,7 +23,7 @@ enum State {
     /// Not decided; nothing may pass.
     Undecided,
     /// It goes on; the permit is the proof that it may.
-    Forwarded(#[expect(dead_code, reason = "a proof is held, not read")] Permit),
+    Forwarded(Permit),
     /// It was answered; nothing of it may pass.
     Answered,
 }
@@ -53,8 +53,8 @@ impl HttpContext for Stream {
 
     /// Trailers that cannot be cleaned stop the request.
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        if matches!(self.state, State::Forwarded(_))
-            && let Err(error) = clean_trailers(&self.attachment)
+        if let State::Forwarded(permit) = &self.state
+            && let Err(error) = clean_trailers(&self.attachment, permit)
         {
             log_failure(error);
             self.state = State::Undecided;
@@ -97,6 +97,7 @@ fn decide_and_apply(attachment: &Attachment, request: &mut Request) -> Result<St
         return finish(attachment, request, decision::without_policy(request));
     };
     let role = role(attachment, policy);
+    request.mark = host::property(MARK);
     if role.looks_outbound() {
         request.cluster = host::property(CLUSTER);
     }
@@ -130,11 +131,11 @@ fn finish(
     Ok(state)
 }
 
-fn clean_trailers(attachment: &Attachment) -> Result<(), HostError> {
+fn clean_trailers(attachment: &Attachment, permit: &Permit) -> Result<(), HostError> {
     let Some(policy) = &attachment.policy else {
         return Ok(());
     };
-    for name in decision::decide_trailers(policy, &host::read(Map::Trailers)?).removals() {
+    for name in decision::decide_trailers(policy, permit, &host::read(Map::Trailers)?).removals() {
         host::remove(Map::Trailers, name)?;
     }
     Ok(())
@@ -168,4 +169,5 @@ fn apply(edits: &Edits) -> Result<(), HostError> {
     Ok(())
 }
 
+const MARK: &[&str] = &["filter_state", decision::MARK];
 const CLUSTER: &[&str] = &["xds", "cluster_name"];

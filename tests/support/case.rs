@@ -45,6 +45,11 @@ pub(crate) struct Place {
     pub(crate) cluster: Option<String>,
     /// The cluster of the route once the path is another one.
     pub(crate) cluster_after_edits: Option<String>,
+    /// Whether the filter stands among those of a cluster, where the upstream's address is known.
+    #[serde(default)]
+    pub(crate) within_cluster: bool,
+    /// What an inbound decision before this one left on the stream: `verified` or `anonymous`.
+    pub(crate) mark: Option<String>,
 }
 
 /// A token to sign.
@@ -186,6 +191,10 @@ fn read(path: &Path) -> Vec<Prepared> {
             merge(&mut policy, case.policy.unwrap_or_default());
             insert_key_sets(&mut policy);
             let headers = case.request.into_headers(&tokens);
+            let mut expect = case.expect;
+            for value in expect.upstream.values_mut().flatten() {
+                *value = filled(value, &tokens);
+            }
             let mut secrets: Vec<String> = tokens.into_values().filter(|token| token.len() > 20).collect();
             secrets.extend(environment.values().filter(|value| value.len() > 8).cloned());
             remember(&secrets);
@@ -196,7 +205,7 @@ fn read(path: &Path) -> Vec<Prepared> {
                 now,
                 place: case.place.unwrap_or_else(|| place.clone()),
                 headers,
-                expect: case.expect,
+                expect,
                 secrets,
             }
         })
@@ -251,9 +260,7 @@ impl Request {
 
     fn into_headers(self, tokens: &BTreeMap<&str, String>) -> Vec<(Vec<u8>, Vec<u8>)> {
         let fill = |text: &str| {
-            let filled = tokens.iter().fold(text.to_owned(), |text, (name, token)| {
-                text.replace(&format!("${{{name}}}"), token)
-            });
+            let filled = filled(text, tokens);
             assert!(!filled.contains("${"), "no such token: {filled}");
             bytes(&filled)
         };
@@ -274,6 +281,13 @@ impl Request {
         }
         headers
     }
+}
+
+/// A text with its tokens filled in.
+fn filled(text: &str, tokens: &BTreeMap<&str, String>) -> String {
+    tokens.iter().fold(text.to_owned(), |text, (name, token)| {
+        text.replace(&format!("${{{name}}}"), token)
+    })
 }
 
 /// `\xNN` in a text is that byte.
