@@ -38,6 +38,7 @@ pub mod matcher;
 
 // Transforms
 pub mod claims;
+pub mod cookie;
 pub mod query;
 
 // The compiled policy

@@ -1,6 +1,7 @@
 //! Credentials in the query of a request target, for upstreams that accept nothing else. Whatever is not the
 //! credential stays as it is, byte for byte.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::secret::Secret;
@@ -65,18 +66,35 @@ impl fmt::Debug for Rewritten {
     }
 }
 
+/// The values of every parameter of a name, decoded as a form's. Bytes that are no UTF-8 become U+FFFD.
+pub fn values<'t>(target: &'t [u8], name: &str) -> impl Iterator<Item = Cow<'t, str>> {
+    parameters(target)
+        .into_iter()
+        .flatten()
+        .filter_map(|parameter| form_urlencoded::parse(parameter).next())
+        .filter(move |(own, _)| own == name)
+        .map(|(_, value)| value)
+}
+
+/// The target without every parameter whose decoded name meets a condition; the others stay byte for byte. A query that
+/// held nothing else goes with them.
+pub fn without(target: &[u8], is_removed: impl Fn(&str) -> bool) -> Vec<u8> {
+    let (path, _, fragment) = split(target);
+    let mut clean = path.to_vec();
+    if let Some(kept) = kept(target, is_removed) {
+        clean.push(b'?');
+        clean.extend(kept.join(&b'&'));
+    }
+    clean.extend(fragment);
+    clean
+}
+
 /// Removes every parameter of these names, whoever sent it, and appends each credential once, in order, form-encoded
 /// (WHATWG URL §5.2).
 pub fn rewrite(target: &[u8], credentials: &[(ParameterName, Secret<String>)]) -> Rewritten {
-    let (target, fragment) = split_at_byte(target, b'#');
-    let (path, query) = split_at_byte(target, b'?');
-    let is_kept = |parameter: &&[u8]| !credentials.iter().any(|(name, _)| is_named(parameter, name));
-    let kept: Option<Vec<&[u8]>> = query
-        .strip_prefix(b"?")
-        .map(|query| query.split(|byte| *byte == b'&').filter(is_kept).collect());
+    let (path, _, fragment) = split(target);
+    let kept = kept(target, |name| credentials.iter().any(|(own, _)| own.0 == name));
     let mut clean_path = path.to_vec();
-    // A query that held nothing but the credential goes with it; an empty one that the caller sent stays.
-    let kept = kept.filter(|kept| !kept.is_empty());
     if let Some(kept) = &kept {
         clean_path.push(b'?');
         clean_path.extend(kept.join(&b'&'));
@@ -103,11 +121,28 @@ pub fn rewrite(target: &[u8], credentials: &[(ParameterName, Secret<String>)]) -
     }
 }
 
-/// Whether a parameter as it stands in a query bears this name once decoded.
-fn is_named(parameter: &[u8], name: &ParameterName) -> bool {
-    form_urlencoded::parse(parameter)
-        .next()
-        .is_some_and(|(decoded, _)| decoded == name.0)
+/// The parameters that stay. A query that held nothing but what goes is gone; an empty one that the caller sent stays.
+fn kept(target: &[u8], is_removed: impl Fn(&str) -> bool) -> Option<Vec<&[u8]>> {
+    let is_kept = |parameter: &&[u8]| {
+        let decoded = form_urlencoded::parse(parameter).next();
+        !decoded.is_some_and(|(name, _)| is_removed(&name))
+    };
+    let kept: Vec<&[u8]> = parameters(target)?.filter(is_kept).collect();
+    (!kept.is_empty()).then_some(kept)
+}
+
+/// The parameters of a target that has a query, as they stand there.
+fn parameters(target: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+    let (_, query, _) = split(target);
+    let query = query.strip_prefix(b"?")?;
+    Some(query.split(|byte| *byte == b'&'))
+}
+
+/// Path, query with its `?`, fragment with its `#`.
+fn split(target: &[u8]) -> (&[u8], &[u8], &[u8]) {
+    let (target, fragment) = split_at_byte(target, b'#');
+    let (path, query) = split_at_byte(target, b'?');
+    (path, query, fragment)
 }
 
 /// The bytes before the first of this byte, and the rest from it on.
@@ -175,6 +210,27 @@ mod tests {
             );
         }
         assert_eq!(rewritten("/p?a=1&apiKey=x&b=2").1, "/p?a=1&b=2");
+    }
+
+    #[test]
+    fn values_are_decoded() {
+        let found = |target: &str| {
+            values(target.as_bytes(), "k")
+                .map(Cow::into_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found("/p?k=a%20b+c&x=k&%6b=2&K=3#k=4"), ["a b c", "2"]);
+        assert_eq!(found("/p?k"), [""]);
+        assert_eq!(found("/k=1"), [""; 0]);
+    }
+
+    #[test]
+    fn what_goes_leaves_the_others_as_they_are() {
+        let clean = |target: &str| String::from_utf8(without(target.as_bytes(), |name| name == "k")).unwrap();
+        assert_eq!(clean("/p?k=1"), "/p");
+        assert_eq!(clean("/p?a=%2f&%6B=1&&b#k=1"), "/p?a=%2f&&b#k=1");
+        assert_eq!(clean("/p?"), "/p?");
+        assert_eq!(clean("/p"), "/p");
     }
 
     #[test]
