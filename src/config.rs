@@ -30,6 +30,7 @@ mod warning;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::policy::outbound::{Outbound, Rule};
 use crate::policy::{Enforcement, Policy};
 use crate::redact::Redactor;
 use crate::role::{Role, RoleSetting};
@@ -72,6 +73,8 @@ pub struct Loaded {
     pub policy: Policy,
     /// What should be known, in the order of the document.
     pub warnings: Vec<Warning>,
+    /// Keeps the secrets that were read out of what is printed of it.
+    pub redactor: Redactor,
 }
 
 /// Reads the configuration of the plugin as Envoy hands it over: JSON, or a serialized `google.protobuf.Struct`.
@@ -88,16 +91,21 @@ pub fn from_plugin_configuration(bytes: &[u8], environment: &Environment) -> Res
 /// Everything that is wrong with it.
 pub fn load(document: &Document, environment: &Environment) -> Result<Loaded, Errors> {
     let context = Context::new(document, environment);
-    let policy = policy(&context.root());
-    let warnings = context.finish()?;
+    let policy = policy(&context);
+    let (warnings, redactor) = context.finish()?;
     match policy {
-        Some(policy) => Ok(Loaded { policy, warnings }),
+        Some(policy) => Ok(Loaded {
+            policy,
+            warnings,
+            redactor,
+        }),
         // Whoever gives no policy has reported why. Should one forget to: no policy still.
         None => Err(Error::at_root(DocumentProblem::Unread).into()),
     }
 }
 
-fn policy(node: &Node<'_>) -> Option<Policy> {
+fn policy(context: &Context<'_>) -> Option<Policy> {
+    let node = &context.root();
     if node.kind() == Kind::Null {
         return node.refuse(DocumentProblem::Empty);
     }
@@ -108,7 +116,11 @@ fn policy(node: &Node<'_>) -> Option<Policy> {
     document.not_yet(&["sealed_env", "shared_state_key"]);
     let enforcement = policy_enforcement(&document);
     let on_missing_secret = document.or("on_missing_secret", (), |node| {
-        node.choice(&[("refuse_config", Some(())), ("deny_rule", None)])
+        let may_miss = node.choice(&[("refuse_config", Some(false)), ("deny_rule", Some(true))])?;
+        if may_miss {
+            context.let_secrets_miss();
+        }
+        Some(())
     });
     let has = |half| document.has(half) || document.is_mistyped(half);
     if !has("inbound") && !has("outbound") {
@@ -130,12 +142,7 @@ fn policy(node: &Node<'_>) -> Option<Policy> {
         // Without an inbound half a workload's calls still must not carry an identity of its own making.
         None => (None, default_owned_headers(), default_style(node.environment())),
     };
-    let rules = outbound.iter().flat_map(|outbound| &outbound.rules);
-    errors.redactor = Redactor::new(
-        rules
-            .flat_map(|rule| &rule.query_parameters)
-            .map(|(name, _)| name.as_str()),
-    );
+    errors.redactor = redactor(outbound.as_ref());
     Some(Policy {
         role,
         is_fallback: is_fallback?,
@@ -145,6 +152,20 @@ fn policy(node: &Node<'_>) -> Option<Policy> {
         owned_headers,
         errors,
     })
+}
+
+/// What keeps secrets out of everything that the filter prints: it knows the names under which they travel in URLs, and
+/// those that are put on calls.
+fn redactor(outbound: Option<&Outbound>) -> Redactor {
+    let rules = || outbound.iter().flat_map(|outbound| &outbound.rules);
+    let parameters = rules().flat_map(|rule| &rule.query_parameters);
+    let moved = rules().flat_map(|rule| &rule.query_to_header);
+    let names = parameters.map(|(name, _)| name.as_str());
+    let mut redactor = Redactor::new(names.chain(moved.map(|moved| moved.from.as_str())));
+    for secret in rules().flat_map(Rule::secrets) {
+        redactor.add_secret(secret.expose());
+    }
+    redactor
 }
 
 fn version(node: &Node<'_>) -> Option<()> {

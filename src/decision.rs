@@ -4,10 +4,12 @@
 //! crate can make a [`Permit`]: forwarding without a decision does not compile.
 
 pub mod answer;
+mod answered;
 mod credentials;
 pub mod deny;
 mod identity;
 mod inbound;
+mod injected;
 mod mark;
 mod outbound;
 pub mod record;
@@ -16,6 +18,7 @@ mod shadow;
 use std::rc::Rc;
 
 use crate::claims::Claims;
+use crate::echo::Given;
 use crate::http::{Edits, Headers, Reply, Request};
 use crate::policy::inbound::Peer;
 use crate::policy::{Enforcement, ErrorStyle, Policy};
@@ -26,6 +29,7 @@ use crate::time::UnixTime;
 use self::inbound::Verdict;
 use self::mark::Mark;
 
+pub use self::answered::Exposure;
 pub use self::deny::Deny;
 pub use self::outbound::Recheck;
 pub use self::record::{Outcome, Record};
@@ -55,6 +59,10 @@ pub struct Decision<'p> {
 #[derive(Debug, Default)]
 pub struct Permit {
     caller: Option<Rc<Caller>>,
+    /// What an outbound rule has put on the call.
+    given: Given,
+    /// The rule that has put a credential into the query.
+    query_rule: Option<String>,
     /// Whether another policy has decided, and this one has nothing to do with the stream.
     is_aside: bool,
 }
@@ -215,6 +223,8 @@ pub mod state {
     pub const SHADOW_REASON: &str = "peergate.shadow_reason";
     /// The rule in shadow that would have decided.
     pub const SHADOW_RULE: &str = "peergate.shadow_rule";
+    /// What an outbound rule has put on a call: names, never values. It must outlive a redirect that the proxy follows.
+    pub const INJECTED: &str = "peergate.injected";
     /// That an inbound decision let the request in: `verified` or `anonymous`, for the filters behind it.
     pub const INBOUND: &str = "peergate.inbound";
     /// The verified peer's name.
@@ -229,6 +239,10 @@ pub mod state {
 
 /// The property under which filter state [`state::INBOUND`] is read.
 pub const MARK: &str = "wasm.peergate.inbound";
+/// The property under which filter state [`state::INJECTED`] is read.
+pub const INJECTED: &str = "wasm.peergate.injected";
 
 /// Envoy writes the path before a rewrite into this header and logs print it; a caller's own would be believed.
 const ORIGINAL_PATH: &[u8] = b"x-envoy-original-path";
+/// Envoy writes the URL before a redirect that it follows into this header, with the key that was in it.
+const ORIGINAL_URL: &[u8] = b"x-envoy-original-url";

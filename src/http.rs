@@ -1,6 +1,8 @@
 //! The vocabulary of a request: what was received, what shall change, what is answered. Bytes throughout:
 //! header values need not be UTF-8.
 
+use crate::redact::Clean;
+
 /// A header map in the order of arrival, duplicates included. Names are compared without case.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers {
@@ -66,6 +68,9 @@ pub struct Request {
     /// The mark of an inbound decision that was made on this stream before: by another filter, or downstream of a
     /// cluster's own. Only filters can set it.
     pub mark: Option<Vec<u8>>,
+    /// What an outbound decision has put on this stream before, where the proxy runs it again: after a redirect that
+    /// it followed itself, or as a retry within a cluster. Only filters can set it.
+    pub injected: Option<Vec<u8>>,
 }
 
 impl Request {
@@ -151,6 +156,20 @@ impl Edits {
         }
     }
 
+    /// Adds those of another; where both set a header, that one's counts.
+    pub fn merge(&mut self, other: Self) {
+        for name in &other.removals {
+            self.settings.retain(|(set, _)| set != name);
+            self.remove(name);
+        }
+        for (name, value) in other.settings {
+            self.set(&name, value);
+        }
+        for (name, value) in other.state {
+            self.set_state(name, value);
+        }
+    }
+
     /// The names to remove.
     pub fn removals(&self) -> impl Iterator<Item = &[u8]> {
         self.removals.iter().map(Vec::as_slice)
@@ -179,9 +198,9 @@ pub struct Reply {
     /// Why, for `%RESPONSE_CODE_DETAILS%` of access logs.
     pub details: &'static str,
     /// Headers of the answer.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(&'static str, Clean)>,
     /// The body; the `grpc-message` for a caller that speaks gRPC.
-    pub body: String,
+    pub body: Clean,
     /// Applied to the request before the answer is sent: what access logs print of a refused request is the
     /// request as it stands then.
     pub edits: Edits,

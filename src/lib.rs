@@ -39,6 +39,7 @@ pub mod matcher;
 // Transforms
 pub mod claims;
 pub mod cookie;
+pub mod echo;
 pub mod query;
 
 // The compiled policy

@@ -44,7 +44,7 @@ pub enum Enforcement {
 }
 
 /// How refusals are worded (`inbound.errors`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ErrorStyle {
     /// The `realm` of challenges (RFC 9110 §11.5).
     pub realm: String,

@@ -4,8 +4,6 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::secret::Secret;
-
 /// The name of a query parameter that carries a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterName(String);
@@ -89,11 +87,15 @@ pub fn without(target: &[u8], is_removed: impl Fn(&str) -> bool) -> Vec<u8> {
     clean
 }
 
-/// Removes every parameter of these names, whoever sent it, and appends each credential once, in order, form-encoded
-/// (WHATWG URL §5.2).
-pub fn rewrite(target: &[u8], credentials: &[(ParameterName, Secret<String>)]) -> Rewritten {
+/// Removes every parameter whose decoded name meets a condition, whoever sent it, and appends each credential once, in
+/// order, form-encoded (WHATWG URL §5.2).
+pub fn rewrite<'c>(
+    target: &[u8],
+    is_removed: impl Fn(&str) -> bool,
+    credentials: impl IntoIterator<Item = (&'c ParameterName, &'c [u8])>,
+) -> Rewritten {
     let (path, _, fragment) = split(target);
-    let kept = kept(target, |name| credentials.iter().any(|(own, _)| own.0 == name));
+    let kept = kept(target, is_removed);
     let mut clean_path = path.to_vec();
     if let Some(kept) = &kept {
         clean_path.push(b'?');
@@ -109,8 +111,7 @@ pub fn rewrite(target: &[u8], credentials: &[(ParameterName, Secret<String>)]) -
         with_credentials.extend(separator);
         with_credentials.extend(name.0.as_bytes());
         with_credentials.push(b'=');
-        with_credentials
-            .extend(form_urlencoded::byte_serialize(value.expose().as_bytes()).flat_map(str::bytes));
+        with_credentials.extend(form_urlencoded::byte_serialize(value).flat_map(str::bytes));
         separator = Some(b'&');
     }
     with_credentials.extend(fragment);
@@ -158,12 +159,14 @@ fn split_at_byte(bytes: &[u8], wanted: u8) -> (&[u8], &[u8]) {
 mod tests {
     use super::*;
 
+    fn with<'c>(target: &str, credentials: &'c [(ParameterName, &'c str)]) -> Rewritten {
+        let is_removed = |name: &str| credentials.iter().any(|(own, _)| own.0 == name);
+        let credentials = credentials.iter().map(|(name, value)| (name, value.as_bytes()));
+        rewrite(target.as_bytes(), is_removed, credentials)
+    }
+
     fn rewritten(target: &str) -> (String, String) {
-        let credentials = [(
-            ParameterName::parse("apiKey").unwrap(),
-            Secret::new("v w+&=".to_owned()),
-        )];
-        let rewritten = rewrite(target.as_bytes(), &credentials);
+        let rewritten = with(target, &[(ParameterName::parse("apiKey").unwrap(), "v w+&=")]);
         (
             String::from_utf8(rewritten.path).unwrap(),
             String::from_utf8(rewritten.clean_path).unwrap(),
@@ -242,8 +245,8 @@ mod tests {
     #[test]
     fn several_credentials_stand_in_order() {
         let credentials =
-            ["b", "a"].map(|name| (ParameterName::parse(name).unwrap(), Secret::new(name.repeat(2))));
-        assert_eq!(rewrite(b"/p?a=1", &credentials).path, b"/p?b=bb&a=aa");
+            [("b", "bb"), ("a", "aa")].map(|(name, value)| (ParameterName::parse(name).unwrap(), value));
+        assert_eq!(with("/p?a=1", &credentials).path, b"/p?b=bb&a=aa");
     }
 
     #[test]
@@ -258,12 +261,9 @@ mod tests {
 
     #[test]
     fn debug_shows_no_credential() {
-        let credentials = [(
-            ParameterName::parse("k").unwrap(),
-            Secret::new("hunter2".to_owned()),
-        )];
+        let credentials = [(ParameterName::parse("k").unwrap(), "hunter2")];
         assert_eq!(
-            format!("{:?}", rewrite(b"/p", &credentials)),
+            format!("{:?}", with("/p", &credentials)),
             "Rewritten { clean_path: \"/p\", .. }"
         );
     }

@@ -43,6 +43,8 @@ pub enum Caution {
     InlineSecret,
     /// `insecure_shadow_all`.
     ShadowAll,
+    /// A secret is not there, and the policy lets the rest go on without it (`on_missing_secret: deny_rule`).
+    SecretMissing(String),
     /// `insecure_any_audience`.
     AnyAudience,
     /// `insecure_shared_seeds`.
@@ -70,6 +72,9 @@ impl fmt::Display for Caution {
                 "secret is written into the configuration, where every dump and every reader of it shows it",
             ),
             Self::ShadowAll => formatter.write_str("nothing is refused and nothing is put on calls: the policy is only counted and logged"),
+            Self::SecretMissing(name) => {
+                write!(formatter, "variable `{name}` is not set: what needs it is answered with 503")
+            }
             Self::AnyAudience => {
                 formatter.write_str("tokens that were issued for any other service are accepted as well")
             }

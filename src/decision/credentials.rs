@@ -78,7 +78,14 @@ fn prove<'p>(inbound: &'p Inbound, headers: &Headers, now: UnixTime) -> Result<V
         proved.push(prove_bearer(inbound, bearer, now)?);
     }
     if let Some(api_key) = api_key {
-        let peer = inbound.api_keys.keys.find(api_key).ok_or(Deny::ApiKeyUnknown)?;
+        let peer = inbound
+            .api_keys
+            .keys
+            .find(api_key)
+            .ok_or(match inbound.api_keys.lacks_key {
+                true => Deny::SecretMissing,
+                false => Deny::ApiKeyUnknown,
+            })?;
         proved.push(Proved {
             caller: Rc::new(keyed(peer, Method::ApiKey, API_KEY_ISSUER)),
             provider: None,
@@ -131,9 +138,15 @@ fn prove_bearer<'p>(inbound: &'p Inbound, bearer: &[u8], now: UnixTime) -> Resul
         });
     }
     if inbound.providers.is_empty() {
-        return Err(Deny::BearerTokenUnknown);
+        return Err(match inbound.lacks_bearer_token {
+            true => Deny::SecretMissing,
+            false => Deny::BearerTokenUnknown,
+        });
     }
-    let token = inbound.tokens.verify(bearer, now).map_err(Deny::Token)?;
+    let token = inbound
+        .tokens
+        .verify(bearer, now)
+        .map_err(|error| token_refused(inbound, error))?;
     let provider = inbound
         .providers
         .get(token.provider())
@@ -143,6 +156,28 @@ fn prove_bearer<'p>(inbound: &'p Inbound, bearer: &[u8], now: UnixTime) -> Resul
         provider: Some(provider),
         token: Some(token),
     })
+}
+
+/// Why a token is refused. What may be good and cannot be checked here, for a secret is not there, is not called bad.
+fn token_refused(inbound: &Inbound, error: jwt::Error) -> Deny {
+    let lacks_keys = |provider: usize| {
+        inbound
+            .providers
+            .get(provider)
+            .is_some_and(|provider| provider.lacks_keys)
+    };
+    match error {
+        jwt::Error::KeyUnknown { provider, .. }
+        | jwt::Error::KeyMismatch { provider, .. }
+        | jwt::Error::SignatureInvalid { provider }
+            if lacks_keys(provider) =>
+        {
+            Deny::SecretMissing
+        }
+        // No token at all: a static one, perhaps.
+        jwt::Error::Malformed(_) if inbound.lacks_bearer_token => Deny::SecretMissing,
+        error => Deny::Token(error),
+    }
 }
 
 /// The caller that a verified token stands for: the peer that the configuration gives it to, or, where it gives it to

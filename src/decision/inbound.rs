@@ -368,20 +368,18 @@ fn check_totp(
     now: UnixTime,
 ) -> Result<(), Deny> {
     let code = code.filter(|code| !code.is_empty()).ok_or(Deny::TotpMissing)?;
-    let own = caller
-        .peer
-        .as_deref()
-        .map_or(&[][..], |peer| peer.totp_seeds.as_slice());
-    let seeds = match own {
-        [] => totp.shared_seeds.as_slice(),
-        own => own,
+    let own = caller.peer.as_deref();
+    let (seeds, lacks_seed) = match own {
+        Some(peer) if !peer.totp_seeds.is_empty() || peer.lacks_seed => (&peer.totp_seeds, peer.lacks_seed),
+        Some(_) | None => (&totp.shared_seeds, totp.lacks_shared_seed),
     };
-    if seeds.is_empty() {
-        return Err(Deny::TotpNotConfigured);
+    match totp::verify(seeds, &requirement.code, code, now) {
+        Some(_step) => Ok(()),
+        // The code may be that of the seed which is not there.
+        None if lacks_seed => Err(Deny::SecretMissing),
+        None if seeds.is_empty() => Err(Deny::TotpNotConfigured),
+        None => Err(Deny::TotpInvalid),
     }
-    totp::verify(seeds, &requirement.code, code, now)
-        .map(|_step| ())
-        .ok_or(Deny::TotpInvalid)
 }
 
 fn check_authorization(require: &Require, caller: &Caller) -> Result<(), Deny> {

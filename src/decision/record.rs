@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::decision::Deny;
 use crate::http::Request;
 use crate::policy::{Enforcement, NO_RULE};
-use crate::redact;
+use crate::redact::{self, Clean, Redactor};
 use crate::role::Direction;
 
 /// How one machine ended.
@@ -110,7 +110,7 @@ impl<'p> Record<'p> {
     }
 
     /// The line for the log.
-    pub fn line(&self, request: &Request) -> String {
+    pub fn line(&self, request: &Request, redactor: &Redactor) -> Clean {
         let mut line = format!(
             "peergate: {} {} reason={} rule={}",
             self.label(),
@@ -138,7 +138,7 @@ impl<'p> Record<'p> {
                 let _ = write!(line, ": {deny}");
             }
         }
-        line
+        redactor.clean(line)
     }
 }
 

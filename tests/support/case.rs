@@ -50,6 +50,8 @@ pub(crate) struct Place {
     pub(crate) within_cluster: bool,
     /// What an inbound decision before this one left on the stream: `verified` or `anonymous`.
     pub(crate) mark: Option<String>,
+    /// What an outbound decision before this one has put on the stream: a rule, then a line for each name.
+    pub(crate) injected: Option<String>,
 }
 
 /// A token to sign.
@@ -86,6 +88,11 @@ pub(crate) struct Case {
     pub(crate) place: Option<Place>,
     pub(crate) environment: Option<BTreeMap<String, String>>,
     pub(crate) request: Request,
+    /// Headers of the upstream's answer, as `name: value` lines.
+    #[serde(default)]
+    pub(crate) answered: Vec<String>,
+    /// What the router has put into `x-envoy-original-path` when the request is logged.
+    pub(crate) original_path_at_log: Option<String>,
     pub(crate) expect: Expect,
 }
 
@@ -123,6 +130,9 @@ pub(crate) struct Expect {
     /// Headers as the upstream sees them; `null` must be absent.
     #[serde(default)]
     pub(crate) upstream: BTreeMap<String, Option<String>>,
+    /// Headers of the upstream's answer as the caller sees them; `null` must be absent.
+    #[serde(default)]
+    pub(crate) returned: BTreeMap<String, Option<String>>,
     /// Filter state; `null` must be absent.
     #[serde(default)]
     pub(crate) state: BTreeMap<String, Option<String>>,
@@ -145,6 +155,9 @@ pub(crate) struct Prepared {
     pub(crate) place: Place,
     /// Pseudo-headers first.
     pub(crate) headers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Headers of the upstream's answer.
+    pub(crate) answered: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) original_path_at_log: Option<String>,
     pub(crate) expect: Expect,
     /// What no log may show.
     pub(crate) secrets: Vec<String>,
@@ -205,6 +218,8 @@ fn read(path: &Path) -> Vec<Prepared> {
                 now,
                 place: case.place.unwrap_or_else(|| place.clone()),
                 headers,
+                answered: case.answered.iter().map(|line| header(line, bytes)).collect(),
+                original_path_at_log: case.original_path_at_log,
                 expect,
                 secrets,
             }
@@ -270,17 +285,18 @@ impl Request {
         if let Some(path) = &self.path {
             headers.push((b":path".to_vec(), fill(path)));
         }
-        for line in &self.headers {
-            let (name, value) = line
-                .split_once(':')
-                .unwrap_or_else(|| panic!("no header line: {line}"));
-            headers.push((
-                name.trim().as_bytes().to_vec(),
-                fill(value.strip_prefix(' ').unwrap_or(value)),
-            ));
-        }
+        headers.extend(self.headers.iter().map(|line| header(line, fill)));
         headers
     }
+}
+
+/// A header out of a `name: value` line.
+fn header(line: &str, fill: impl Fn(&str) -> Vec<u8>) -> (Vec<u8>, Vec<u8>) {
+    let (name, value) = line
+        .split_once(':')
+        .unwrap_or_else(|| panic!("no header line: {line}"));
+    let value = fill(value.strip_prefix(' ').unwrap_or(value));
+    (name.trim().as_bytes().to_vec(), value)
 }
 
 /// A text with its tokens filled in.
