@@ -38,6 +38,25 @@ impl Injected {
         Some(injected)
     }
 
+    /// This, and what a run before it has put on.
+    pub(super) fn and(mut self, before: Option<&Self>) -> Self {
+        for before in before {
+            for (names, before) in [
+                (&mut self.headers, &before.headers),
+                (&mut self.parameters, &before.parameters),
+                (&mut self.cookies, &before.cookies),
+            ] {
+                let further = before
+                    .iter()
+                    .filter(|name| !names.contains(name))
+                    .cloned()
+                    .collect::<Vec<_>>();
+                names.extend(further);
+            }
+        }
+        self
+    }
+
     /// Puts it on the stream.
     pub(super) fn remember(&self, edits: &mut Edits) {
         let mut text = self.rule.clone();

@@ -225,11 +225,6 @@ fn choose<'p>(
             Err(Deny::OutboundAnonymous)
         }
         Some((rule, authority)) => {
-            // Within a cluster a retry finds what the first attempt has moved.
-            let moved = call
-                .injected
-                .as_ref()
-                .filter(|injected| injected.rule == rule.name);
             let task = Task {
                 outbound,
                 rule,
@@ -237,7 +232,7 @@ fn choose<'p>(
                 authority: &authority,
                 request,
                 now: call.now,
-                moved: moved.filter(|_| redirected.is_none()),
+                before: call.injected.as_ref().filter(|_| redirected.is_none()),
             };
             task.apply(edits)
         }

@@ -9,6 +9,7 @@ use crate::decision::{Deny, ORIGINAL_PATH};
 use crate::echo::Given;
 use crate::http::{Edits, Repeated, Request};
 use crate::policy::outbound::{Outbound, ParameterValue, QueryToHeader, Rule, SharedSecret};
+use crate::policy::owned::is_same_header;
 use crate::query::{self, ParameterName};
 use crate::redact::Redactor;
 use crate::secret::Secret;
@@ -23,8 +24,8 @@ pub(super) struct Task<'a> {
     pub(super) authority: &'a Authority<'a>,
     pub(super) request: &'a Request,
     pub(super) now: UnixTime,
-    /// What an attempt before this one has put on the same headers.
-    pub(super) moved: Option<&'a Injected>,
+    /// What a run before this one has put on the same headers: another filter, or an attempt within the cluster.
+    pub(super) before: Option<&'a Injected>,
 }
 
 /// What was put on.
@@ -53,21 +54,18 @@ impl Task<'_> {
         }
         for (name, value) in &self.rule.headers {
             if !self.is_kept(name) {
-                edits.set(name.as_bytes(), value.expose().clone());
-                applied.undo.remove(name.as_bytes());
+                self.put_header(name, value.expose().clone(), edits, &mut applied, &mut injected);
                 applied.given.add(Rc::clone(value));
-                injected.headers.push(name.clone());
             }
         }
         self.put_cookies(edits, &mut applied, &mut injected);
         if let Some(totp) = &self.rule.totp {
             let code = totp::code_at(&totp.seed, &totp.code, self.now);
-            edits.set(totp.header.as_bytes(), code.expose().to_vec());
-            applied.undo.remove(totp.header.as_bytes());
-            injected.headers.push(totp.header.clone());
+            let code = code.expose().to_vec();
+            self.put_header(&totp.header, code, edits, &mut applied, &mut injected);
         }
         if self.rule.puts_on() {
-            injected.remember(edits);
+            injected.and(self.before).remember(edits);
         }
         Ok(applied)
     }
@@ -143,7 +141,7 @@ impl Task<'_> {
     /// Whether a parameter is what the attempt before has moved out of a header, which is gone now.
     fn is_moved_already(&self, name: &str, credentials: &[Credential<'_>]) -> bool {
         let was_put_on = |injected: &Injected| injected.parameters.iter().any(|own| own == name);
-        self.moved.is_some_and(was_put_on) && !credentials.iter().any(|(own, _)| own.as_str() == name)
+        self.retried().is_some_and(was_put_on) && !credentials.iter().any(|(own, _)| own.as_str() == name)
     }
 
     fn move_to_header(
@@ -166,7 +164,7 @@ impl Task<'_> {
         };
         let Some(value) = value else {
             // A retry: the attempt before has moved it.
-            injected.headers.extend(self.moved.map(|_| moved.to.clone()));
+            injected.headers.extend(self.retried().map(|_| moved.to.clone()));
             return Ok(());
         };
         if self.is_kept(&moved.to) {
@@ -176,16 +174,29 @@ impl Task<'_> {
         if !is_carried {
             return Err(Deny::CredentialMalformed);
         }
-        edits.set(
-            moved.to.as_bytes(),
-            format!("{}{value}", moved.prefix).into_bytes(),
-        );
-        applied.undo.remove(moved.to.as_bytes());
+        let header = format!("{}{value}", moved.prefix).into_bytes();
+        self.put_header(&moved.to, header, edits, applied, injected);
         applied
             .given
             .add(Rc::new(Secret::new(value.into_owned().into_bytes())));
-        injected.headers.push(moved.to.clone());
         Ok(())
+    }
+
+    /// Sets a header in place of every one that a careless server takes for it.
+    fn put_header(
+        &self,
+        name: &str,
+        value: Vec<u8>,
+        edits: &mut Edits,
+        applied: &mut Applied,
+        injected: &mut Injected,
+    ) {
+        edits.remove_all(&self.request.headers, |other| {
+            is_same_header(other, name.as_bytes())
+        });
+        edits.set(name.as_bytes(), value);
+        applied.undo.remove(name.as_bytes());
+        injected.headers.push(name.to_owned());
     }
 
     fn put_cookies(&self, edits: &mut Edits, applied: &mut Applied, injected: &mut Injected) {
@@ -209,6 +220,11 @@ impl Task<'_> {
             applied.given.add(Rc::clone(value));
             injected.cookies.push(name.clone());
         }
+    }
+
+    /// What this very rule has put on before: within a cluster a retry finds what the first attempt has moved.
+    fn retried(&self) -> Option<&Injected> {
+        self.before.filter(|before| before.rule == self.rule.name)
     }
 
     /// Whether what the call comes with stays: an `Authorization` that is meant for somebody behind the upstream.
