@@ -22,9 +22,10 @@ pub(super) fn watch<'p>(policy: &'p Policy, request: &Request, decision: Decisio
             edits.retain(|header| policy.owned_headers.contains(header));
             edits
         }
-        Step::Recheck(_, recheck) => {
+        Step::Recheck(mut edits, recheck) => {
             records = recheck.into_records();
-            unforged(policy, request)
+            edits.retain(|header| policy.owned_headers.contains(header));
+            edits
         }
         Step::Reply(_) => unforged(policy, request),
     };
