@@ -1,10 +1,21 @@
 """A small HTTP/1.1 server that stands behind Envoy and remembers what it received."""
 
 import json
+import socket
+import struct
 import threading
+import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
+
+
+#: A failure: the connection is reset in place of an answer.
+RESET = "reset"
+
+#: A failure: the answer comes late.
+STALL = "stall"
+STALL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,9 @@ class Upstream:
     def __init__(self, name: str):
         self.name = name
         self.received: list[Received] = []
+        #: What becomes of the next requests, in their order, before one is answered as usual: a status, `RESET`, or
+        #: `STALL`.
+        self.failures: list[int | str] = []
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.upstream = self
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -82,8 +96,9 @@ class Upstream:
         return request
 
     def forget(self) -> None:
-        """Forget what was received."""
+        """Forget what was received, and fail no more."""
         self.received.clear()
+        self.failures.clear()
 
 
 class _Server(ThreadingHTTPServer):
@@ -100,8 +115,14 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._chunks(trailers) if self.headers["transfer-encoding"] else self._length()
         received = Received(self.command, self.path, list(self.headers.items()), body, trailers)
         self.server.upstream.received.append(received)
+        failure = self.server.upstream.failures.pop(0) if self.server.upstream.failures else 200
+        if failure == RESET:
+            self._reset()
+            return
+        if failure == STALL:
+            time.sleep(STALL_SECONDS)
         answer = json.dumps(self.server.upstream.answer_to(received)).encode() + b"\n"
-        self.send_response(200)
+        self.send_response(200 if failure == STALL else failure)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(answer)))
         self.end_headers()
@@ -109,6 +130,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = _answer  # noqa: N815
+
+    def _reset(self) -> None:
+        """Close the connection with a TCP reset: without lingering, the kernel drops it (socket(7))."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
 
     def _length(self) -> bytes:
         return self.rfile.read(int(self.headers["content-length"] or 0))
