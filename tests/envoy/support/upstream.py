@@ -9,13 +9,19 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
-
 #: A failure: the connection is reset in place of an answer.
 RESET = "reset"
 
 #: A failure: the answer comes late.
 STALL = "stall"
 STALL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Redirect:
+    """A failure: the caller is sent elsewhere."""
+
+    location: str
 
 
 @dataclass(frozen=True)
@@ -59,9 +65,9 @@ class Upstream:
     def __init__(self, name: str):
         self.name = name
         self.received: list[Received] = []
-        #: What becomes of the next requests, in their order, before one is answered as usual: a status, `RESET`, or
-        #: `STALL`.
-        self.failures: list[int | str] = []
+        #: What becomes of the next requests, in their order, before one is answered as usual: a status, a `Redirect`,
+        #: `RESET`, or `STALL`.
+        self.failures: list[int | str | Redirect] = []
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.upstream = self
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -119,10 +125,17 @@ class _Handler(BaseHTTPRequestHandler):
         if failure == RESET:
             self._reset()
             return
+        if self.headers["upgrade"]:
+            self._echo()
+            return
         if failure == STALL:
             time.sleep(STALL_SECONDS)
         answer = json.dumps(self.server.upstream.answer_to(received)).encode() + b"\n"
-        self.send_response(200 if failure == STALL else failure)
+        self.send_response(
+            failure if isinstance(failure, int) else 302 if isinstance(failure, Redirect) else 200
+        )
+        if isinstance(failure, Redirect):
+            self.send_header("location", failure.location)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(answer)))
         self.end_headers()
@@ -134,6 +147,16 @@ class _Handler(BaseHTTPRequestHandler):
     def _reset(self) -> None:
         """Close the connection with a TCP reset: without lingering, the kernel drops it (socket(7))."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+
+    def _echo(self) -> None:
+        """Accept an upgrade and send back all that comes, until the other end closes."""
+        self.send_response(101)
+        self.send_header("upgrade", self.headers["upgrade"])
+        self.send_header("connection", "upgrade")
+        self.end_headers()
+        while data := self.rfile.read1(4096):
+            self.wfile.write(data)
         self.close_connection = True
 
     def _length(self) -> bytes:
