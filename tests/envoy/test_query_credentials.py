@@ -223,7 +223,7 @@ def test_a_caller_does_not_choose_what_is_logged_as_its_path(recommended, sinks,
 
 
 def test_a_redirect_that_the_first_hop_follows_does_not_carry_the_key(recommended, api):
-    """Envoy names the URL before the redirect in a header: there it is the one without the key, and it goes no further."""
+    """Envoy names the URL before the redirect in a header: there it is without the key, and goes no further."""
     api.failures.append(Redirect(f"http://{API}/landed?fresh=1"))
     with Client(recommended, "zipkin") as client:
         assert client.get("/redirected?q=1", {"Host": API}).status_code == 200
@@ -300,22 +300,25 @@ def with_filters(built, *filters):
     return built | {"typed_extension_protocol_options": {name: options}}
 
 
-def other_forms(api_port, sinks):
-    """An Envoy with both other forms, each with every sink."""
+def other_policy(role, **match):
+    """One rule, which gives the API its key."""
+    key = {"name": "api", "match": {"hosts": [API], **match}, "query_params": {"apiKey": {"env": "API_KEY"}}}
     outbound = {
         "insecure_allow_query_param_auth": True,
         "insecure_query_param_auth_allowed_hosts": [API],
-        "rules": [
-            {
-                "name": "api",
-                "match": {"hosts": [API], "clusters": [SIMPLE, UPSTREAM]},
-                "query_params": {"apiKey": {"env": "API_KEY"}},
-            }
-        ],
+        "rules": [key],
     }
-    filter_ = peergate({"version": 1, "role": "outbound", "outbound": outbound}, ["API_KEY"])
+    return {"version": 1, "role": role, "outbound": outbound}
+
+
+def other_forms(api_port, sinks):
+    """An Envoy with both other forms, each with every sink."""
+    filters_of_listeners = {
+        SIMPLE: [peergate(other_policy("outbound", clusters=[SIMPLE]), ["API_KEY"])],
+        UPSTREAM: [],
+    }
     listeners = []
-    for placement, filters in ((SIMPLE, [filter_]), (UPSTREAM, [])):
+    for placement, filters in filters_of_listeners.items():
         routes = [
             route("/prefix", placement, prefix_rewrite="/new"),
             route(
@@ -342,7 +345,7 @@ def other_forms(api_port, sinks):
             listeners.append(built)
     clusters = [
         cluster(SIMPLE, api_port),
-        with_filters(cluster(UPSTREAM, api_port), filter_),
+        with_filters(cluster(UPSTREAM, api_port), peergate(other_policy("upstream"), ["API_KEY"])),
         *sinks.clusters(),
     ]
     return bootstrap(listeners, clusters) | {"layered_runtime": RUNTIME}
