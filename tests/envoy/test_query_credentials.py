@@ -13,13 +13,14 @@ import yaml
 
 from secrets_check import forms
 from support.bootstrap import bootstrap, cluster, listener, peergate
-from support.client import Client
+from support.certificates import tls_server
+from support.client import Client, refusal
 from support.credentials import new_secret
 from support.paths import MODULE, OUTPUT, QUERY_CREDENTIALS_CONFIGURATION
 from support.process import PATIENCE_SECONDS, Envoy, wait_until
 from support.registry import remember
 from support.sinks import FORMATS, RUNTIME, Sinks, admin_pages
-from support.upstream import RESET, STALL, Redirect
+from support.upstream import RESET, STALL, Redirect, Upstream
 
 #: The host of the sample, which the tests of the other forms use as well.
 API = "api.example"
@@ -54,6 +55,10 @@ RECOMMENDED_PART = new_secret("part of the key of the API behind the second hop"
 RECOMMENDED_KEY = remember("key of the API behind the second hop", RECOMMENDED_PART + SPECIAL)
 
 
+#: As the sample names them.
+SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+
+
 def manager(listener):
     """The connection manager of a listener."""
     ((filters,),) = [chain["filters"] for chain in listener["filter_chains"]]
@@ -75,9 +80,18 @@ def route(prefix, to, **members):
     return {"match": {"prefix": prefix}, "route": action | members}
 
 
-def shipped(api_port):
-    """The sample as it is, but for the module, which is where it was built, and ports that are free."""
-    configuration = yaml.safe_load(QUERY_CREDENTIALS_CONFIGURATION.read_text(encoding="utf-8"))
+def shipped(api_port, trusted_ca=None):
+    """The sample as it is, but for the module, which is where it was built, and ports that are free.
+
+    With an authority it has the lines as well that ask for TLS.
+    """
+    text = QUERY_CREDENTIALS_CONFIGURATION.read_text(encoding="utf-8")
+    if trusted_ca is not None:
+        before, mark, after = text.partition("    # transport_socket:\n")
+        marked, rest = after.split("    typed_extension_protocol_options:\n")
+        marked = marked.replace("    # ", "    ").replace(SYSTEM_AUTHORITIES, str(trusted_ca))
+        text = f"{before}{mark.replace('# ', '')}{marked}    typed_extension_protocol_options:\n{rest}"
+    configuration = yaml.safe_load(text)
     resources = configuration["static_resources"]
     configuration["admin"]["address"]["socket_address"]["port_value"] = 0
     resources["listeners"][0]["address"]["socket_address"]["port_value"] = 0
@@ -95,7 +109,7 @@ def add_sinks(configuration, sinks):
     """Beside the sample's listeners, copies of them that have everything which could see the key.
 
     `zipkin` and `otlp` are the first hop with a tracer each, all access logs, and routes with rewrites, retries and
-    mirrors. `api-retrying` is the second hop with retries of its own.
+    mirrors. `api-retrying` is the second hop with retries of its own. `gateway` is a first hop that asks who is there.
     """
     resources = configuration["static_resources"]
     first, second = resources["listeners"]
@@ -125,7 +139,11 @@ def add_sinks(configuration, sinks):
             route("/", "api"),
         ]
         resources["listeners"].append(seen)
-    resources["listeners"].append(retrying)
+    gateway = copy.deepcopy(first)
+    gateway["name"], gateway["traffic_direction"] = "gateway", "INBOUND"
+    rules = [{"name": "public", "match": {"paths": ["/public"]}, "accept": ["none"]}]
+    manager(gateway)["http_filters"].insert(0, peergate({"version": 1, "inbound": {"rules": rules}}))
+    resources["listeners"] += [gateway, retrying]
     resources["clusters"] += [to_retrying, *sinks.clusters()]
     configuration["layered_runtime"] = RUNTIME
 
@@ -249,6 +267,35 @@ def test_a_websocket_goes_through_both_hops(recommended, api):
     assert api.only().target == f"/socket?apiKey={encoded(RECOMMENDED_KEY)}"
 
 
+def test_the_second_hop_does_not_know_who_called_the_first(recommended, api):
+    """What an inbound filter found out stays on its hop: so whoever gets that far is given the key.
+
+    This asserts the fact as it stands, for docs/query-credentials.md says what follows for a gateway.
+    """
+    with Client(recommended, "gateway") as client:
+        assert client.get("/public", {"Host": API}).status_code == 200
+        assert client.get("/private", {"Host": API}).status_code == 403
+    assert api.only().target == f"/public?apiKey={encoded(RECOMMENDED_KEY)}"
+
+
+@pytest.mark.parametrize("name", [API, "other.example"])
+def test_over_tls_the_key_goes_to_nobody_but_the_api(envoy, tmp_path, name):
+    """The lines of the sample that are marks away from use, in use."""
+    authority, server = tls_server(tmp_path, name)
+    with Upstream("tls", server) as upstream:
+        running = envoy(shipped(upstream.port, trusted_ca=authority), {"API_KEY": RECOMMENDED_KEY})
+        with Client(running, "outbound") as client:
+            answer = client.get("/", {"Host": API})
+        targets = [request.target for request in upstream.received]
+    if name == API:
+        assert (answer.status_code, targets) == (200, [f"/?apiKey={encoded(RECOMMENDED_KEY)}"])
+    else:
+        assert (answer.status_code, targets) == (503, [])
+        assert (
+            running.admin("/stats?filter=fail_verify_san$") == "cluster.api-with-key.ssl.fail_verify_san: 1\n"
+        )
+
+
 # --- The other forms, leaks included ----------------------------------------------------------------------------------
 
 #: One filter of the listener, or one of the cluster without a second hop.
@@ -343,6 +390,8 @@ def other_forms(api_port, sinks):
                 http_filters[-1] = copy.deepcopy(http_filters[-1])
                 router(built)["upstream_log"] = sinks.upstream_log(placement)
             listeners.append(built)
+    public = {"version": 1, "inbound": {"rules": [{"name": "public", "accept": ["none"]}]}}
+    listeners.append(listener("upstream-gateway", [peergate(public)], UPSTREAM, access_log=[]))
     clusters = [
         cluster(SIMPLE, api_port),
         with_filters(cluster(UPSTREAM, api_port), peergate(other_policy("upstream"), ["API_KEY"])),
@@ -432,3 +481,10 @@ def test_each_attempt_has_the_key_once(others, placement, route, count):
     target = f"/{route}/{marker}?{QUERY}"
     assert [request.target for request in received] == [f"{target}&apiKey={encoded(OTHER_KEY)}"] * count
     assert [request.header("x-envoy-original-path") for request in received] == [target] * count
+
+
+def test_an_upstream_filter_gives_strangers_no_key(others, api):
+    """On one hop it knows what the inbound filter before it found out."""
+    with Client(others.envoy, "upstream-gateway") as client:
+        assert refusal(client.get("/", {"Host": API})) == (403, "Call not allowed")
+    assert api.received == []

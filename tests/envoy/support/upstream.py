@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -62,7 +63,7 @@ class Received:
 class Upstream:
     """The server. As a context manager it runs for the length of the block, on a free port of its own."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, tls: ssl.SSLContext | None = None):
         self.name = name
         self.received: list[Received] = []
         #: What becomes of the next requests, in their order, before one is answered as usual: a status, a `Redirect`,
@@ -70,6 +71,8 @@ class Upstream:
         self.failures: list[int | str | Redirect] = []
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.upstream = self
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     def answer_to(self, received: Received) -> dict:
