@@ -1,26 +1,28 @@
 """A small HTTP/1.1 server that stands behind Envoy and remembers what it received."""
 
+import contextlib
+import enum
 import json
-import socket
 import ssl
-import struct
 import threading
 import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
-#: A failure: the connection is reset in place of an answer.
-RESET = "reset"
 
-#: A failure: the answer comes late.
-STALL = "stall"
-STALL_SECONDS = 1.0
+class Failure(enum.Enum):
+    """What may become of a request in place of an answer."""
+
+    #: The connection is closed.
+    HANG_UP = enum.auto()
+    #: The answer comes late.
+    STALL = enum.auto()
 
 
 @dataclass(frozen=True)
 class Redirect:
-    """A failure: the caller is sent elsewhere."""
+    """The caller is sent elsewhere."""
 
     location: str
 
@@ -66,9 +68,8 @@ class Upstream:
     def __init__(self, name: str, tls: ssl.SSLContext | None = None):
         self.name = name
         self.received: list[Received] = []
-        #: What becomes of the next requests, in their order, before one is answered as usual: a status, a `Redirect`,
-        #: `RESET`, or `STALL`.
-        self.failures: list[int | str | Redirect] = []
+        #: What becomes of the next requests, in their order, before one is answered as usual. A number is a status.
+        self.failures: list[int | Failure | Redirect] = []
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.upstream = self
         if tls is not None:
@@ -110,6 +111,10 @@ class Upstream:
         self.failures.clear()
 
 
+#: How late an answer comes that does.
+STALL_SECONDS = 1.0
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     upstream: Upstream
@@ -124,33 +129,36 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._chunks(trailers) if self.headers["transfer-encoding"] else self._length()
         received = Received(self.command, self.path, list(self.headers.items()), body, trailers)
         self.server.upstream.received.append(received)
-        failure = self.server.upstream.failures.pop(0) if self.server.upstream.failures else 200
-        if failure == RESET:
-            self._reset()
-            return
-        if self.headers["upgrade"]:
+        if self.headers["upgrade"] == "websocket":
             self._echo()
             return
-        if failure == STALL:
-            time.sleep(STALL_SECONDS)
+        match self.server.upstream.failures.pop(0) if self.server.upstream.failures else None:
+            case None:
+                self._send(received)
+            case Redirect(location):
+                self._send(received, 302, location)
+            case Failure.HANG_UP:
+                self.close_connection = True
+            case Failure.STALL:
+                time.sleep(STALL_SECONDS)
+                # Whoever asked may have got an answer elsewhere and left.
+                with contextlib.suppress(ConnectionError):
+                    self._send(received)
+            case status:
+                self._send(received, status)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = _answer  # noqa: N815
+
+    def _send(self, received: Received, status: int = 200, location: str | None = None) -> None:
         answer = json.dumps(self.server.upstream.answer_to(received)).encode() + b"\n"
-        self.send_response(
-            failure if isinstance(failure, int) else 302 if isinstance(failure, Redirect) else 200
-        )
-        if isinstance(failure, Redirect):
-            self.send_header("location", failure.location)
+        self.send_response(status)
+        if location is not None:
+            self.send_header("location", location)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(answer)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer)
-
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = _answer  # noqa: N815
-
-    def _reset(self) -> None:
-        """Close the connection with a TCP reset: without lingering, the kernel drops it (socket(7))."""
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.close_connection = True
 
     def _echo(self) -> None:
         """Accept an upgrade and send back all that comes, until the other end closes."""
