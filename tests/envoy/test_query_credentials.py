@@ -18,7 +18,7 @@ from support.certificates import tls_server
 from support.client import Client, refusal
 from support.credentials import new_secret
 from support.paths import MODULE, OUTPUT, QUERY_CREDENTIALS_CONFIGURATION
-from support.process import PATIENCE_SECONDS, Envoy, wait_until
+from support.process import PATIENCE_SECONDS, Envoy, EnvoyDidNotStart, wait_until
 from support.registry import remember
 from support.sinks import FORMATS, RUNTIME, Sinks, admin_pages
 from support.upstream import Failure, Redirect, Upstream
@@ -54,7 +54,6 @@ def new_marker():
 
 RECOMMENDED_PART = new_secret("part of the key of the API behind the second hop")
 RECOMMENDED_KEY = remember("key of the API behind the second hop", RECOMMENDED_PART + SPECIAL)
-
 
 #: What a caller shows at a gateway. It is not registered as a secret: Envoy's log at trace prints what callers send.
 CALLER_KEY = secrets.token_urlsafe(24)
@@ -113,7 +112,8 @@ def add_sinks(configuration, sinks):
     """Beside the sample's listeners, copies of them that have everything which could see the key.
 
     `zipkin` and `otlp` are the first hop with a tracer each, all access logs, and routes with rewrites, retries and
-    mirrors. `api-retrying` is the second hop with retries of its own. `gateway` is a first hop that asks who is there.
+    mirrors. `api-retrying` is the second hop with retries of its own. `gateway` is a first hop that asks who is there,
+    and `silent-gateway` one that does not pass on what it found out.
     """
     resources = configuration["static_resources"]
     first, second = resources["listeners"]
@@ -153,7 +153,10 @@ def add_sinks(configuration, sinks):
         ],
     }
     manager(gateway)["http_filters"].insert(0, peergate({"version": 1, "inbound": inbound}))
-    resources["listeners"] += [gateway, retrying]
+    silent = copy.deepcopy(gateway)
+    silent["name"] = "silent-gateway"
+    del manager(silent)["http_filters"][1]
+    resources["listeners"] += [gateway, silent, retrying]
     resources["clusters"] += [to_retrying, *sinks.clusters()]
     configuration["layered_runtime"] = RUNTIME
 
@@ -216,6 +219,15 @@ def test_the_sample_itself_gives_the_key_and_logs_without_it(recommended, api):
     assert 'peergate_requests_total{direction="outbound",outcome="allow",reason="ok",rule="api"}' in (
         recommended.admin("/stats/prometheus")
     )
+
+
+def test_a_path_that_envoy_refuses_is_logged_as_it_was_sent(recommended, api):
+    """No filter runs before that. What an agent writes into its own query was never the filter's to hide."""
+    marker = new_marker()
+    request = f"GET /{marker}?apiKey=mine#there HTTP/1.1\r\nHost: {API}\r\n\r\n"
+    assert Client(recommended, "outbound").raw(request.encode()) == (400, b"")
+    recommended.await_log(f'"GET /{marker}?apiKey=mine#there HTTP/1.1" 400')
+    assert api.received == []
 
 
 def test_the_second_hop_leaves_no_trace(recommended, api):
@@ -288,6 +300,20 @@ def test_the_second_hop_gives_strangers_no_key(recommended, api):
             assert client.get("/private", known).status_code == 200
         assert client.get("/private", stranger).status_code == 401
     assert [request.target for request in api.received] == [f"/private?apiKey={encoded(RECOMMENDED_KEY)}"] * 2
+
+
+def test_without_set_filter_state_the_second_hop_gives_them_the_key(recommended, api):
+    """This asserts the fact as it stands: it is why the sample has that filter."""
+    with Client(recommended, "silent-gateway") as client:
+        assert client.get("/public", {"Host": API}).status_code == 200
+    assert api.only().target == f"/public?apiKey={encoded(RECOMMENDED_KEY)}"
+
+
+def test_the_platform_bounds_what_the_sample_may_list(envoy, api):
+    environment = {"API_KEY": RECOMMENDED_KEY, "INSECURE_QUERYPARAM_AUTH_ALLOWED_HOSTS": "other.example"}
+    with pytest.raises(EnvoyDidNotStart) as refused:
+        envoy(shipped(api.port), environment)
+    assert f"variable `INSECURE_QUERYPARAM_AUTH_ALLOWED_HOSTS` does not list `{API}`" in str(refused.value)
 
 
 @pytest.mark.parametrize("name", [API, "other.example"])
