@@ -30,7 +30,8 @@ mod warning;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::policy::Policy;
+use crate::policy::outbound::{Outbound, Rule};
+use crate::policy::{Enforcement, Policy};
 use crate::redact::Redactor;
 use crate::role::{Role, RoleSetting};
 
@@ -72,6 +73,8 @@ pub struct Loaded {
     pub policy: Policy,
     /// What should be known, in the order of the document.
     pub warnings: Vec<Warning>,
+    /// Keeps the secrets that were read out of what is printed of it.
+    pub redactor: Redactor,
 }
 
 /// Reads the configuration of the plugin as Envoy hands it over: JSON, or a serialized `google.protobuf.Struct`.
@@ -88,38 +91,50 @@ pub fn from_plugin_configuration(bytes: &[u8], environment: &Environment) -> Res
 /// Everything that is wrong with it.
 pub fn load(document: &Document, environment: &Environment) -> Result<Loaded, Errors> {
     let context = Context::new(document, environment);
-    let policy = policy(&context.root());
-    let warnings = context.finish()?;
+    let policy = policy(&context);
+    let (warnings, redactor) = context.finish()?;
     match policy {
-        Some(policy) => Ok(Loaded { policy, warnings }),
+        Some(policy) => Ok(Loaded {
+            policy,
+            warnings,
+            redactor,
+        }),
         // Whoever gives no policy has reported why. Should one forget to: no policy still.
         None => Err(Error::at_root(DocumentProblem::Unread).into()),
     }
 }
 
-fn policy(node: &Node<'_>) -> Option<Policy> {
+fn policy(context: &Context<'_>) -> Option<Policy> {
+    let node = &context.root();
     if node.kind() == Kind::Null {
         return node.refuse(DocumentProblem::Empty);
     }
     let document = node.object(MEMBERS)?;
     let version = document.required("version").and_then(|node| version(&node));
     let role = role(&document);
-    document.not_yet_unless_off(&["fallback"]);
+    let is_fallback = document.flag("fallback");
     document.not_yet(&["sealed_env", "shared_state_key"]);
-    let enforcement = enforcement(&document);
-    document.not_yet_unless_off(&["insecure_shadow_all"]);
+    let enforcement = policy_enforcement(&document);
     let on_missing_secret = document.or("on_missing_secret", (), |node| {
-        node.choice(&[("refuse_config", Some(())), ("deny_rule", None)])
+        let may_miss = node.choice(&[("refuse_config", Some(false)), ("deny_rule", Some(true))])?;
+        if may_miss {
+            context.let_secrets_miss();
+        }
+        Some(())
     });
     let has = |half| document.has(half) || document.is_mistyped(half);
     if !has("inbound") && !has("outbound") {
         return node.refuse(DocumentProblem::NoHalf);
     }
     let inbound = document.or("inbound", None, |node| inbound::inbound(&node).map(Some));
-    let outbound = document.or("outbound", None, |node| outbound::outbound(&node).map(Some));
+    let is_placed = role
+        .as_ref()
+        .is_none_or(|role| *role == RoleSetting::Fixed(Role::Upstream));
+    let outbound = document.or("outbound", None, |node| {
+        outbound::outbound(&node, is_placed).map(Some)
+    });
 
     version?;
-    enforcement?;
     on_missing_secret?;
     let (role, inbound, outbound) = (role?, inbound?, outbound?);
     let (inbound, owned_headers, mut errors) = match inbound {
@@ -127,19 +142,30 @@ fn policy(node: &Node<'_>) -> Option<Policy> {
         // Without an inbound half a workload's calls still must not carry an identity of its own making.
         None => (None, default_owned_headers(), default_style(node.environment())),
     };
-    let rules = outbound.iter().flat_map(|outbound| &outbound.rules);
-    errors.redactor = Redactor::new(
-        rules
-            .flat_map(|rule| &rule.query_parameters)
-            .map(|(name, _)| name.as_str()),
-    );
+    errors.redactor = redactor(outbound.as_ref());
     Some(Policy {
         role,
+        is_fallback: is_fallback?,
+        enforcement: enforcement?,
         inbound,
         outbound,
         owned_headers,
         errors,
     })
+}
+
+/// What keeps secrets out of everything that the filter prints: it knows the names under which they travel in URLs, and
+/// those that are put on calls.
+fn redactor(outbound: Option<&Outbound>) -> Redactor {
+    let rules = || outbound.iter().flat_map(|outbound| &outbound.rules);
+    let parameters = rules().flat_map(|rule| &rule.query_parameters);
+    let moved = rules().flat_map(|rule| &rule.query_to_header);
+    let names = parameters.map(|(name, _)| name.as_str());
+    let mut redactor = Redactor::new(names.chain(moved.map(|moved| moved.from.as_str())));
+    for secret in rules().flat_map(Rule::secrets) {
+        redactor.add_secret(secret.expose());
+    }
+    redactor
 }
 
 fn version(node: &Node<'_>) -> Option<()> {
@@ -156,14 +182,14 @@ fn role(document: &Object<'_>) -> Option<RoleSetting> {
             ("inbound", Some(RoleSetting::Fixed(Role::Inbound))),
             ("outbound", Some(RoleSetting::Fixed(Role::Outbound))),
             ("gateway", Some(RoleSetting::Fixed(Role::Gateway))),
-            ("upstream", None),
+            ("upstream", Some(RoleSetting::Fixed(Role::Upstream))),
         ])
     })?;
     // A gateway without an inbound half would refuse every request, and so would an inbound filter.
     let needed = match role {
         RoleSetting::Auto => return Some(role),
         RoleSetting::Fixed(Role::Inbound | Role::Gateway) => "inbound",
-        RoleSetting::Fixed(Role::Outbound) => "outbound",
+        RoleSetting::Fixed(Role::Outbound | Role::Upstream) => "outbound",
     };
     match document.has(needed) || document.is_mistyped(needed) {
         true => Some(role),
@@ -171,10 +197,27 @@ fn role(document: &Object<'_>) -> Option<RoleSetting> {
     }
 }
 
-/// Of a policy or of a rule: only what is enforced is supported yet.
-fn enforcement(object: &Object<'_>) -> Option<()> {
-    object.or("enforcement", (), |node| {
-        node.choice(&[("enforce", Some(())), ("shadow", None)])
+/// Of the whole policy: in shadow only in so many words, for nothing is refused then.
+fn policy_enforcement(document: &Object<'_>) -> Option<Enforcement> {
+    let may_be_shadow = document.insecure_flag("insecure_shadow_all", Caution::ShadowAll)?;
+    match enforcement(document)? {
+        Enforcement::Shadow if !may_be_shadow => {
+            document.refuse_member("enforcement", DocumentProblem::ShadowAll)
+        }
+        Enforcement::Enforce if may_be_shadow => {
+            document.refuse_member("insecure_shadow_all", DocumentProblem::ShadowNothing)
+        }
+        enforcement => Some(enforcement),
+    }
+}
+
+/// Of a policy or of a rule.
+fn enforcement(object: &Object<'_>) -> Option<Enforcement> {
+    object.or("enforcement", Enforcement::Enforce, |node| {
+        node.choice(&[
+            ("enforce", Some(Enforcement::Enforce)),
+            ("shadow", Some(Enforcement::Shadow)),
+        ])
     })
 }
 

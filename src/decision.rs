@@ -4,25 +4,32 @@
 //! crate can make a [`Permit`]: forwarding without a decision does not compile.
 
 pub mod answer;
+mod answered;
 mod credentials;
 pub mod deny;
 mod identity;
 mod inbound;
+mod injected;
+mod mark;
 mod outbound;
 pub mod record;
+mod shadow;
 
 use std::rc::Rc;
 
 use crate::claims::Claims;
+use crate::echo::Given;
 use crate::http::{Edits, Headers, Reply, Request};
 use crate::policy::inbound::Peer;
-use crate::policy::{ErrorStyle, Policy};
+use crate::policy::{Enforcement, ErrorStyle, Policy};
 use crate::redact::Redactor;
 use crate::role::{Direction, Role};
 use crate::time::UnixTime;
 
 use self::inbound::Verdict;
+use self::mark::Mark;
 
+pub use self::answered::Exposure;
 pub use self::deny::Deny;
 pub use self::outbound::Recheck;
 pub use self::record::{Outcome, Record};
@@ -49,15 +56,21 @@ pub struct Decision<'p> {
 }
 
 /// The proof that a request was decided and may go on. Only the machines in this module make one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Permit {
-    caller: Option<Caller>,
+    caller: Option<Rc<Caller>>,
+    /// What an outbound rule has put on the call.
+    given: Given,
+    /// The rule that has put a credential into the query.
+    query_rule: Option<String>,
+    /// Whether another policy has decided, and this one has nothing to do with the stream.
+    is_aside: bool,
 }
 
 impl Permit {
     /// The verified caller; `None` where the rule asked for none, or where nobody was asked.
     pub fn caller(&self) -> Option<&Caller> {
-        self.caller.as_ref()
+        self.caller.as_deref()
     }
 }
 
@@ -104,44 +117,61 @@ impl Method {
 
 /// Decides a request in the role that the filter has on its stream.
 pub fn decide<'p>(policy: &'p Policy, role: Role, request: &Request, now: UnixTime) -> Decision<'p> {
-    let verdict = match role {
-        Role::Outbound => return outbound::decide(policy, request, now),
-        Role::Inbound | Role::Gateway => inbound::decide(policy, request, now),
-    };
-    match (role, verdict) {
-        (_, Verdict::Refused(reply, record)) => Decision::new(Step::Reply(reply), vec![record]),
-        (Role::Gateway, Verdict::Permitted(permit, edits, record)) => {
-            outbound::continue_gateway(policy, request, now, permit, edits, record)
-        }
-        (_, Verdict::Permitted(permit, edits, record)) => {
-            Decision::new(Step::Forward(permit, edits), vec![record])
-        }
+    let decision = decide_in_earnest(policy, role, request, now);
+    match policy.enforcement {
+        Enforcement::Enforce => decision,
+        Enforcement::Shadow => shadow::watch(policy, request, decision),
+    }
+}
+
+fn decide_in_earnest<'p>(policy: &'p Policy, role: Role, request: &Request, now: UnixTime) -> Decision<'p> {
+    match (role, Mark::of(request)) {
+        (Role::Outbound | Role::Upstream, mark) => outbound::decide(policy, role, mark, request, now),
+        (Role::Inbound | Role::Gateway, Some(_)) if policy.is_fallback => Decision::aside(),
+        // Two policies that both decide would check a credential that the first has taken off.
+        (Role::Inbound | Role::Gateway, Some(_)) => refuse(&policy.errors, request, Deny::LayerOrder),
+        (Role::Inbound | Role::Gateway, None) => match inbound::decide(policy, request, now) {
+            Verdict::Permitted(permit, edits, records) if role == Role::Gateway => {
+                outbound::continue_gateway(policy, request, now, permit, edits, records)
+            }
+            Verdict::Permitted(permit, edits, records) => {
+                Decision::new(Step::Forward(permit, edits), records)
+            }
+            Verdict::Refused(reply, records) => Decision::new(Step::Reply(reply), records),
+        },
     }
 }
 
 /// What is taken out of the trailers of a request that goes on: a forged identity stays one behind the body.
-pub fn decide_trailers(policy: &Policy, trailers: &Headers) -> Edits {
-    inbound::strip(policy, trailers)
+pub fn decide_trailers(policy: &Policy, permit: &Permit, trailers: &Headers) -> Edits {
+    if permit.is_aside {
+        return Edits::default();
+    }
+    let mut edits = inbound::strip(policy, trailers);
+    if policy.enforcement == Enforcement::Shadow {
+        edits.retain(|name| policy.owned_headers.contains(name));
+    }
+    edits
 }
 
 /// The decision for a stream without a policy: a configuration that could not be read serves nothing.
 pub fn without_policy<'p>(request: &Request) -> Decision<'p> {
-    refuse(request, Deny::NotConfigured)
+    refuse(&ErrorStyle::default(), request, Deny::NotConfigured)
 }
 
 /// The decision for a stream on which a host call failed: whatever was decided cannot be applied, and what was applied
 /// so far must not be logged.
 pub fn host_failed<'p>(request: &Request) -> Decision<'p> {
-    let mut decision = refuse(request, Deny::Internal("a host call failed"));
+    let deny = Deny::Internal("a host call failed");
+    let mut decision = refuse(&ErrorStyle::default(), request, deny);
     if let (Step::Reply(reply), Some(path)) = (&mut decision.step, request.path()) {
         reply.edits.set(b":path", Redactor::default().sanitize(path));
     }
     decision
 }
 
-fn refuse<'p>(request: &Request, deny: Deny) -> Decision<'p> {
-    let style = ErrorStyle::default();
-    let reply = answer::reply(&deny, &answer::Circumstances::plain(&style, request));
+fn refuse<'p>(style: &ErrorStyle, request: &Request, deny: Deny) -> Decision<'p> {
+    let reply = answer::reply(&deny, &answer::Circumstances::plain(style, request));
     let record = Record::denied(Direction::Inbound, None, deny);
     Decision::new(Step::Reply(reply), vec![record])
 }
@@ -153,15 +183,33 @@ impl<'p> Decision<'p> {
             Step::Forward(_, edits) | Step::Recheck(edits, _) => edits,
             Step::Reply(reply) => &mut reply.edits,
         };
-        // A gateway has two records: a refusal explains itself, else the inbound rule is what matters.
-        let is_refusal = |record: &&Record<'_>| matches!(record.outcome, Outcome::Denied(_));
-        if let Some(record) = records.iter().find(is_refusal).or(records.first()) {
-            edits.set_state(state::REASON, record.outcome.reason().as_bytes().to_vec());
-            if let Some(rule) = record.rule {
-                edits.set_state(state::RULE, rule.as_bytes().to_vec());
+        for (enforcement, reason, rule) in [
+            (Enforcement::Enforce, state::REASON, state::RULE),
+            (Enforcement::Shadow, state::SHADOW_REASON, state::SHADOW_RULE),
+        ] {
+            let of_kind = || records.iter().filter(|record| record.enforcement == enforcement);
+            // A gateway has two records: a refusal explains itself, else the inbound rule is what matters.
+            let is_refusal = |record: &&Record<'_>| matches!(record.outcome, Outcome::Denied(_));
+            if let Some(record) = of_kind().find(is_refusal).or(of_kind().next()) {
+                edits.set_state(reason, record.outcome.reason().as_bytes().to_vec());
+                if let Some(name) = record.rule {
+                    edits.set_state(rule, name.as_bytes().to_vec());
+                }
             }
         }
         Self { step, records }
+    }
+
+    /// Another policy has decided: nothing is changed, and what it said stands.
+    fn aside() -> Self {
+        let permit = Permit {
+            is_aside: true,
+            ..Permit::default()
+        };
+        Self {
+            step: Step::Forward(permit, Edits::default()),
+            records: vec![Record::new(Direction::Inbound, None, Outcome::StoodAside)],
+        }
     }
 }
 
@@ -171,6 +219,14 @@ pub mod state {
     pub const REASON: &str = "peergate.reason";
     /// The rule that decided.
     pub const RULE: &str = "peergate.rule";
+    /// What a rule or a policy in shadow would have said.
+    pub const SHADOW_REASON: &str = "peergate.shadow_reason";
+    /// The rule in shadow that would have decided.
+    pub const SHADOW_RULE: &str = "peergate.shadow_rule";
+    /// What an outbound rule has put on a call: names, never values. It must outlive a redirect that the proxy follows.
+    pub const INJECTED: &str = "peergate.injected";
+    /// That an inbound decision let the request in: `verified` or `anonymous`, for the filters behind it.
+    pub const INBOUND: &str = "peergate.inbound";
     /// The verified peer's name.
     pub const PEER: &str = "peergate.peer";
     /// The verified subject.
@@ -181,5 +237,12 @@ pub mod state {
     pub const METHOD: &str = "peergate.method";
 }
 
+/// The property under which filter state [`state::INBOUND`] is read.
+pub const MARK: &str = "wasm.peergate.inbound";
+/// The property under which filter state [`state::INJECTED`] is read.
+pub const INJECTED: &str = "wasm.peergate.injected";
+
 /// Envoy writes the path before a rewrite into this header and logs print it; a caller's own would be believed.
 const ORIGINAL_PATH: &[u8] = b"x-envoy-original-path";
+/// Envoy writes the URL before a redirect that it follows into this header, with the key that was in it.
+const ORIGINAL_URL: &[u8] = b"x-envoy-original-url";

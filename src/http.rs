@@ -1,6 +1,8 @@
 //! The vocabulary of a request: what was received, what shall change, what is answered. Bytes throughout:
 //! header values need not be UTF-8.
 
+use crate::redact::Clean;
+
 /// A header map in the order of arrival, duplicates included. Names are compared without case.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers {
@@ -27,7 +29,7 @@ impl Headers {
     }
 
     /// The values of one name, which must be given in lower case.
-    pub fn all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    pub fn all<'a>(&'a self, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
         self.iter()
             .filter(move |(other, _)| *other == name)
             .map(|(_, value)| value)
@@ -35,7 +37,7 @@ impl Headers {
 
     /// The first value of one name, which must be given in lower case. For a header that decides something use
     /// [`Headers::single`].
-    pub fn first<'a>(&'a self, name: &'a [u8]) -> Option<&'a [u8]> {
+    pub fn first(&self, name: &[u8]) -> Option<&[u8]> {
         self.all(name).next()
     }
 
@@ -43,7 +45,7 @@ impl Headers {
     ///
     /// # Errors
     /// [`Repeated`] if the name occurs more than once.
-    pub fn single<'a>(&'a self, name: &'a [u8]) -> Result<Option<&'a [u8]>, Repeated> {
+    pub fn single(&self, name: &[u8]) -> Result<Option<&[u8]>, Repeated> {
         let mut values = self.all(name);
         match (values.next(), values.next()) {
             (_, Some(_)) => Err(Repeated),
@@ -63,6 +65,12 @@ pub struct Request {
     pub headers: Headers,
     /// The Envoy cluster that the route goes to. Read for outbound decisions only.
     pub cluster: Option<Vec<u8>>,
+    /// The mark of an inbound decision that was made on this stream before: by another filter, or downstream of a
+    /// cluster's own. Only filters can set it.
+    pub mark: Option<Vec<u8>>,
+    /// What an outbound decision has put on this stream before, where the proxy runs it again: after a redirect that
+    /// it followed itself, or as a retry within a cluster. Only filters can set it.
+    pub injected: Option<Vec<u8>>,
 }
 
 impl Request {
@@ -74,6 +82,21 @@ impl Request {
     /// The request target with its query; CONNECT has none.
     pub fn path(&self) -> Option<&[u8]> {
         self.headers.first(b":path")
+    }
+
+    /// The request as it stands once these edits are applied.
+    pub fn edited(&self, edits: &Edits) -> Self {
+        let mut edited = self.clone();
+        edited.headers.entries.retain(|(name, _)| {
+            let is_named = |other: &[u8]| other == name;
+            !edits.removals().any(is_named) && !edits.settings().any(|(other, _)| is_named(other))
+        });
+        let settings = edits.settings();
+        edited
+            .headers
+            .entries
+            .extend(settings.map(|(name, value)| (name.to_vec(), value.to_vec())));
+        edited
     }
 
     /// The scheme, empty if there is none.
@@ -103,6 +126,20 @@ impl Edits {
         }
     }
 
+    /// Removes the headers that are there and meet a condition on their names.
+    pub fn remove_all(&mut self, headers: &Headers, is_meant: impl Fn(&[u8]) -> bool) {
+        for (name, _) in headers.iter().filter(|(name, _)| is_meant(name)) {
+            self.remove(name);
+        }
+    }
+
+    /// Keeps only what concerns headers whose name meets a condition. Filter state goes with the others.
+    pub fn retain(&mut self, is_kept: impl Fn(&[u8]) -> bool) {
+        self.removals.retain(|name| is_kept(name));
+        self.settings.retain(|(name, _)| is_kept(name));
+        self.state.clear();
+    }
+
     /// Sets a header in place of every one of this name; the last setting of a name counts.
     pub fn set(&mut self, name: &[u8], value: Vec<u8>) {
         match self.settings.iter_mut().find(|(other, _)| other == name) {
@@ -116,6 +153,20 @@ impl Edits {
         match self.state.iter_mut().find(|(other, _)| *other == name) {
             Some((_, old)) => *old = value,
             None => self.state.push((name, value)),
+        }
+    }
+
+    /// Adds those of another; where both set a header, that one's counts.
+    pub fn merge(&mut self, other: Self) {
+        for name in &other.removals {
+            self.settings.retain(|(set, _)| set != name);
+            self.remove(name);
+        }
+        for (name, value) in other.settings {
+            self.set(&name, value);
+        }
+        for (name, value) in other.state {
+            self.set_state(name, value);
         }
     }
 
@@ -147,9 +198,9 @@ pub struct Reply {
     /// Why, for `%RESPONSE_CODE_DETAILS%` of access logs.
     pub details: &'static str,
     /// Headers of the answer.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(&'static str, Clean)>,
     /// The body; the `grpc-message` for a caller that speaks gRPC.
-    pub body: String,
+    pub body: Clean,
     /// Applied to the request before the answer is sent: what access logs print of a refused request is the
     /// request as it stands then.
     pub edits: Edits,

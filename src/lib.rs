@@ -38,6 +38,8 @@ pub mod matcher;
 
 // Transforms
 pub mod claims;
+pub mod cookie;
+pub mod echo;
 pub mod query;
 
 // The compiled policy

@@ -19,6 +19,10 @@ pub use self::owned::OwnedHeaders;
 pub struct Policy {
     /// Which half decides on a stream.
     pub role: RoleSetting,
+    /// Whether it stands aside where another policy has decided on the stream (`fallback`).
+    pub is_fallback: bool,
+    /// Whether it decides at all.
+    pub enforcement: Enforcement,
     /// Who may call, and what is forwarded of them.
     pub inbound: Option<Inbound>,
     /// What calls are given.
@@ -29,8 +33,18 @@ pub struct Policy {
     pub errors: ErrorStyle,
 }
 
+/// Whether a policy, or a rule, decides (`enforcement`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Enforcement {
+    /// It does.
+    #[default]
+    Enforce,
+    /// What it would decide is counted and logged, and decides nothing.
+    Shadow,
+}
+
 /// How refusals are worded (`inbound.errors`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ErrorStyle {
     /// The `realm` of challenges (RFC 9110 §11.5).
     pub realm: String,

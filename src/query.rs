@@ -1,9 +1,8 @@
 //! Credentials in the query of a request target, for upstreams that accept nothing else. Whatever is not the
 //! credential stays as it is, byte for byte.
 
+use std::borrow::Cow;
 use std::fmt;
-
-use crate::secret::Secret;
 
 /// The name of a query parameter that carries a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,18 +64,39 @@ impl fmt::Debug for Rewritten {
     }
 }
 
-/// Removes every parameter of these names, whoever sent it, and appends each credential once, in order, form-encoded
-/// (WHATWG URL §5.2).
-pub fn rewrite(target: &[u8], credentials: &[(ParameterName, Secret<String>)]) -> Rewritten {
-    let (target, fragment) = split_at_byte(target, b'#');
-    let (path, query) = split_at_byte(target, b'?');
-    let is_kept = |parameter: &&[u8]| !credentials.iter().any(|(name, _)| is_named(parameter, name));
-    let kept: Option<Vec<&[u8]>> = query
-        .strip_prefix(b"?")
-        .map(|query| query.split(|byte| *byte == b'&').filter(is_kept).collect());
+/// The values of every parameter of a name, decoded as a form's. Bytes that are no UTF-8 become U+FFFD.
+pub fn values<'t>(target: &'t [u8], name: &str) -> impl Iterator<Item = Cow<'t, str>> {
+    parameters(target)
+        .into_iter()
+        .flatten()
+        .filter_map(|parameter| form_urlencoded::parse(parameter).next())
+        .filter(move |(own, _)| own == name)
+        .map(|(_, value)| value)
+}
+
+/// The target without every parameter whose decoded name meets a condition; the others stay byte for byte. A query that
+/// held nothing else goes with them.
+pub fn without(target: &[u8], is_removed: impl Fn(&str) -> bool) -> Vec<u8> {
+    let (path, _, fragment) = split(target);
+    let mut clean = path.to_vec();
+    if let Some(kept) = kept(target, is_removed) {
+        clean.push(b'?');
+        clean.extend(kept.join(&b'&'));
+    }
+    clean.extend(fragment);
+    clean
+}
+
+/// Removes every parameter whose decoded name meets a condition, whoever sent it, and appends each credential once, in
+/// order, form-encoded (WHATWG URL §5.2).
+pub fn rewrite<'c>(
+    target: &[u8],
+    is_removed: impl Fn(&str) -> bool,
+    credentials: impl IntoIterator<Item = (&'c ParameterName, &'c [u8])>,
+) -> Rewritten {
+    let (path, _, fragment) = split(target);
+    let kept = kept(target, is_removed);
     let mut clean_path = path.to_vec();
-    // A query that held nothing but the credential goes with it; an empty one that the caller sent stays.
-    let kept = kept.filter(|kept| !kept.is_empty());
     if let Some(kept) = &kept {
         clean_path.push(b'?');
         clean_path.extend(kept.join(&b'&'));
@@ -91,8 +111,7 @@ pub fn rewrite(target: &[u8], credentials: &[(ParameterName, Secret<String>)]) -
         with_credentials.extend(separator);
         with_credentials.extend(name.0.as_bytes());
         with_credentials.push(b'=');
-        with_credentials
-            .extend(form_urlencoded::byte_serialize(value.expose().as_bytes()).flat_map(str::bytes));
+        with_credentials.extend(form_urlencoded::byte_serialize(value).flat_map(str::bytes));
         separator = Some(b'&');
     }
     with_credentials.extend(fragment);
@@ -103,11 +122,28 @@ pub fn rewrite(target: &[u8], credentials: &[(ParameterName, Secret<String>)]) -
     }
 }
 
-/// Whether a parameter as it stands in a query bears this name once decoded.
-fn is_named(parameter: &[u8], name: &ParameterName) -> bool {
-    form_urlencoded::parse(parameter)
-        .next()
-        .is_some_and(|(decoded, _)| decoded == name.0)
+/// The parameters that stay. A query that held nothing but what goes is gone; an empty one that the caller sent stays.
+fn kept(target: &[u8], is_removed: impl Fn(&str) -> bool) -> Option<Vec<&[u8]>> {
+    let is_kept = |parameter: &&[u8]| {
+        let decoded = form_urlencoded::parse(parameter).next();
+        !decoded.is_some_and(|(name, _)| is_removed(&name))
+    };
+    let kept: Vec<&[u8]> = parameters(target)?.filter(is_kept).collect();
+    (!kept.is_empty()).then_some(kept)
+}
+
+/// The parameters of a target that has a query, as they stand there.
+fn parameters(target: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+    let (_, query, _) = split(target);
+    let query = query.strip_prefix(b"?")?;
+    Some(query.split(|byte| *byte == b'&'))
+}
+
+/// Path, query with its `?`, fragment with its `#`.
+fn split(target: &[u8]) -> (&[u8], &[u8], &[u8]) {
+    let (target, fragment) = split_at_byte(target, b'#');
+    let (path, query) = split_at_byte(target, b'?');
+    (path, query, fragment)
 }
 
 /// The bytes before the first of this byte, and the rest from it on.
@@ -123,12 +159,14 @@ fn split_at_byte(bytes: &[u8], wanted: u8) -> (&[u8], &[u8]) {
 mod tests {
     use super::*;
 
+    fn with<'c>(target: &str, credentials: &'c [(ParameterName, &'c str)]) -> Rewritten {
+        let is_removed = |name: &str| credentials.iter().any(|(own, _)| own.0 == name);
+        let credentials = credentials.iter().map(|(name, value)| (name, value.as_bytes()));
+        rewrite(target.as_bytes(), is_removed, credentials)
+    }
+
     fn rewritten(target: &str) -> (String, String) {
-        let credentials = [(
-            ParameterName::parse("apiKey").unwrap(),
-            Secret::new("v w+&=".to_owned()),
-        )];
-        let rewritten = rewrite(target.as_bytes(), &credentials);
+        let rewritten = with(target, &[(ParameterName::parse("apiKey").unwrap(), "v w+&=")]);
         (
             String::from_utf8(rewritten.path).unwrap(),
             String::from_utf8(rewritten.clean_path).unwrap(),
@@ -178,6 +216,27 @@ mod tests {
     }
 
     #[test]
+    fn values_are_decoded() {
+        let found = |target: &str| {
+            values(target.as_bytes(), "k")
+                .map(Cow::into_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found("/p?k=a%20b+c&x=k&%6b=2&K=3#k=4"), ["a b c", "2"]);
+        assert_eq!(found("/p?k"), [""]);
+        assert_eq!(found("/k=1"), [""; 0]);
+    }
+
+    #[test]
+    fn what_goes_leaves_the_others_as_they_are() {
+        let clean = |target: &str| String::from_utf8(without(target.as_bytes(), |name| name == "k")).unwrap();
+        assert_eq!(clean("/p?k=1"), "/p");
+        assert_eq!(clean("/p?a=%2f&%6B=1&&b#k=1"), "/p?a=%2f&&b#k=1");
+        assert_eq!(clean("/p?"), "/p?");
+        assert_eq!(clean("/p"), "/p");
+    }
+
+    #[test]
     fn rewriting_twice_is_rewriting_once() {
         let once = rewritten("/p?a=1").0;
         assert_eq!(rewritten(&once).0, once);
@@ -186,8 +245,8 @@ mod tests {
     #[test]
     fn several_credentials_stand_in_order() {
         let credentials =
-            ["b", "a"].map(|name| (ParameterName::parse(name).unwrap(), Secret::new(name.repeat(2))));
-        assert_eq!(rewrite(b"/p?a=1", &credentials).path, b"/p?b=bb&a=aa");
+            [("b", "bb"), ("a", "aa")].map(|(name, value)| (ParameterName::parse(name).unwrap(), value));
+        assert_eq!(with("/p?a=1", &credentials).path, b"/p?b=bb&a=aa");
     }
 
     #[test]
@@ -202,12 +261,9 @@ mod tests {
 
     #[test]
     fn debug_shows_no_credential() {
-        let credentials = [(
-            ParameterName::parse("k").unwrap(),
-            Secret::new("hunter2".to_owned()),
-        )];
+        let credentials = [(ParameterName::parse("k").unwrap(), "hunter2")];
         assert_eq!(
-            format!("{:?}", rewrite(b"/p", &credentials)),
+            format!("{:?}", with("/p", &credentials)),
             "Rewritten { clean_path: \"/p\", .. }"
         );
     }

@@ -1,21 +1,41 @@
-//! Redaction of what is about to be printed: URLs with credentials in them, and bytes of any kind.
+//! Redaction of what is about to be printed: URLs with credentials in them, and bytes of any kind. Every log line, every
+//! error text and every answer is a [`Clean`] text, and only a [`Redactor`] makes one.
 //!
 //! It never fails and never panics, whatever the bytes, and rather takes too much out than too little: what looks
 //! like a parameter is read as one, whether a URL parser would find it or not. It is meant for logs, error texts
-//! and refused requests; nothing that goes to an upstream or a client is made from its output. It knows names and
-//! not secrets: a secret under an unlisted name, or in a path, stays.
+//! and refused requests; nothing that goes to an upstream or a client is made from its output. Of URLs it knows
+//! names and not secrets: a secret under an unlisted name, or in a path, stays.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
-use percent_encoding::percent_decode;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode, percent_encode};
 
-use crate::secret::REDACTED;
+use crate::secret::{REDACTED, Secret};
 
-/// The names of parameters whose values are secret.
+/// A text that may be printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clean(String);
+
+impl Clean {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Clean {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// The names of parameters whose values are secret, and secrets that are known.
+#[derive(Debug, Clone)]
 pub struct Redactor {
     /// In lower case.
     names: Vec<Vec<u8>>,
+    /// As they would stand in a text: plain, and in the encodings of URLs.
+    secrets: Vec<Secret<String>>,
 }
 
 impl Default for Redactor {
@@ -34,7 +54,35 @@ impl Redactor {
             .map(|name| name.as_ref().to_ascii_lowercase());
         Self {
             names: common.chain(configured).collect(),
+            secrets: Vec::new(),
         }
+    }
+
+    /// Knows one secret more, unless it is so short that it stands in other words by chance.
+    pub fn add_secret(&mut self, secret: &[u8]) {
+        if secret.len() < SHORTEST_SECRET {
+            return;
+        }
+        let plain = std::str::from_utf8(secret).map(str::to_owned).ok();
+        let of_form = form_urlencoded::byte_serialize(secret).collect::<String>();
+        let of_path = percent_encode(secret, NON_ALPHANUMERIC).to_string();
+        for form in plain.into_iter().chain([of_form, of_path]) {
+            if self.secrets.iter().all(|known| *known.expose() != form) {
+                self.secrets.push(Secret::new(form));
+            }
+        }
+    }
+
+    /// A text without the secrets that are known: the last look at everything that is logged or answered. Its parts were
+    /// made to hold none; should one of them fail to, it is caught here.
+    pub fn clean(&self, text: String) -> Clean {
+        Clean(self.secrets.iter().fold(
+            text,
+            |text, secret| match text.contains(secret.expose().as_str()) {
+                true => text.replace(secret.expose().as_str(), REDACTED),
+                false => text,
+            },
+        ))
     }
 
     /// A URL, absolute or relative, without its secrets: the values of parameters with a listed name become
@@ -216,6 +264,9 @@ const COMMON_NAMES: [&str; 20] = [
     "code",
     "tavilyapikey",
 ];
+
+/// Ours: a word of four letters is a secret of nobody, and stands in other words by chance.
+const SHORTEST_SECRET: usize = 5;
 
 const REDACTED_USERINFO: &[u8] = b"REDACTED:REDACTED";
 

@@ -20,6 +20,8 @@ pub enum Role {
     Outbound,
     /// Both, in this order: the door of a mesh.
     Gateway,
+    /// Within one cluster, behind the route and every rewrite: what does a call to this upstream need?
+    Upstream,
 }
 
 /// What the proxy says of the place of a stream.
@@ -29,6 +31,9 @@ pub struct Place {
     pub node_id: Vec<u8>,
     /// Envoy's `xds.listener_direction`: 0 unspecified, 1 inbound, 2 outbound.
     pub listener_direction: Option<u64>,
+    /// Whether the upstream's address is known already. Among the filters of a listener it is not, while request
+    /// headers pass; among those of a cluster it is.
+    pub is_within_cluster: bool,
 }
 
 impl RoleSetting {
@@ -39,11 +44,12 @@ impl RoleSetting {
 
     /// The role on a stream.
     ///
-    /// Istio marks every listener of a gateway OUTBOUND and the inner one of a waypoint INBOUND, so the kind of node
+    /// A filter of a cluster is one wherever its listener stands. Istio marks every listener of a gateway OUTBOUND and the inner one of a waypoint INBOUND, so the kind of node
     /// counts before the direction; a place that says nothing is a gateway, where inbound rules decide first.
     pub fn role(self, place: &Place) -> Role {
         match self {
             Self::Fixed(role) => role,
+            Self::Auto if place.is_within_cluster => Role::Upstream,
             Self::Auto if GATEWAY_NODES.iter().any(|kind| place.node_id.starts_with(kind)) => Role::Gateway,
             Self::Auto => match place.listener_direction {
                 Some(DIRECTION_INBOUND) => Role::Inbound,
@@ -57,7 +63,10 @@ impl RoleSetting {
 impl Role {
     /// Whether outbound rules are looked at.
     pub const fn looks_outbound(self) -> bool {
-        matches!(self, Self::Outbound | Self::Gateway)
+        match self {
+            Self::Outbound | Self::Gateway | Self::Upstream => true,
+            Self::Inbound => false,
+        }
     }
 }
 
@@ -93,6 +102,7 @@ mod tests {
         RoleSetting::Auto.role(&Place {
             node_id: node_id.into(),
             listener_direction,
+            is_within_cluster: false,
         })
     }
 
@@ -112,10 +122,24 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_of_a_cluster_is_one_in_every_proxy() {
+        for (node_id, listener_direction) in [("envoy", Some(1)), ("router~a", Some(2)), ("waypoint~a", None)]
+        {
+            let place = Place {
+                node_id: node_id.into(),
+                listener_direction,
+                is_within_cluster: true,
+            };
+            assert_eq!(RoleSetting::Auto.role(&place), Role::Upstream);
+        }
+    }
+
+    #[test]
     fn written_down_is_final() {
         let place = Place {
             node_id: b"router~a".to_vec(),
             listener_direction: Some(2),
+            is_within_cluster: true,
         };
         assert_eq!(RoleSetting::Fixed(Role::Inbound).role(&place), Role::Inbound);
     }

@@ -29,7 +29,7 @@ fn what_cannot_be_decided_is_refused() {
     ];
     let request = Request {
         headers: Headers::new(headers),
-        cluster: None,
+        ..Request::default()
     };
     for (decision, reason) in [
         (decision::without_policy(&request), "not_configured"),
@@ -72,30 +72,42 @@ fn run(case: &Prepared) -> Seen {
             Some("outbound") => Some(2),
             Some(other) => panic!("no direction: {other}"),
         },
+        is_within_cluster: case.place.within_cluster,
     };
     let role = loaded.policy.role.role(&place);
     let request = Request {
         headers: Headers::new(case.headers.iter().cloned()),
         cluster: case.place.cluster.clone().map(String::into_bytes),
+        mark: case.place.mark.clone().map(String::into_bytes),
+        injected: case.place.injected.clone().map(String::into_bytes),
     };
     let mut stream = Stream {
         headers: case.headers.clone(),
         ..Stream::default()
     };
+    let redactor = &loaded.policy.errors.redactor;
     let mut next = decision::decide(&loaded.policy, role, &request, UnixTime::from_seconds(case.now));
     loop {
         stream
             .seen
             .counters
             .extend(next.records.iter().map(|record| record.counter()));
-        stream
-            .seen
-            .logs
-            .extend(next.records.iter().map(|record| record.line(&request)));
+        stream.seen.logs.extend(
+            next.records
+                .iter()
+                .map(|record| record.line(&request, redactor).to_string()),
+        );
         match next.step {
-            Step::Forward(_permit, edits) => {
+            Step::Forward(permit, edits) => {
                 stream.apply(&edits);
                 stream.seen.upstream = Some(stream.headers.clone());
+                let edits = permit.decide_answer(&Headers::new(case.answered.iter().cloned()));
+                stream.seen.returned = edited(case.answered.clone(), &edits);
+                let logged = case.original_path_at_log.as_deref().map(str::as_bytes);
+                if let Some(exposure) = permit.exposure(logged) {
+                    stream.seen.counters.push(exposure.counter());
+                    stream.seen.logs.push(exposure.line(redactor).to_string());
+                }
                 return stream.ended();
             }
             Step::Reply(reply) => {
@@ -111,9 +123,9 @@ fn run(case: &Prepared) -> Seen {
                     headers: reply
                         .headers
                         .iter()
-                        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                        .map(|(name, value)| ((*name).to_owned(), value.to_string()))
                         .collect(),
-                    body: reply.body,
+                    body: reply.body.to_string(),
                 });
                 return stream.ended();
             }
@@ -130,6 +142,21 @@ fn run(case: &Prepared) -> Seen {
     }
 }
 
+/// Headers as the boundary leaves them.
+fn edited(mut headers: Vec<(Vec<u8>, Vec<u8>)>, edits: &Edits) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let remove = |headers: &mut Vec<(Vec<u8>, Vec<u8>)>, name: &[u8]| {
+        headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+    };
+    for name in edits.removals() {
+        remove(&mut headers, name);
+    }
+    for (name, value) in edits.settings() {
+        remove(&mut headers, name);
+        headers.push((name.to_vec(), value.to_vec()));
+    }
+    headers
+}
+
 /// What the boundary does with edits, on a header map of our own.
 #[derive(Default)]
 struct Stream {
@@ -139,19 +166,7 @@ struct Stream {
 
 impl Stream {
     fn apply(&mut self, edits: &Edits) {
-        let is = |name: &[u8]| {
-            let name = name.to_vec();
-            move |header: &(Vec<u8>, Vec<u8>)| header.0.eq_ignore_ascii_case(&name)
-        };
-        for name in edits.removals() {
-            let is_named = is(name);
-            self.headers.retain(|header| !is_named(header));
-        }
-        for (name, value) in edits.settings() {
-            let is_named = is(name);
-            self.headers.retain(|header| !is_named(header));
-            self.headers.push((name.to_vec(), value.to_vec()));
-        }
+        self.headers = edited(std::mem::take(&mut self.headers), edits);
         let state: BTreeMap<String, Vec<u8>> = edits
             .state()
             .map(|(name, value)| (name.to_owned(), value.to_vec()))

@@ -16,7 +16,7 @@ use peergate_filter::jwks::{Algorithm, AlgorithmSet};
 use peergate_filter::jwt::{Audiences, MediaType, SubjectPattern};
 use peergate_filter::policy::Policy;
 use peergate_filter::policy::inbound::{AmbiguousPaths, CorsPreflight, Forward, Inbound};
-use peergate_filter::policy::outbound::{Clusters, OnNoMatch, Outbound};
+use peergate_filter::policy::outbound::{Clusters, OnNoMatch, Outbound, ParameterValue};
 use peergate_filter::policy::rule::{Accept, AcceptedTokens, Action, Protocol, Require, TotpRequirement};
 use peergate_filter::role::{Role, RoleSetting};
 use peergate_filter::time::UnixTime;
@@ -328,9 +328,12 @@ fn the_outbound_half() {
     assert_eq!(search.condition.ports, [443]);
     assert!(search.condition.hosts[0].matches(&authority));
     let (name, value) = &search.query_parameters[0];
+    let ParameterValue::Secret(value) = value else {
+        panic!("a secret")
+    };
     assert_eq!(
-        (name.as_str(), value.expose().as_str()),
-        ("searchKey", "inline-key-that-nobody-may-see")
+        (name.as_str(), value.expose().as_slice()),
+        ("searchKey", b"inline-key-that-nobody-may-see".as_slice())
     );
 
     assert_eq!(code.name, "1");

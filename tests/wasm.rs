@@ -7,7 +7,7 @@ mod support;
 
 use std::path::Path;
 
-use host::{HeaderMap, Module, Outcome, Process, Request, RouteRefresh, Vm, VmOptions};
+use host::{HeaderMap, Module, Outcome, Process, Request, Response, RouteRefresh, Vm, VmOptions};
 use support::case::Prepared;
 use support::seen::{Reply, Seen, hold_against_table};
 
@@ -42,8 +42,27 @@ fn request(case: &Prepared) -> Request {
         Some("outbound") => 2,
         _ => 0,
     };
-    let request = Request::new(case.headers.iter().cloned())
+    let mut request = Request::new(case.headers.iter().cloned())
         .property("xds.listener_direction", direction.to_le_bytes());
+    let answer = case
+        .answered
+        .iter()
+        .fold(Response::new(200), |answer, (name, value)| {
+            answer.header(name, value)
+        });
+    request = request.upstream(answer);
+    if let Some(path) = &case.original_path_at_log {
+        request = request.property("request.headers.x-envoy-original-path", path);
+    }
+    if case.place.within_cluster {
+        request = request.property("upstream.address", "10.0.0.9:443");
+    }
+    if let Some(mark) = &case.place.mark {
+        request = request.property("filter_state.wasm.peergate.inbound", mark);
+    }
+    if let Some(injected) = &case.place.injected {
+        request = request.property("filter_state.wasm.peergate.injected", injected);
+    }
     let Some(cluster) = case.place.cluster.clone() else {
         return request;
     };
@@ -78,6 +97,7 @@ fn seen(vm: &Vm, outcome: Outcome, title: &str) -> Seen {
         Outcome::Forwarded(forwarded) => {
             seen.logged_path = path_of(&forwarded.headers);
             seen.upstream = Some(pairs(&forwarded.headers));
+            seen.returned = pairs(&forwarded.response.headers);
             forwarded.filter_state
         }
         Outcome::Replied(replied) => {

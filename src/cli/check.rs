@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use peergate_filter::config::{self, Document, Environment, Errors, MAX_DEPTH, Warning};
+use peergate_filter::config::{self, Document, Environment, Errors, Loaded, MAX_DEPTH};
 use peergate_filter::json;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_saphyr::{Error as YamlError, UserMessageFormatter};
@@ -49,7 +49,7 @@ pub(crate) fn check(arguments: &Arguments) -> ExitCode {
     };
     match config::load(&document, &environment) {
         Ok(loaded) => {
-            report_warnings(&loaded.warnings);
+            report_warnings(&loaded);
             say(&mut io::stdout(), "ok");
             ExitCode::SUCCESS
         }
@@ -60,18 +60,21 @@ pub(crate) fn check(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn report_warnings(warnings: &[Warning]) {
-    for warning in warnings {
-        say(&mut io::stderr(), &format!("warning: {warning}"));
+fn report_warnings(loaded: &Loaded) {
+    for warning in &loaded.warnings {
+        let line = loaded.redactor.clean(format!("warning: {warning}"));
+        say(&mut io::stderr(), line.as_str());
     }
 }
 
 fn report_errors(errors: &Errors) {
-    for error in errors.iter() {
-        say(&mut io::stderr(), &format!("error: {error}"));
-        if let Some(help) = error.help() {
-            say(&mut io::stderr(), &format!("  help: {help}"));
-        }
+    for line in errors.lines() {
+        let kind = if line.as_str().starts_with("  help: ") {
+            ""
+        } else {
+            "error: "
+        };
+        say(&mut io::stderr(), &format!("{kind}{line}"));
     }
     let count = errors.iter().len();
     let noun = if count == 1 { "error" } else { "errors" };

@@ -11,6 +11,8 @@ pub(super) enum Use {
     Own,
     /// The filter only removes it.
     Removed,
+    /// The filter puts it on calls, or takes a caller's credential from it.
+    PutOn,
 }
 
 /// The name of a header that stands as a text, in lower case.
@@ -24,9 +26,14 @@ pub(super) fn header_name(node: &Node<'_>, name: &str, used_as: Use) -> Option<S
         return node.refuse(HeaderProblem::Name(Excerpt::new(name)));
     }
     let name = name.to_ascii_lowercase();
+    let is_others =
+        || OTHERS.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     let is_reserved = FRAMING.contains(&name.as_str())
-        || used_as == Use::Own
-            && (OTHERS.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)));
+        || match used_as {
+            Use::Own => is_others(),
+            Use::PutOn => is_others() && !CREDENTIALS.contains(&name.as_str()),
+            Use::Removed => false,
+        };
     match is_reserved {
         true => node.refuse(HeaderProblem::Reserved(name)),
         false => Some(name),
@@ -141,6 +148,9 @@ const OTHERS: &[&str] = &[
     "proxy-authorization",
     "x-request-id",
 ];
+
+/// Those of them that carry credentials.
+const CREDENTIALS: &[&str] = &["authorization", "proxy-authorization"];
 
 /// What the proxy writes.
 const PREFIXES: &[&str] = &["x-envoy-", "x-forwarded-"];

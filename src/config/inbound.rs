@@ -83,10 +83,12 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
         tokens: Verifier::new(verifications, max_token_bytes?).ok()?,
         providers,
         bearer_tokens: peers.by_bearer_token,
+        lacks_bearer_token: peers.lacks_bearer_token,
         api_keys: ApiKeys {
             header: api_key_header?,
             in_use,
             keys: peers.by_api_key,
+            lacks_key: peers.lacks_api_key,
         },
         totp: totp?,
         ambiguous_paths: ambiguous_paths?,
@@ -155,6 +157,7 @@ fn with_peers(
         let meaning = inbound::Provider {
             peers: by_token.remove(&name).unwrap_or_default(),
             name,
+            lacks_keys: provider.lacks_keys,
             peer_claim: provider.peer_claim,
             scope_claims: provider.scope_claims,
             forwards_token: provider.forwards_token,

@@ -10,14 +10,23 @@ use serde_json::Value;
 use crate::config::nearest::nearest;
 use crate::config::problem::{ProviderProblem, ShapeProblem};
 use crate::config::reader::{Node, Object, distinct, plain_text};
-use crate::config::secret::secret;
+use crate::config::secret::{Found, present, secret};
 use crate::config::warning::Caution;
 use crate::excerpt::Excerpt;
 use crate::jwks::{Algorithm, AlgorithmSet, KeySet, SecretError, SharedSecret};
 use crate::secret::Secret;
 
+/// The keys of a provider, and what they may be used for.
+#[derive(Debug)]
+pub(super) struct Keys {
+    pub(super) set: KeySet,
+    pub(super) algorithms: AlgorithmSet,
+    /// Whether a shared secret is not there.
+    pub(super) lacks_some: bool,
+}
+
 /// Reads `jwks` and `algorithms` of a provider.
-pub(super) fn keys(provider: &Object<'_>) -> Option<(KeySet, AlgorithmSet)> {
+pub(super) fn keys(provider: &Object<'_>) -> Option<Keys> {
     let source = provider.required("jwks").and_then(|node| source(&node));
     let kind = source.as_ref().map(|(kind, _)| *kind);
     let listed = provider.or("algorithms", None, |node| {
@@ -25,13 +34,13 @@ pub(super) fn keys(provider: &Object<'_>) -> Option<(KeySet, AlgorithmSet)> {
             .map(Some)
     });
     let keys = source.and_then(|(kind, node)| match kind {
-        Kind::Public => key_set(&node),
+        Kind::Public => key_set(&node).map(|set| (set, Vec::new())),
         Kind::Shared => secrets(&node),
     });
-    let (keys, listed) = (keys?, listed?);
+    let ((keys, missing), listed) = (keys?, listed?);
     let served: Vec<Algorithm> = Algorithm::ALL
         .into_iter()
-        .filter(|algorithm| keys.candidates(None, *algorithm).is_ok())
+        .filter(|algorithm| keys.candidates(None, *algorithm).is_ok() || missing.contains(algorithm))
         .collect();
     let algorithms: Vec<Algorithm> = match (listed, kind) {
         (Some(listed), _) => listed,
@@ -42,7 +51,11 @@ pub(super) fn keys(provider: &Object<'_>) -> Option<(KeySet, AlgorithmSet)> {
         let served = served.into_iter().map(Algorithm::name).collect();
         return provider.refuse_member("algorithms", ProviderProblem::NoKeyForAlgorithms(served));
     }
-    Some((keys, algorithms.into_iter().collect()))
+    Some(Keys {
+        set: keys,
+        algorithms: algorithms.into_iter().collect(),
+        lacks_some: !missing.is_empty(),
+    })
 }
 
 /// What kind of keys a provider has.
@@ -122,11 +135,20 @@ fn key_set(node: &Node<'_>) -> Option<KeySet> {
     Some(keys)
 }
 
-fn secrets(node: &Node<'_>) -> Option<KeySet> {
-    let entries = node.non_empty_list(|node| Some((shared_secret(&node)?, node)))?;
+/// The secrets that are there, and the algorithms of those that are not.
+fn secrets(node: &Node<'_>) -> Option<(KeySet, Vec<Algorithm>)> {
+    let mut missing = Vec::new();
+    let entries = node.non_empty_list(|node| {
+        let (algorithm, secret) = shared_secret(&node)?;
+        if matches!(secret, Found::Missing) {
+            missing.push(algorithm);
+        }
+        Some(secret.map(|secret| (secret, node)))
+    })?;
+    let (entries, _) = present(entries);
     let (secrets, nodes): (Vec<SharedSecret>, Vec<Node<'_>>) = entries.into_iter().unzip();
     match KeySet::from_secrets(&secrets) {
-        Ok(keys) => Some(keys),
+        Ok(keys) => Some((keys, missing)),
         // Each was good by itself.
         Err(
             SecretError::NeverTried { index }
@@ -137,7 +159,7 @@ fn secrets(node: &Node<'_>) -> Option<KeySet> {
     }
 }
 
-fn shared_secret(node: &Node<'_>) -> Option<SharedSecret> {
+fn shared_secret(node: &Node<'_>) -> Option<(Algorithm, Found<SharedSecret>)> {
     let entry = node.object(&["alg", "kid", "secret"])?;
     let algorithm = entry.required("alg").and_then(|node| {
         node.choice(&[
@@ -148,14 +170,17 @@ fn shared_secret(node: &Node<'_>) -> Option<SharedSecret> {
     });
     let kid = entry.or("kid", None, |node| plain_text(&node).map(Some));
     let text = entry.required("secret").and_then(|node| secret(&node));
-    let secret = Secret::new(text?.expose().as_bytes().to_vec());
+    let (text, algorithm, kid) = (text?, algorithm?, kid?);
+    let Found::There(text) = text else {
+        return Some((algorithm, Found::Missing));
+    };
     let shared = SharedSecret {
-        kid: kid?,
-        algorithm: algorithm?,
-        secret,
+        kid,
+        algorithm,
+        secret: Secret::new(text.expose().as_bytes().to_vec()),
     };
     match KeySet::from_secrets(slice::from_ref(&shared)) {
-        Ok(_) => Some(shared),
+        Ok(_) => Some((algorithm, Found::There(shared))),
         Err(SecretError::TooShort { bytes, minimum, .. }) => {
             let algorithm = shared.algorithm;
             entry.refuse_member(

@@ -1,22 +1,24 @@
 //! The outbound half: `outbound`.
 
+mod credentials;
+
 use crate::authority::HostName;
 use crate::config::Environment;
 use crate::config::document::Document;
 use crate::config::header::{Use, header};
-use crate::config::problem::{HOSTS_BOUND, Kind, OutboundProblem, PeerProblem, ShapeProblem};
+use crate::config::problem::{HOSTS_BOUND, OutboundProblem, PeerProblem, ShapeProblem};
 use crate::config::reader::{Node, Object, all, distinct, plain_text};
 use crate::config::rules::{RuleNames, path_prefix};
-use crate::config::secret::secret;
+use crate::config::secret::{Found, present};
 use crate::config::totp::{DEFAULT_HEADER, code_parameters, seed};
 use crate::config::warning::Caution;
 use crate::policy::outbound::{Clusters, Condition, OnNoMatch, Outbound, Rule, TotpInjection};
-use crate::query::ParameterName;
-use crate::secret::Secret;
 use crate::totp::{CodeParameters, Seed};
 
-/// Reads `outbound`.
-pub(super) fn outbound(node: &Node<'_>) -> Option<Outbound> {
+use self::credentials::{credentials, has, has_secret_parameter};
+
+/// Reads `outbound`. Where the filter is placed within a cluster, the placement says where calls go.
+pub(super) fn outbound(node: &Node<'_>, is_placed: bool) -> Option<Outbound> {
     let outbound = node.object(MEMBERS)?;
     outbound.not_yet_unless_empty(&["oauth_clients"]);
     let is_allowed = outbound.insecure_flag("insecure_allow_query_param_auth", Caution::QueryParameters);
@@ -28,11 +30,12 @@ pub(super) fn outbound(node: &Node<'_>) -> Option<Outbound> {
         ])
     });
     let strip_headers = outbound.list("strip_headers", distinct(|node| header(node, Use::Removed)));
-    let query = QueryPolicy {
+    let destinations = Destinations {
         is_allowed,
         hosts: query_hosts.as_deref(),
+        is_placed,
     };
-    let rules = rules(&outbound, &query);
+    let rules = rules(&outbound, &destinations);
     is_allowed?;
     Some(Outbound {
         rules: rules?,
@@ -42,10 +45,11 @@ pub(super) fn outbound(node: &Node<'_>) -> Option<Outbound> {
     })
 }
 
-/// What the policy says of credentials in the query; `None` is what could not be read.
-struct QueryPolicy<'h> {
+/// What the policy says of where secrets go; `None` is what could not be read.
+struct Destinations<'h> {
     is_allowed: Option<bool>,
     hosts: Option<&'h [HostName]>,
+    is_placed: bool,
 }
 
 /// The hosts that may be sent a credential in the query, each within what the platform allows.
@@ -78,7 +82,7 @@ fn platform_bound(environment: &Environment) -> Option<Option<Vec<HostName>>> {
         .map(Some)
 }
 
-fn rules(outbound: &Object<'_>, query: &QueryPolicy<'_>) -> Option<Vec<Rule>> {
+fn rules(outbound: &Object<'_>, destinations: &Destinations<'_>) -> Option<Vec<Rule>> {
     let Some(node) = outbound.optional("rules") else {
         return Some(Vec::new());
     };
@@ -87,42 +91,74 @@ fn rules(outbound: &Object<'_>, query: &QueryPolicy<'_>) -> Option<Vec<Rule>> {
     all(nodes
         .iter()
         .enumerate()
-        .map(|(index, node)| rule(index, node, &mut names, query)))
+        .map(|(index, node)| rule(index, node, &mut names, destinations)))
 }
 
-fn rule(index: usize, node: &Node<'_>, names: &mut RuleNames, query: &QueryPolicy<'_>) -> Option<Rule> {
+fn rule(
+    index: usize,
+    node: &Node<'_>,
+    names: &mut RuleNames,
+    destinations: &Destinations<'_>,
+) -> Option<Rule> {
     let rule = node.object(RULE_MEMBERS)?;
-    rule.not_yet(&["token", "headers", "cookies", "query_to_header"]);
-    rule.not_yet_unless_off(&["keep_authorization"]);
+    rule.not_yet(&["token"]);
     let name = names.name(index, &rule);
-    let condition = condition(&rule, query);
-    let query_parameters = rule.or("query_params", Vec::new(), |node| query_parameters(&node));
-    if has_query_parameters(&rule) && query.is_allowed == Some(false) {
+    let condition = condition(&rule, destinations);
+    let totp = rule.or("totp", None, |node| totp_injection(&node).map(Some));
+    let code_header = totp
+        .as_ref()
+        .and_then(Option::as_ref)
+        .map(|(_, header, _)| header.as_str());
+    let credentials = credentials(&rule, code_header);
+    if has(&rule, "query_params") && destinations.is_allowed == Some(false) {
         rule.refuse_member::<()>("query_params", OutboundProblem::QueryDisabled);
     }
-    let totp = rule.or("totp", None, |node| totp_injection(&node).map(Some));
+    let keeps_authorization = rule.flag("keep_authorization");
     let for_anonymous = rule.insecure_flag("insecure_for_anonymous", Caution::ForAnonymous);
+
+    let credentials = credentials?;
+    let (query_parameters, lacks_parameter) = present_named(credentials.query_parameters);
+    let (headers, lacks_header) = present_named(credentials.headers);
+    let (cookies, lacks_cookie) = present_named(credentials.cookies);
+    let (totp, lacks_seed) = match totp? {
+        None => (None, false),
+        Some((Found::Missing, ..)) => (None, true),
+        Some((Found::There(seed), header, code)) => (Some(TotpInjection { header, seed, code }), false),
+    };
     Some(Rule {
         name: name?,
         condition: condition?,
-        query_parameters: query_parameters?,
-        totp: totp?,
+        query_parameters,
+        query_to_header: credentials.query_to_header,
+        headers,
+        cookies,
+        keeps_authorization: keeps_authorization?,
+        totp,
         for_anonymous: for_anonymous?,
+        lacks_secret: lacks_parameter || lacks_header || lacks_cookie || lacks_seed,
     })
 }
 
+/// Parts what is there from what is missing.
+fn present_named<N, T>(found: Vec<(N, Found<T>)>) -> (Vec<(N, T)>, bool) {
+    let named = |(name, found): (N, Found<T>)| found.map(|value| (name, value));
+    present(found.into_iter().map(named).collect())
+}
+
 /// Reads `match` and `insecure_any_cluster`, which together say where a secret may go.
-fn condition(rule: &Object<'_>, query: &QueryPolicy<'_>) -> Option<Condition> {
+fn condition(rule: &Object<'_>, destinations: &Destinations<'_>) -> Option<Condition> {
     let any_cluster = rule.insecure_flag("insecure_any_cluster", Caution::AnyCluster);
     let condition = rule.section("match", &["hosts", "clusters", "ports", "path_prefixes"])?;
     let hosts = condition.list("hosts", |node| {
         let host = host(&node)?;
-        if has_query_parameters(rule) {
-            check_query_host(&node, &host, query)?;
+        if has(rule, "query_params") {
+            check_query_host(&node, &host, destinations)?;
         }
         Some(host)
     });
-    if has_query_parameters(rule) && !condition.has_entries("hosts") {
+    // Within its cluster a rule needs none: the policy's list still says which hosts get a key.
+    let is_bound = destinations.is_placed && destinations.hosts.is_none_or(|hosts| !hosts.is_empty());
+    if has(rule, "query_params") && !is_bound && !condition.has_entries("hosts") {
         condition.refuse_member::<()>("hosts", OutboundProblem::QueryWithoutHosts);
     }
     let clusters = condition.list("clusters", distinct(plain_text));
@@ -133,7 +169,8 @@ fn condition(rule: &Object<'_>, query: &QueryPolicy<'_>) -> Option<Condition> {
     let is_mistyped = condition.is_mistyped("clusters")
         || rule.is_mistyped("match")
         || rule.is_mistyped("insecure_any_cluster");
-    let adds_secret = has_query_parameters(rule) || rule.has("totp");
+    let adds_secret =
+        has_secret_parameter(rule) || has(rule, "headers") || has(rule, "cookies") || rule.has("totp");
     match any_cluster? {
         true if names_clusters => {
             return rule.node().refuse(ShapeProblem::Excluding(vec![
@@ -141,7 +178,7 @@ fn condition(rule: &Object<'_>, query: &QueryPolicy<'_>) -> Option<Condition> {
                 "insecure_any_cluster",
             ]));
         }
-        false if adds_secret && !names_clusters && !is_mistyped => {
+        false if adds_secret && !names_clusters && !destinations.is_placed && !is_mistyped => {
             return rule.node().refuse(OutboundProblem::SecretAnywhere);
         }
         _ => {}
@@ -165,9 +202,9 @@ fn host(node: &Node<'_>) -> Option<HostName> {
     }
 }
 
-fn check_query_host(node: &Node<'_>, host: &HostName, query: &QueryPolicy<'_>) -> Option<()> {
-    match query.hosts {
-        Some(allowed) if query.is_allowed == Some(true) && !allowed.contains(host) => {
+fn check_query_host(node: &Node<'_>, host: &HostName, destinations: &Destinations<'_>) -> Option<()> {
+    match destinations.hosts {
+        Some(allowed) if destinations.is_allowed == Some(true) && !allowed.contains(host) => {
             node.refuse(OutboundProblem::QueryHostNotAllowed {
                 host: host.as_str().to_owned(),
                 allowed: allowed.iter().map(|host| host.as_str().to_owned()).collect(),
@@ -178,32 +215,8 @@ fn check_query_host(node: &Node<'_>, host: &HostName, query: &QueryPolicy<'_>) -
     }
 }
 
-/// Whether a rule has, or was meant to have, query parameters.
-fn has_query_parameters(rule: &Object<'_>) -> bool {
-    match rule.node().document().member("query_params") {
-        None => false,
-        Some(Document::Object(parameters)) => !parameters.is_empty(),
-        Some(_) => true,
-    }
-}
-
-/// Reads `query_params`: SECRETs by the names of the parameters.
-fn query_parameters(node: &Node<'_>) -> Option<Vec<(ParameterName, Secret<String>)>> {
-    all(node.members()?.into_iter().map(|(name, node)| {
-        let name = match ParameterName::parse(name) {
-            Ok(name) => Some(name),
-            Err(_) => node.refuse(OutboundProblem::ParameterName),
-        };
-        let is_from_header = node.kind() == Kind::Object && node.document().member("from_header").is_some();
-        let value = match is_from_header {
-            true => node.refuse(ShapeProblem::NotSupportedYet),
-            false => secret(&node),
-        };
-        Some((name?, value?))
-    }))
-}
-
-fn totp_injection(node: &Node<'_>) -> Option<TotpInjection> {
+/// Reads `totp`: seed, header, and how codes are made.
+fn totp_injection(node: &Node<'_>) -> Option<(Found<Seed>, String, CodeParameters)> {
     let totp = node.object(&["seed", "header", "code"])?;
     let seed = injected_seed(&totp);
     let header = totp.or("header", DEFAULT_HEADER.to_owned(), |node| {
@@ -212,15 +225,11 @@ fn totp_injection(node: &Node<'_>) -> Option<TotpInjection> {
     let code = totp.section("code", &["algorithm", "digits", "period_seconds"]);
     // What is sent is the code of the present step.
     let code = code.and_then(|code| code_parameters(&code, Some(CodeParameters::DEFAULT.window_steps())));
-    Some(TotpInjection {
-        header: header?,
-        seed: seed?,
-        code: code?,
-    })
+    Some((seed?, header?, code?))
 }
 
 /// The seed that is written, or the one of the variable that agents use.
-fn injected_seed(totp: &Object<'_>) -> Option<Seed> {
+fn injected_seed(totp: &Object<'_>) -> Option<Found<Seed>> {
     let default = totp
         .node()
         .environment()
@@ -232,10 +241,15 @@ fn injected_seed(totp: &Object<'_>) -> Option<Seed> {
         matches!(node.document().member("env"), Some(Document::Text(name)) if name.expose() == DEFAULT_SEED_VARIABLE)
     });
     match (written, default) {
+        (_, None) if names_default && totp.node().secrets_may_miss() => {
+            totp.node()
+                .warn(Caution::SecretMissing(DEFAULT_SEED_VARIABLE.to_owned()));
+            Some(Found::Missing)
+        }
         (_, None) if names_default => totp.refuse_member("seed", OutboundProblem::NoSeed),
         (Some(node), _) => seed(&node, false),
         (None, default) => match Seed::parse(default?) {
-            Ok(seed) => Some(seed),
+            Ok(seed) => Some(Found::There(seed)),
             Err(error) => totp.refuse_member("seed", PeerProblem::Seed(error)),
         },
     }

@@ -8,7 +8,7 @@ use crate::claims::is_scope_token;
 use crate::config::declared::Declared;
 use crate::config::problem::{Kind, PeerProblem};
 use crate::config::reader::{Node, Object, all, distinct, plain_text};
-use crate::config::secret::secret;
+use crate::config::secret::{Found, present, secret};
 use crate::config::totp::seed;
 use crate::excerpt::Excerpt;
 use crate::policy::inbound::Peer;
@@ -22,6 +22,10 @@ pub(super) struct Peers {
     pub(super) by_api_key: Credentials<Rc<Peer>>,
     /// By static bearer token.
     pub(super) by_bearer_token: Credentials<Rc<Peer>>,
+    /// Whether an API key is not there.
+    pub(super) lacks_api_key: bool,
+    /// Whether a static bearer token is not there.
+    pub(super) lacks_bearer_token: bool,
 }
 
 /// Reads `peers`. Whether seeds may be short is `inbound.totp`'s to say.
@@ -51,12 +55,16 @@ pub(super) fn peers(inbound: &Object<'_>, declared: &Declared<'_>, short_seeds: 
                 .insert(value.to_owned(), Rc::clone(&peer));
         }
         // No key stands here twice: the owners have seen to it.
+        let (api_keys, lacks_api_key) = present(api_keys);
         for digest in api_keys {
             peers.by_api_key.insert(digest, Rc::clone(&peer)).ok()?;
         }
+        let (bearer_tokens, lacks_bearer_token) = present(bearer_tokens);
         for digest in bearer_tokens {
             peers.by_bearer_token.insert(digest, Rc::clone(&peer)).ok()?;
         }
+        peers.lacks_api_key |= lacks_api_key;
+        peers.lacks_bearer_token |= lacks_bearer_token;
     }
     Some(peers)
 }
@@ -73,8 +81,8 @@ struct ReadPeer<'c> {
     peer: Peer,
     /// Provider and value of its claim.
     tokens: Vec<(&'c str, &'c str)>,
-    api_keys: Vec<Digest>,
-    bearer_tokens: Vec<Digest>,
+    api_keys: Vec<Found<Digest>>,
+    bearer_tokens: Vec<Found<Digest>>,
 }
 
 /// Whose each credential is, among the peers that were read so far.
@@ -104,11 +112,13 @@ fn read_peer<'c>(
     let totp_seeds = peer.list("totp_seeds", |node| seed(&node, short_seeds));
     let scopes = peer.list("scopes", distinct(scope));
     is_named?;
+    let (totp_seeds, lacks_seed) = present(totp_seeds?);
     Some(ReadPeer {
         peer: Peer {
             name: name.to_owned(),
             display_name: display_name?,
-            totp_seeds: totp_seeds?,
+            totp_seeds,
+            lacks_seed,
             scopes: scopes?,
         },
         tokens: tokens?,
@@ -150,7 +160,7 @@ fn tokens<'c>(
 }
 
 /// A key: `{sha256: …}` or a SECRET, of which only the digest is kept.
-fn key(node: &Node<'_>, owners: &mut Credentials<String>) -> Option<Digest> {
+fn key(node: &Node<'_>, owners: &mut Credentials<String>) -> Option<Found<Digest>> {
     if node.kind() != Kind::Object {
         return node.refuse(PeerProblem::KeyShape(node.kind()));
     }
@@ -161,7 +171,10 @@ fn key(node: &Node<'_>, owners: &mut Credentials<String>) -> Option<Digest> {
     let digest = match key.optional("sha256") {
         Some(hex) => Digest::from_hex(hex.text()?),
         None => {
-            let secret = secret(node)?;
+            let secret = match secret(node)? {
+                Found::There(secret) => secret,
+                Found::Missing => return Some(Found::Missing),
+            };
             let is_key_byte = |byte: u8| byte.is_ascii_graphic() && byte != b',';
             match secret.expose().bytes().position(|byte| !is_key_byte(byte)) {
                 Some(index) => return node.refuse(PeerProblem::KeyCharacter(index + 1)),
@@ -174,7 +187,7 @@ fn key(node: &Node<'_>, owners: &mut Credentials<String>) -> Option<Digest> {
         Err(error) => return node.refuse(PeerProblem::Key(error)),
     };
     match owners.insert(digest, node.path()) {
-        Ok(()) => Some(digest),
+        Ok(()) => Some(Found::There(digest)),
         Err(duplicate) => node.refuse(PeerProblem::KeyTwice(duplicate.first)),
     }
 }

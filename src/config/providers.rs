@@ -20,6 +20,8 @@ use crate::policy::{API_KEY_ISSUER, BEARER_TOKEN_ISSUER};
 pub(super) struct Provider {
     /// How its tokens are verified.
     pub(super) verification: jwt::Provider,
+    /// Whether a secret that its tokens are signed with is not there.
+    pub(super) lacks_keys: bool,
     /// Which claim names the peer.
     pub(super) peer_claim: ClaimPath,
     /// Which claims hold scopes.
@@ -83,20 +85,21 @@ fn provider<'c>(
     });
 
     is_named?;
-    let (keys, algorithms) = keys?;
+    let keys = keys?;
     Some(Provider {
         verification: jwt::Provider {
             name: name.to_owned(),
             issuer: issuer?,
             audiences: audiences?,
-            keys,
-            algorithms,
+            keys: keys.set,
+            algorithms: keys.algorithms,
             types: types?,
             clock_skew_seconds: clock_skew_seconds?,
             max_lifetime_seconds: max_lifetime_seconds?,
             required_claims: required_claims?,
             subjects: subjects?,
         },
+        lacks_keys: keys.lacks_some,
         peer_claim: peer_claim?,
         scope_claims: scope_claims?,
         forwards_token: forwards_token?,

@@ -5,7 +5,7 @@
 
 mod object;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
@@ -16,6 +16,8 @@ use crate::config::path::Path;
 use crate::config::problem::{Error, Errors, Kind, Problem, ShapeProblem};
 use crate::config::warning::{Caution, Warning};
 use crate::excerpt::Excerpt;
+use crate::redact::Redactor;
+use crate::secret::Secret;
 
 pub(super) use self::object::Object;
 
@@ -25,6 +27,9 @@ pub(super) struct Context<'c> {
     document: &'c Document,
     environment: &'c Environment,
     findings: RefCell<Findings>,
+    secrets_may_miss: Cell<bool>,
+    /// The secrets that were read, which no text of this reading may show.
+    secrets: RefCell<Vec<Secret<String>>>,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +44,14 @@ impl<'c> Context<'c> {
             document,
             environment,
             findings: RefCell::default(),
+            secrets_may_miss: Cell::new(false),
+            secrets: RefCell::default(),
         }
+    }
+
+    /// From here on, a secret that is not set is a warning and no error.
+    pub(super) fn let_secrets_miss(&self) {
+        self.secrets_may_miss.set(true);
     }
 
     /// The document itself.
@@ -51,19 +63,22 @@ impl<'c> Context<'c> {
         }
     }
 
-    /// All warnings, or all errors, in the order of the document.
-    pub(super) fn finish(self) -> Result<Vec<Warning>, Errors> {
+    /// All warnings, or all errors, in the order of the document; and what keeps the secrets that were read out of the
+    /// texts of either.
+    pub(super) fn finish(self) -> Result<(Vec<Warning>, Redactor), Errors> {
+        let mut redactor = Redactor::default();
+        for secret in self.secrets.borrow().iter() {
+            redactor.add_secret(secret.expose().as_bytes());
+        }
         let mut findings = self.findings.into_inner();
         // Stable: what stands in one place keeps the order in which it was found.
         findings.errors.sort_by(|(left, _), (right, _)| left.cmp(right));
         findings.warnings.sort_by(|(left, _), (right, _)| left.cmp(right));
-        match Errors::new(findings.errors.into_iter().map(|(_, error)| error).collect()) {
+        let errors = findings.errors.into_iter().map(|(_, error)| error).collect();
+        let warnings = findings.warnings.into_iter().map(|(_, warning)| warning);
+        match Errors::new(errors, &redactor) {
             Some(errors) => Err(errors),
-            None => Ok(findings
-                .warnings
-                .into_iter()
-                .map(|(_, warning)| warning)
-                .collect()),
+            None => Ok((warnings.collect(), redactor)),
         }
     }
 
@@ -100,6 +115,16 @@ impl<'c> Node<'c> {
             .borrow_mut()
             .warnings
             .push((position, warning));
+    }
+
+    /// Whether a secret that is not set is a warning and no error.
+    pub(super) fn secrets_may_miss(&self) -> bool {
+        self.context.secrets_may_miss.get()
+    }
+
+    /// Keeps a secret out of every text of this reading.
+    pub(super) fn remember(&self, secret: &Secret<String>) {
+        self.context.secrets.borrow_mut().push(secret.clone());
     }
 
     /// The surroundings in which the configuration is read.

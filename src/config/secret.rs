@@ -7,8 +7,51 @@ use crate::config::text::is_variable_name;
 use crate::config::warning::Caution;
 use crate::secret::Secret;
 
+/// A secret, or the knowledge that a variable which this proxy should have is not set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found<T> {
+    /// It is there.
+    There(T),
+    /// It is not, and the policy says that what needs it is refused (`on_missing_secret: deny_rule`).
+    Missing,
+}
+
+impl<T> Found<T> {
+    /// What is made of it, where it is there.
+    pub(super) fn map<U>(self, make: impl FnOnce(T) -> U) -> Found<U> {
+        match self {
+            Self::There(value) => Found::There(make(value)),
+            Self::Missing => Found::Missing,
+        }
+    }
+
+    /// What is made of it, if that can be; `None` after a problem was reported.
+    pub(super) fn and_then<U>(self, make: impl FnOnce(T) -> Option<U>) -> Option<Found<U>> {
+        match self {
+            Self::There(value) => make(value).map(Found::There),
+            Self::Missing => Some(Found::Missing),
+        }
+    }
+
+    /// The value, where it is there.
+    pub(super) fn there(self) -> Option<T> {
+        match self {
+            Self::There(value) => Some(value),
+            Self::Missing => None,
+        }
+    }
+}
+
+/// Parts what is there from what is missing: all that is there, and whether something is missing.
+pub(super) fn present<T>(found: Vec<Found<T>>) -> (Vec<T>, bool) {
+    let count = found.len();
+    let there: Vec<T> = found.into_iter().filter_map(Found::there).collect();
+    let lacks_some = there.len() < count;
+    (there, lacks_some)
+}
+
 /// Reads a SECRET, which is never empty. One that is written down is warned about.
-pub(super) fn secret(node: &Node<'_>) -> Option<Secret<String>> {
+pub(super) fn secret(node: &Node<'_>) -> Option<Found<Secret<String>>> {
     if node.kind() != Kind::Object {
         return node.refuse(SecretProblem::Shape(node.kind()));
     }
@@ -16,22 +59,30 @@ pub(super) fn secret(node: &Node<'_>) -> Option<Secret<String>> {
     if secret.has("sealed") {
         return secret.refuse_member("sealed", ShapeProblem::NotSupportedYet);
     }
-    match (secret.optional("env"), secret.optional("inline")) {
+    let found = match (secret.optional("env"), secret.optional("inline")) {
         (Some(name), None) => from_variable(&name),
-        (None, Some(inline)) => written_down(&inline),
+        (None, Some(inline)) => written_down(&inline).map(Found::There),
         (None, None) | (Some(_), Some(_)) => node.refuse(SecretProblem::NotOneSource),
+    };
+    if let Some(Found::There(secret)) = &found {
+        node.remember(secret);
     }
+    found
 }
 
-fn from_variable(node: &Node<'_>) -> Option<Secret<String>> {
+fn from_variable(node: &Node<'_>) -> Option<Found<Secret<String>>> {
     let name = node.text()?;
     if !is_variable_name(name) {
         return node.refuse(SecretProblem::VariableName);
     }
     match node.environment().variables.get(name) {
+        Some(value) if !value.trim().is_empty() => Some(Found::There(Secret::new(value.clone()))),
+        _ if node.secrets_may_miss() => {
+            node.warn(Caution::SecretMissing(name.to_owned()));
+            Some(Found::Missing)
+        }
         None => node.refuse(SecretProblem::Unset(name.to_owned())),
-        Some(value) if value.trim().is_empty() => node.refuse(SecretProblem::VariableEmpty(name.to_owned())),
-        Some(value) => Some(Secret::new(value.clone())),
+        Some(_) => node.refuse(SecretProblem::VariableEmpty(name.to_owned())),
     }
 }
 

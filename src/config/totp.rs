@@ -3,7 +3,7 @@
 use crate::config::header::{HeaderOwners, own_header};
 use crate::config::problem::{PeerProblem, ShapeProblem};
 use crate::config::reader::{Node, Object};
-use crate::config::secret::secret;
+use crate::config::secret::{Found, present, secret};
 use crate::config::warning::Caution;
 use crate::excerpt::Excerpt;
 use crate::policy::inbound::Totp;
@@ -51,9 +51,11 @@ pub(super) fn second_factor(inbound: &Object<'_>, owners: &mut HeaderOwners) -> 
         replay?;
         short_seeds?;
         code?;
+        let (shared_seeds, lacks_shared_seed) = present(shared_seeds?);
         Some(Totp {
             header: header?,
-            shared_seeds: shared_seeds?,
+            shared_seeds,
+            lacks_shared_seed,
         })
     };
     let has_shared_seeds = totp.has_entries("insecure_shared_seeds");
@@ -71,16 +73,17 @@ pub(super) fn replay(node: &Node<'_>) -> Option<()> {
 }
 
 /// A seed out of a SECRET.
-pub(super) fn seed(node: &Node<'_>, may_be_short: bool) -> Option<Seed> {
-    let text = secret(node)?;
-    let seed = match may_be_short {
-        true => Seed::parse_insecure_short(text.expose()),
-        false => Seed::parse(text.expose()),
-    };
-    match seed {
-        Ok(seed) => Some(seed),
-        Err(error) => node.refuse(PeerProblem::Seed(error)),
-    }
+pub(super) fn seed(node: &Node<'_>, may_be_short: bool) -> Option<Found<Seed>> {
+    secret(node)?.and_then(|text| {
+        let seed = match may_be_short {
+            true => Seed::parse_insecure_short(text.expose()),
+            false => Seed::parse(text.expose()),
+        };
+        match seed {
+            Ok(seed) => Some(seed),
+            Err(error) => node.refuse(PeerProblem::Seed(error)),
+        }
+    })
 }
 
 /// How codes are made, with a window that was read elsewhere.

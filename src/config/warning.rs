@@ -41,6 +41,10 @@ impl fmt::Display for Warning {
 pub enum Caution {
     /// A secret is written down.
     InlineSecret,
+    /// `insecure_shadow_all`.
+    ShadowAll,
+    /// A secret is not there, and the policy lets the rest go on without it (`on_missing_secret: deny_rule`).
+    SecretMissing(String),
     /// `insecure_any_audience`.
     AnyAudience,
     /// `insecure_shared_seeds`.
@@ -67,6 +71,10 @@ impl fmt::Display for Caution {
             Self::InlineSecret => formatter.write_str(
                 "secret is written into the configuration, where every dump and every reader of it shows it",
             ),
+            Self::ShadowAll => formatter.write_str("nothing is refused and nothing is put on calls: the policy is only counted and logged"),
+            Self::SecretMissing(name) => {
+                write!(formatter, "variable `{name}` is not set: what needs it is answered with 503")
+            }
             Self::AnyAudience => {
                 formatter.write_str("tokens that were issued for any other service are accepted as well")
             }

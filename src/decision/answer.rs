@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::decision::deny::{Class, Deny, Told};
+use crate::decision::{ORIGINAL_PATH, ORIGINAL_URL};
 use crate::http::{Edits, Reply, Request};
 use crate::policy::ErrorStyle;
 use crate::policy::rule::Protocol;
@@ -54,13 +55,15 @@ pub fn reply(deny: &Deny, circumstances: &Circumstances<'_>) -> Reply {
     let (content_type, body) = body(speech, &status, &told, circumstances.style);
     headers.push(("content-type", content_type.to_owned()));
     headers.push(("cache-control", "no-store".to_owned()));
+    let redactor = &circumstances.style.redactor;
+    let clean = |(name, value)| (name, redactor.clean(value));
     Reply {
         status: status.http,
         details: deny.reason(),
         grpc_status: (speech == Speech::Grpc).then_some(status.grpc),
-        headers,
-        body,
-        edits: without_secrets(&circumstances.style.redactor, circumstances.request),
+        headers: headers.into_iter().map(clean).collect(),
+        body: redactor.clean(body),
+        edits: without_secrets(redactor, circumstances.request),
     }
 }
 
@@ -290,15 +293,19 @@ struct Problem<'a> {
 /// What access logs print of a refused request is the request as it stands when it is answered.
 fn without_secrets(redactor: &Redactor, request: &Request) -> Edits {
     let mut edits = Edits::default();
-    if let Some(path) = request.path() {
-        let redacted = redactor.sanitize(path);
-        if redacted != path {
-            edits.set(b":path", redacted);
+    for name in LOGGED_URLS {
+        if let Some(url) = request.headers.first(name) {
+            let redacted = redactor.sanitize(url);
+            if redacted != url {
+                edits.set(name, redacted);
+            }
         }
     }
     edits
 }
 
+/// What holds URLs that access logs print.
+const LOGGED_URLS: [&[u8]; 4] = [b":path", ORIGINAL_PATH, ORIGINAL_URL, b"referer"];
 const UNAUTHORIZED: u16 = 401;
 const UNAVAILABLE: u16 = 503;
 const FORBIDDEN: Status = Status {

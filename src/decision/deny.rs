@@ -14,6 +14,8 @@ use crate::path::Ambiguity;
 pub enum Deny {
     /// No policy stands here: none could be read, or it has no part for this role.
     NotConfigured,
+    /// Another policy has decided on the stream, and this one is no fallback.
+    LayerOrder,
     /// A request without a path (CONNECT).
     PathMissing,
     /// A path that two servers could read in two ways.
@@ -93,6 +95,12 @@ pub enum Deny {
     },
     /// The edited request would go to another cluster than the rule names.
     OutboundClusterChanged,
+    /// The proxy follows a redirect away from where a rule has put a secret.
+    OutboundRedirected,
+    /// A credential that is to be moved holds what the new place cannot carry.
+    CredentialMalformed,
+    /// A secret that is needed is not there (`on_missing_secret: deny_rule`).
+    SecretMissing,
     /// Something that cannot be, or a host call that failed.
     Internal(&'static str),
 }
@@ -102,6 +110,7 @@ impl Deny {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NotConfigured => "not_configured",
+            Self::LayerOrder => "layer_order",
             Self::PathMissing => "path_missing",
             Self::PathAmbiguous(_) => "path_ambiguous",
             Self::HostInvalid(_) => "host_invalid",
@@ -130,6 +139,9 @@ impl Deny {
             Self::OutboundAnonymous => "outbound_anonymous",
             Self::QueryHostNotAllowed { .. } => "query_host_not_allowed",
             Self::OutboundClusterChanged => "outbound_cluster_changed",
+            Self::OutboundRedirected => "outbound_redirected",
+            Self::CredentialMalformed => "credential_malformed",
+            Self::SecretMissing => "secret_missing",
             Self::Internal(_) => "internal",
         }
     }
@@ -144,6 +156,7 @@ impl Deny {
             | Self::MethodAmbiguous
             | Self::HeaderRepeated { .. }
             | Self::CredentialRepeated { .. }
+            | Self::CredentialMalformed
             | Self::TokenInQuery => Class::InvalidRequest,
             Self::CredentialsMissing => Class::Unauthenticated,
             Self::AuthorizationMalformed
@@ -162,15 +175,18 @@ impl Deny {
             | Self::OutboundNoMatch
             | Self::OutboundAnonymous
             | Self::QueryHostNotAllowed { .. }
-            | Self::OutboundClusterChanged => Class::Forbidden,
-            Self::NotConfigured | Self::Internal(_) => Class::Unavailable,
+            | Self::OutboundClusterChanged
+            | Self::OutboundRedirected => Class::Forbidden,
+            Self::NotConfigured | Self::LayerOrder | Self::SecretMissing | Self::Internal(_) => {
+                Class::Unavailable
+            }
         }
     }
 
     /// What the caller is told.
     pub fn told(&self) -> Told {
         match self {
-            Self::NotConfigured | Self::Internal(_) => {
+            Self::NotConfigured | Self::LayerOrder | Self::SecretMissing | Self::Internal(_) => {
                 Told::new("UNAVAILABLE", "Authentication is not available")
             }
             Self::PathMissing => Told::new("PATH_MISSING", "Request without a path"),
@@ -199,9 +215,11 @@ impl Deny {
             Self::TotpNotConfigured => Told::new("TOTP_NOT_CONFIGURED", "TOTP not configured for this peer"),
             Self::TotpInvalid => Told::new("TOTP_INVALID", "Invalid TOTP code"),
             Self::ScopeInsufficient { .. } => Told::new("SCOPE_INSUFFICIENT", "Insufficient scope"),
-            Self::OutboundNoMatch | Self::OutboundAnonymous | Self::OutboundClusterChanged => {
-                Told::new("CALL_NOT_ALLOWED", "Call not allowed")
-            }
+            Self::OutboundNoMatch
+            | Self::OutboundAnonymous
+            | Self::OutboundClusterChanged
+            | Self::OutboundRedirected => Told::new("CALL_NOT_ALLOWED", "Call not allowed"),
+            Self::CredentialMalformed => Told::new("CREDENTIAL_MALFORMED", "Malformed credential"),
             Self::QueryHostNotAllowed { .. } => Told::new(
                 "QUERY_HOST_NOT_ALLOWED",
                 "Host not allowed for query parameter authentication",
@@ -312,6 +330,9 @@ impl fmt::Display for Deny {
             Self::NotConfigured => {
                 formatter.write_str("the policy has no part for this role, or none was accepted")
             }
+            Self::LayerOrder => formatter.write_str(
+                "another policy has decided before this one, which is no `fallback`; a fallback must run last",
+            ),
             Self::PathMissing => formatter.write_str("the request has no path"),
             Self::ConnectionNamesOwned => formatter.write_str("`connection` names a header of the filter"),
             Self::TokenInQuery => formatter.write_str("`access_token` in the query of an MCP request"),
@@ -329,6 +350,10 @@ impl fmt::Display for Deny {
             Self::OutboundAnonymous => {
                 formatter.write_str("the rule adds a credential and the caller is not verified")
             }
+            Self::OutboundRedirected => formatter
+                .write_str("the proxy follows a redirect that leaves the rule which has put a secret on the call"),
+            Self::CredentialMalformed => formatter.write_str("the credential holds what a header cannot carry"),
+            Self::SecretMissing => formatter.write_str("a secret that is needed is not set in the proxy's environment"),
             Self::OutboundClusterChanged => {
                 formatter.write_str("the edited request goes to a cluster that the rule does not name")
             }

@@ -2,24 +2,27 @@
 //!
 //! ```text
 //! strip what is ours ─► path, host ─► rule ─┬─► deny
-//!                                           ├─► public ──────────────────────────────────────► permit
-//!                                           └─► prove credentials ─► accept ─► require ─► forward ─► permit
+//!                                     ▲     ├─► public ──────────────────────────────────────► permit
+//!                                     │     └─► prove credentials ─► accept ─► require ─► forward ─► permit
+//!                                     └─── of a rule in shadow, whatever it says
 //! ```
 //!
 //! Every arrow that is not drawn is a refusal.
 
+use std::rc::Rc;
+
 use crate::authority::Authority;
 use crate::decision::answer::{self, Circumstances};
-use crate::decision::credentials::{self, AUTHORIZATION, Proved};
-use crate::decision::identity;
+use crate::decision::credentials::{AUTHORIZATION, Presented, Proved};
+use crate::decision::mark::Mark;
 use crate::decision::record::{Outcome, Record};
-use crate::decision::{Caller, Deny, Method, ORIGINAL_PATH, Permit};
+use crate::decision::{Caller, Deny, Method, ORIGINAL_PATH, Permit, identity, state};
 use crate::http::{Edits, Headers, Repeated, Reply, Request};
 use crate::path::RequestPath;
 use crate::policy::inbound::{AmbiguousPaths, CorsPreflight, Totp};
 use crate::policy::owned::is_same_header;
 use crate::policy::rule::{Accept, Action, Protocol, Require, Rule, TotpRequirement};
-use crate::policy::{Inbound, Policy};
+use crate::policy::{Enforcement, Inbound, Policy};
 use crate::role::Direction;
 use crate::time::UnixTime;
 use crate::{jwt, totp};
@@ -27,22 +30,33 @@ use crate::{jwt, totp};
 /// The end of the machine.
 pub(super) enum Verdict<'p> {
     /// The request may come in, changed so.
-    Permitted(Permit, Edits, Record<'p>),
+    Permitted(Permit, Edits, Vec<Record<'p>>),
     /// It is answered.
-    Refused(Reply, Record<'p>),
+    Refused(Reply, Vec<Record<'p>>),
 }
 
 /// Decides whether a request may come in.
 pub(super) fn decide<'p>(policy: &'p Policy, request: &Request, now: UnixTime) -> Verdict<'p> {
-    match judge(policy, request, now) {
-        Ok(Entry { rule, caller, edits }) => {
-            let rule = rule.map(|rule| rule.name.as_str());
-            let record = Record {
-                direction: Direction::Inbound,
-                rule,
-                outcome: Outcome::Allowed,
+    let mut records = Vec::new();
+    match judge(policy, request, now, &mut records) {
+        Ok(Entry {
+            rule,
+            caller,
+            mut edits,
+        }) => {
+            let mark = if caller.is_some() {
+                Mark::Verified
+            } else {
+                Mark::Anonymous
             };
-            Verdict::Permitted(Permit { caller }, edits, record)
+            edits.set_state(state::INBOUND, mark.value());
+            let rule = rule.map(|rule| rule.name.as_str());
+            records.push(Record::new(Direction::Inbound, rule, Outcome::Allowed));
+            let permit = Permit {
+                caller,
+                ..Permit::default()
+            };
+            Verdict::Permitted(permit, edits, records)
         }
         Err(Refusal { rule, deny, shown }) => {
             let mut reply = answer::reply(&deny, &circumstances(policy, request, rule));
@@ -50,7 +64,8 @@ pub(super) fn decide<'p>(policy: &'p Policy, request: &Request, now: UnixTime) -
                 reply.edits.set_state(name, value.to_vec());
             }
             let rule = rule.map(|rule| rule.name.as_str());
-            Verdict::Refused(reply, Record::denied(Direction::Inbound, rule, deny))
+            records.push(Record::denied(Direction::Inbound, rule, deny));
+            Verdict::Refused(reply, records)
         }
     }
 }
@@ -58,7 +73,7 @@ pub(super) fn decide<'p>(policy: &'p Policy, request: &Request, now: UnixTime) -
 /// A request that may come in: by which rule, of whom, and what is changed.
 struct Entry<'p> {
     rule: Option<&'p Rule>,
-    caller: Option<Caller>,
+    caller: Option<Rc<Caller>>,
     edits: Edits,
 }
 
@@ -80,9 +95,14 @@ impl From<Deny> for Refusal<'_> {
     }
 }
 
-fn judge<'p>(policy: &'p Policy, request: &Request, now: UnixTime) -> Result<Entry<'p>, Refusal<'p>> {
+fn judge<'p>(
+    policy: &'p Policy,
+    request: &Request,
+    now: UnixTime,
+    records: &mut Vec<Record<'p>>,
+) -> Result<Entry<'p>, Refusal<'p>> {
     let inbound = policy.inbound.as_ref().ok_or(Deny::NotConfigured)?;
-    let edits = strip(policy, &request.headers);
+    let mut edits = strip(policy, &request.headers);
     let (path, authority) = target(policy, inbound, request)?;
     if inbound.cors_preflight == CorsPreflight::Pass && is_cors_preflight(request) {
         return Ok(Entry {
@@ -91,27 +111,44 @@ fn judge<'p>(policy: &'p Policy, request: &Request, now: UnixTime) -> Result<Ent
             edits,
         });
     }
-    let rule = find_rule(inbound, request, &authority, &path)?;
-    let refused = |(deny, shown): (Deny, Edits)| Refusal {
-        rule: Some(rule),
-        deny,
-        shown,
-    };
-    if rule.protocol == Protocol::Mcp && path.query().is_some_and(holds_token) {
-        return Err(refused((Deny::TokenInQuery, Edits::default())));
-    }
-    let (caller, edits) = match &rule.action {
-        Action::Deny => return Err(refused((Deny::RuleDenied, Edits::default()))),
-        Action::Public => (None, edits),
-        Action::Authenticate(accept, require) => {
-            authenticate(inbound, accept, require, request, now, edits).map_err(refused)?
+    let presented = Presented::new(inbound, request, now);
+    for rule in &inbound.rules {
+        let Some(matched) = matches(rule, request, &authority, &path) else {
+            continue;
+        };
+        let judge = |edits: &mut Edits| {
+            matched.map_err(unproved)?;
+            apply(inbound, rule, &path, &presented, edits)
+        };
+        match rule.enforcement {
+            Enforcement::Enforce => {
+                return match judge(&mut edits) {
+                    Ok(caller) => Ok(Entry {
+                        rule: Some(rule),
+                        caller,
+                        edits,
+                    }),
+                    Err((deny, shown)) => Err(Refusal {
+                        rule: Some(rule),
+                        deny,
+                        shown,
+                    }),
+                };
+            }
+            // It never decides: matching goes on behind it, whatever it says.
+            Enforcement::Shadow => {
+                let outcome = match judge(&mut Edits::default()) {
+                    Ok(_) => Outcome::Allowed,
+                    Err((deny, _)) => Outcome::Denied(deny),
+                };
+                records.push(Record {
+                    enforcement: Enforcement::Shadow,
+                    ..Record::new(Direction::Inbound, Some(&rule.name), outcome)
+                });
+            }
         }
-    };
-    Ok(Entry {
-        rule: Some(rule),
-        caller,
-        edits,
-    })
+    }
+    Err(Deny::NoRule.into())
 }
 
 fn circumstances<'a>(policy: &'a Policy, request: &'a Request, rule: Option<&'a Rule>) -> Circumstances<'a> {
@@ -131,9 +168,7 @@ fn circumstances<'a>(policy: &'a Policy, request: &'a Request, rule: Option<&'a 
 /// servers read them like headers. A provider may put its token back.
 pub(super) fn strip(policy: &Policy, headers: &Headers) -> Edits {
     let mut edits = Edits::default();
-    for (name, _) in headers.iter().filter(|(name, _)| is_ours(policy, name)) {
-        edits.remove(name);
-    }
+    edits.remove_all(headers, |name| is_ours(policy, name));
     edits
 }
 
@@ -198,69 +233,85 @@ fn holds_token(query: &[u8]) -> bool {
     })
 }
 
-/// The first rule that matches. A path with two meanings matches no rule that lets strangers through.
+/// Whether a rule matches. A path with two meanings matches no rule that lets strangers through.
 ///
 /// # Errors
-/// A header that such a rule asks for comes twice: which of them the upstream takes is not known, and a rule that
+/// A header that the rule asks for comes twice: which of them the upstream takes is not known, and a rule that
 /// refuses one of them must not be passed over for the other.
-fn find_rule<'p>(
-    inbound: &'p Inbound,
+fn matches(
+    rule: &Rule,
     request: &Request,
     authority: &Authority<'_>,
     path: &RequestPath<'_>,
-) -> Result<&'p Rule, Deny> {
-    for rule in &inbound.rules {
-        let lets_strangers_through = match &rule.action {
-            Action::Deny => false,
-            Action::Public => true,
-            Action::Authenticate(accept, _) => accept.none,
-        };
-        if (path.is_ambiguous() && lets_strangers_through)
-            || !rule.condition.matches_target(request, authority, path)
-        {
-            continue;
-        }
-        match rule.condition.matches_headers(&request.headers) {
-            Ok(true) => return Ok(rule),
-            Ok(false) => {}
-            Err(Repeated) => {
-                return Err(Deny::HeaderRepeated {
-                    rule: rule.name.clone(),
-                });
-            }
-        }
+) -> Option<Result<(), Deny>> {
+    let lets_strangers_through = match &rule.action {
+        Action::Deny => false,
+        Action::Public => true,
+        Action::Authenticate(accept, _) => accept.none,
+    };
+    if (path.is_ambiguous() && lets_strangers_through)
+        || !rule.condition.matches_target(request, authority, path)
+    {
+        return None;
     }
-    Err(Deny::NoRule)
+    match rule.condition.matches_headers(&request.headers) {
+        Ok(true) => Some(Ok(())),
+        Ok(false) => None,
+        Err(Repeated) => Some(Err(Deny::HeaderRepeated {
+            rule: rule.name.clone(),
+        })),
+    }
 }
 
-/// Proves the caller, and that it has all that the rule asks for. A refusal comes with what may be shown of a caller
-/// whose first factor was good.
+/// What a rule that matches says: who is let in. A refusal comes with what may be shown of a caller whose first factor
+/// was good.
+fn apply(
+    inbound: &Inbound,
+    rule: &Rule,
+    path: &RequestPath<'_>,
+    presented: &Presented<'_, '_>,
+    edits: &mut Edits,
+) -> Result<Option<Rc<Caller>>, (Deny, Edits)> {
+    if rule.protocol == Protocol::Mcp && path.query().is_some_and(holds_token) {
+        return Err(unproved(Deny::TokenInQuery));
+    }
+    match &rule.action {
+        Action::Deny => Err(unproved(Deny::RuleDenied)),
+        Action::Public => Ok(None),
+        Action::Authenticate(accept, require) => authenticate(inbound, accept, require, presented, edits),
+    }
+}
+
+/// A refusal that shows nobody.
+fn unproved(deny: Deny) -> (Deny, Edits) {
+    (deny, Edits::default())
+}
+
+/// Proves the caller, and that it has all that the rule asks for.
 fn authenticate(
     inbound: &Inbound,
     accept: &Accept,
     require: &Require,
-    request: &Request,
-    now: UnixTime,
-    mut edits: Edits,
-) -> Result<(Option<Caller>, Edits), (Deny, Edits)> {
-    let unproved = |deny| (deny, Edits::default());
+    presented: &Presented<'_, '_>,
+    edits: &mut Edits,
+) -> Result<Option<Rc<Caller>>, (Deny, Edits)> {
     // Read before any proof, so that a request which carries two is never decided by one of them.
-    let code = credentials::single(&request.headers, &inbound.totp.header).map_err(unproved)?;
-    let proved = credentials::prove(inbound, &request.headers, now).map_err(unproved)?;
-    for credential in &proved {
+    let code = presented.code().map_err(unproved)?;
+    let proved = presented.proved().map_err(unproved)?;
+    for credential in proved {
         check_accepted(accept, credential).map_err(unproved)?;
     }
     // The token's identity wins over the key's: it is proved first.
-    let Some(credential) = proved.into_iter().next() else {
+    let Some(credential) = proved.first() else {
         return match accept.none {
-            true => Ok((None, edits)),
+            true => Ok(None),
             false => Err(unproved(Deny::CredentialsMissing)),
         };
     };
-    check_requirements(inbound, require, &credential, code, now)
-        .and_then(|()| identity::forward(&inbound.forward, &credential, request, &mut edits))
+    check_requirements(inbound, require, credential, code, presented.now())
+        .and_then(|()| identity::forward(&inbound.forward, credential, presented.request(), edits))
         .map_err(|deny| (deny, identity::shown(&inbound.forward, &credential.caller)))?;
-    Ok((Some(credential.caller), edits))
+    Ok(Some(Rc::clone(&credential.caller)))
 }
 
 /// First that the caller is who it says, then that it may do this.
@@ -317,20 +368,18 @@ fn check_totp(
     now: UnixTime,
 ) -> Result<(), Deny> {
     let code = code.filter(|code| !code.is_empty()).ok_or(Deny::TotpMissing)?;
-    let own = caller
-        .peer
-        .as_deref()
-        .map_or(&[][..], |peer| peer.totp_seeds.as_slice());
-    let seeds = match own {
-        [] => totp.shared_seeds.as_slice(),
-        own => own,
+    let own = caller.peer.as_deref();
+    let (seeds, lacks_seed) = match own {
+        Some(peer) if !peer.totp_seeds.is_empty() || peer.lacks_seed => (&peer.totp_seeds, peer.lacks_seed),
+        Some(_) | None => (&totp.shared_seeds, totp.lacks_shared_seed),
     };
-    if seeds.is_empty() {
-        return Err(Deny::TotpNotConfigured);
+    match totp::verify(seeds, &requirement.code, code, now) {
+        Some(_step) => Ok(()),
+        // The code may be that of the seed which is not there.
+        None if lacks_seed => Err(Deny::SecretMissing),
+        None if seeds.is_empty() => Err(Deny::TotpNotConfigured),
+        None => Err(Deny::TotpInvalid),
     }
-    totp::verify(seeds, &requirement.code, code, now)
-        .map(|_step| ())
-        .ok_or(Deny::TotpInvalid)
 }
 
 fn check_authorization(require: &Require, caller: &Caller) -> Result<(), Deny> {

@@ -1,35 +1,57 @@
 //! The outbound machine: what does a call need that its caller must not hold?
 //!
 //! ```text
-//! strip ─► rule (host, port, path, cluster) ─► caller verified? ─► query, TOTP ─► [cluster again] ─► permit
+//! strip ─► [off with what the last run put on] ─► rule ─► caller verified? ─► put on ─► [cluster again] ─► permit
 //! ```
+//!
+//! ```text
+//! what the last run put on: where the proxy follows a redirect itself
+//! the cluster again: not within the cluster itself
+//! ```
+
+mod task;
 
 use crate::authority::Authority;
 use crate::decision::answer::{self, Circumstances};
+use crate::decision::injected::Injected;
+use crate::decision::mark::Mark;
 use crate::decision::record::{Outcome, Record};
-use crate::decision::{Decision, Deny, ORIGINAL_PATH, Permit, Step};
+use crate::decision::{Decision, Deny, ORIGINAL_PATH, ORIGINAL_URL, Permit, Step};
 use crate::http::{Edits, Request};
 use crate::path::RequestPath;
 use crate::policy::outbound::{OnNoMatch, Outbound, Rule};
 use crate::policy::{ErrorStyle, Policy};
-use crate::query;
-use crate::role::Direction;
+use crate::role::{Direction, Role};
 use crate::time::UnixTime;
-use crate::totp;
 
-/// Decides a call of the workload behind which the filter stands. Nobody was asked who they are: the workload is
-/// trusted with its own calls.
-pub(super) fn decide<'p>(policy: &'p Policy, request: &Request, now: UnixTime) -> Decision<'p> {
+use self::task::{Applied, Task};
+
+/// Decides a call of the workload behind which the filter stands, or a call within the cluster that it goes to. Where
+/// nobody was asked who they are on this stream, the workload is trusted with its own calls.
+pub(super) fn decide<'p>(
+    policy: &'p Policy,
+    role: Role,
+    mark: Option<Mark>,
+    request: &Request,
+    now: UnixTime,
+) -> Decision<'p> {
     let mut edits = Edits::default();
-    for (name, _) in request
-        .headers
-        .iter()
-        .filter(|(name, _)| policy.owned_headers.contains(name))
-    {
-        edits.remove(name);
+    // What an inbound decision has put on stays on: it removed what was forged.
+    if mark.is_none() {
+        edits.remove_all(&request.headers, |name| policy.owned_headers.contains(name));
     }
-    let permit = Permit { caller: None };
-    run(policy, request, now, Stand::Sidecar, permit, edits, Vec::new())
+    let call = Call {
+        request,
+        now,
+        injected: Injected::of(request),
+        is_strangers: mark == Some(Mark::Anonymous),
+        route: if role == Role::Upstream {
+            Route::Taken
+        } else {
+            Route::Open
+        },
+    };
+    run(policy, call, Permit::default(), edits, Vec::new())
 }
 
 /// Goes on with a request that a gateway let in: what the inbound machine put on stays on.
@@ -39,12 +61,19 @@ pub(super) fn continue_gateway<'p>(
     now: UnixTime,
     permit: Permit,
     edits: Edits,
-    inbound: Record<'p>,
+    inbound: Vec<Record<'p>>,
 ) -> Decision<'p> {
-    match policy.outbound {
-        Some(_) => run(policy, request, now, Stand::Gateway, permit, edits, vec![inbound]),
-        None => Decision::new(Step::Forward(permit, edits), vec![inbound]),
+    if policy.outbound.is_none() {
+        return Decision::new(Step::Forward(permit, edits), inbound);
     }
+    let call = Call {
+        request: &request.edited(&edits),
+        now,
+        injected: Injected::of(request),
+        is_strangers: permit.caller.is_none(),
+        route: Route::Open,
+    };
+    run(policy, call, permit, edits, inbound)
 }
 
 /// A call whose route is to be looked at again.
@@ -59,15 +88,20 @@ pub struct Recheck<'p> {
 }
 
 impl<'p> Recheck<'p> {
+    /// What was decided so far, where nothing more shall be.
+    pub(super) fn into_records(mut self) -> Vec<Record<'p>> {
+        let rule = Some(self.rule.name.as_str());
+        self.records
+            .push(Record::new(Direction::Outbound, rule, Outcome::Allowed));
+        self.records
+    }
+
     /// Goes on with the cluster that the edited request is routed to.
     pub fn resume(mut self, request: &Request, cluster: Option<&[u8]>) -> Decision<'p> {
         let rule = Some(self.rule.name.as_str());
         if self.rule.condition.clusters.contain(cluster) {
-            self.records.push(Record {
-                direction: Direction::Outbound,
-                rule,
-                outcome: Outcome::Allowed,
-            });
+            self.records
+                .push(Record::new(Direction::Outbound, rule, Outcome::Allowed));
             return Decision::new(Step::Forward(self.permit, Edits::default()), self.records);
         }
         let deny = Deny::OutboundClusterChanged;
@@ -78,87 +112,132 @@ impl<'p> Recheck<'p> {
     }
 }
 
-/// Whose calls these are.
+/// A call, and what is known of it.
+struct Call<'r> {
+    request: &'r Request,
+    now: UnixTime,
+    /// What was put on it before, where the filter runs again.
+    injected: Option<Injected>,
+    /// Whether it came in from a caller whom nobody verified.
+    is_strangers: bool,
+    route: Route,
+}
+
+/// Whether the filter's edits can still send a call elsewhere.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stand {
-    Sidecar,
-    Gateway,
+enum Route {
+    /// The proxy chooses the route anew when headers change.
+    Open,
+    /// The filter stands behind the choice.
+    Taken,
 }
 
 fn run<'p>(
     policy: &'p Policy,
-    request: &Request,
-    now: UnixTime,
-    stand: Stand,
-    permit: Permit,
+    call: Call<'_>,
+    mut permit: Permit,
     mut edits: Edits,
     mut records: Vec<Record<'p>>,
 ) -> Decision<'p> {
     edits.remove(ORIGINAL_PATH);
+    edits.remove(ORIGINAL_URL);
     let Some(outbound) = &policy.outbound else {
-        records.push(Record {
-            direction: Direction::Outbound,
-            rule: None,
-            outcome: Outcome::NoPolicy,
-        });
+        records.push(Record::new(Direction::Outbound, None, Outcome::NoPolicy));
         return Decision::new(Step::Forward(permit, edits), records);
     };
     for name in &outbound.strip_headers {
         edits.remove(name.as_bytes());
     }
-    let is_stranger = stand == Stand::Gateway && permit.caller.is_none();
-    let (rule, applied) = match find_rule(outbound, request) {
-        Err(deny) => (None, Err(deny)),
-        Ok(None) => match outbound.on_no_match {
-            OnNoMatch::Forward => (None, Ok(Edits::default())),
-            OnNoMatch::Deny => (None, Err(Deny::OutboundNoMatch)),
-        },
-        Ok(Some((rule, _))) if is_stranger && rule.adds_secret() && !rule.for_anonymous => {
-            (Some(rule), Err(Deny::OutboundAnonymous))
-        }
-        Ok(Some((rule, authority))) => (
-            Some(rule),
-            apply(
-                outbound,
-                rule,
-                &policy.errors,
-                &authority,
-                request,
-                now,
-                &mut edits,
-            ),
-        ),
+    // Envoy names the URL before a redirect that it has followed.
+    let redirected = call
+        .injected
+        .as_ref()
+        .filter(|_| call.request.headers.first(ORIGINAL_URL).is_some());
+    let removal = redirected
+        .map(|injected| injected.removal(call.request))
+        .unwrap_or_default();
+    let request = match redirected {
+        Some(_) => &call.request.edited(&removal),
+        None => call.request,
     };
+    edits.merge(removal.clone());
+    let (rule, applied) = choose(policy, outbound, &call, redirected, request, &mut edits);
     let name = rule.map(|rule| rule.name.as_str());
-    let undo = match applied {
-        Ok(undo) => undo,
+    let applied = match applied {
+        Ok(applied) => applied,
         Err(deny) => {
-            let reply = answer::reply(&deny, &Circumstances::plain(&policy.errors, request));
+            let mut reply = answer::reply(&deny, &Circumstances::plain(&policy.errors, request));
+            let mut edits = removal;
+            edits.merge(reply.edits);
+            reply.edits = edits;
             records.push(Record::denied(Direction::Outbound, name, deny));
             return Decision::new(Step::Reply(reply), records);
         }
     };
+    permit.given = applied.given;
+    // Within a cluster the path is final, and nobody rewrites it behind the filter.
+    permit.query_rule = rule
+        .filter(|rule| call.route == Route::Open && !rule.query_parameters.is_empty())
+        .map(|rule| rule.name.clone());
     match rule {
-        Some(rule) if rule.adds_secret() => {
+        Some(rule) if rule.puts_on() && call.route == Route::Open => {
             let recheck = Recheck {
                 rule,
                 style: &policy.errors,
                 permit,
-                undo,
+                undo: applied.undo,
                 records,
             };
             Decision::new(Step::Recheck(edits, recheck), Vec::new())
         }
         Some(_) | None => {
             let outcome = rule.map_or(Outcome::NoMatch, |_| Outcome::Allowed);
-            records.push(Record {
-                direction: Direction::Outbound,
-                rule: name,
-                outcome,
-            });
+            records.push(Record::new(Direction::Outbound, name, outcome));
             Decision::new(Step::Forward(permit, edits), records)
         }
     }
+}
+
+/// The rule of a call, and what comes of it.
+fn choose<'p>(
+    policy: &'p Policy,
+    outbound: &'p Outbound,
+    call: &Call<'_>,
+    redirected: Option<&Injected>,
+    request: &Request,
+    edits: &mut Edits,
+) -> (Option<&'p Rule>, Result<Applied, Deny>) {
+    let found = match find_rule(outbound, request) {
+        Ok(found) => found,
+        Err(deny) => return (None, Err(deny)),
+    };
+    let rule = found.as_ref().map(|(rule, _)| *rule);
+    if redirected.is_some_and(|injected| rule.is_none_or(|rule| rule.name != injected.rule)) {
+        return (rule, Err(Deny::OutboundRedirected));
+    }
+    let applied = match found {
+        None => match outbound.on_no_match {
+            OnNoMatch::Forward => Ok(Applied::default()),
+            OnNoMatch::Deny => Err(Deny::OutboundNoMatch),
+        },
+        Some((rule, _)) if rule.lacks_secret => Err(Deny::SecretMissing),
+        Some((rule, _)) if call.is_strangers && rule.adds_secret() && !rule.for_anonymous => {
+            Err(Deny::OutboundAnonymous)
+        }
+        Some((rule, authority)) => {
+            let task = Task {
+                outbound,
+                rule,
+                redactor: &policy.errors.redactor,
+                authority: &authority,
+                request,
+                now: call.now,
+                before: call.injected.as_ref().filter(|_| redirected.is_none()),
+            };
+            task.apply(edits)
+        }
+    };
+    (rule, applied)
 }
 
 /// The first rule that matches, and the host that it matched; none for a call without a path.
@@ -181,43 +260,4 @@ fn find_rule<'p, 'r>(
         }
     }
     Ok(None)
-}
-
-/// Puts on what the rule gives, and says what takes it off again, for the access log of a call that is refused after
-/// all.
-fn apply(
-    outbound: &Outbound,
-    rule: &Rule,
-    style: &ErrorStyle,
-    authority: &Authority<'_>,
-    request: &Request,
-    now: UnixTime,
-    edits: &mut Edits,
-) -> Result<Edits, Deny> {
-    let mut undo = Edits::default();
-    if !rule.query_parameters.is_empty() {
-        // The configuration lists no other host; the request decides again, for this is where a key would leave.
-        if !outbound
-            .query_hosts
-            .iter()
-            .any(|listed| listed.matches(authority))
-        {
-            return Err(Deny::QueryHostNotAllowed {
-                host: authority.host().to_owned(),
-            });
-        }
-        let path = request.path().ok_or(Deny::PathMissing)?;
-        let rewritten = query::rewrite(path, &rule.query_parameters);
-        undo.set(b":path", style.redactor.sanitize(&rewritten.clean_path));
-        undo.remove(ORIGINAL_PATH);
-        edits.set(b":path", rewritten.path);
-        // Envoy's default access log and its tracers print this header in place of the path.
-        edits.set(ORIGINAL_PATH, rewritten.clean_path);
-    }
-    if let Some(totp) = &rule.totp {
-        let code = totp::code_at(&totp.seed, &totp.code, now);
-        undo.remove(totp.header.as_bytes());
-        edits.set(totp.header.as_bytes(), code.expose().to_vec());
-    }
-    Ok(undo)
 }

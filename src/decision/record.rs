@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use crate::decision::Deny;
 use crate::http::Request;
-use crate::policy::NO_RULE;
-use crate::redact;
+use crate::policy::{Enforcement, NO_RULE};
+use crate::redact::{self, Clean, Redactor};
 use crate::role::Direction;
 
 /// How one machine ended.
@@ -17,6 +17,8 @@ pub struct Record<'p> {
     pub rule: Option<&'p str>,
     /// The end.
     pub outcome: Outcome,
+    /// Whether it counted.
+    pub enforcement: Enforcement,
 }
 
 /// The end of a machine.
@@ -26,6 +28,8 @@ pub enum Outcome {
     Allowed,
     /// The call goes on as it is because no outbound rule matches it.
     NoMatch,
+    /// The request goes on because another policy has decided before this one (`fallback`).
+    StoodAside,
     /// The request goes on because the policy has nothing to say here.
     NoPolicy,
     /// The request is refused.
@@ -51,26 +55,35 @@ impl Outcome {
         match self {
             Self::Allowed => "ok",
             Self::NoMatch => "no_match",
+            Self::StoodAside => "stood_aside",
             Self::NoPolicy => "no_policy",
             Self::Denied(deny) => deny.reason(),
-        }
-    }
-
-    const fn label(&self) -> &'static str {
-        match self {
-            Self::Allowed | Self::NoMatch | Self::NoPolicy => "allow",
-            Self::Denied(_) => "deny",
         }
     }
 }
 
 impl<'p> Record<'p> {
-    /// A refusal.
-    pub const fn denied(direction: Direction, rule: Option<&'p str>, deny: Deny) -> Self {
+    /// Of a machine that decides.
+    pub const fn new(direction: Direction, rule: Option<&'p str>, outcome: Outcome) -> Self {
         Self {
             direction,
             rule,
-            outcome: Outcome::Denied(deny),
+            outcome,
+            enforcement: Enforcement::Enforce,
+        }
+    }
+
+    /// A refusal.
+    pub const fn denied(direction: Direction, rule: Option<&'p str>, deny: Deny) -> Self {
+        Self::new(direction, rule, Outcome::Denied(deny))
+    }
+
+    const fn label(&self) -> &'static str {
+        match (self.enforcement, &self.outcome) {
+            (Enforcement::Enforce, Outcome::Denied(_)) => "deny",
+            (Enforcement::Enforce, _) => "allow",
+            (Enforcement::Shadow, Outcome::Denied(_)) => "shadow_deny",
+            (Enforcement::Shadow, _) => "shadow_allow",
         }
     }
 
@@ -80,7 +93,7 @@ impl<'p> Record<'p> {
         format!(
             "peergate_requests_total.direction.{}.outcome.{}.reason.{}.rule.{}",
             self.direction,
-            self.outcome.label(),
+            self.label(),
             self.outcome.reason(),
             self.rule.unwrap_or(NO_RULE)
         )
@@ -89,7 +102,7 @@ impl<'p> Record<'p> {
     /// How loud the line is.
     pub const fn severity(&self) -> Severity {
         match self.outcome {
-            Outcome::Allowed | Outcome::NoMatch => Severity::Silent,
+            Outcome::Allowed | Outcome::NoMatch | Outcome::StoodAside => Severity::Silent,
             Outcome::NoPolicy => Severity::WarnOnce,
             Outcome::Denied(Deny::Internal(_)) => Severity::Error,
             Outcome::Denied(_) => Severity::Info,
@@ -97,10 +110,10 @@ impl<'p> Record<'p> {
     }
 
     /// The line for the log.
-    pub fn line(&self, request: &Request) -> String {
+    pub fn line(&self, request: &Request, redactor: &Redactor) -> Clean {
         let mut line = format!(
             "peergate: {} {} reason={} rule={}",
-            self.outcome.label(),
+            self.label(),
             self.direction,
             self.outcome.reason(),
             self.rule.unwrap_or(NO_RULE),
@@ -113,7 +126,7 @@ impl<'p> Record<'p> {
             );
         }
         match &self.outcome {
-            Outcome::Allowed | Outcome::NoMatch => {}
+            Outcome::Allowed | Outcome::NoMatch | Outcome::StoodAside => {}
             Outcome::NoPolicy => {
                 let _ = write!(
                     line,
@@ -125,7 +138,7 @@ impl<'p> Record<'p> {
                 let _ = write!(line, ": {deny}");
             }
         }
-        line
+        redactor.clean(line)
     }
 }
 

@@ -1,8 +1,11 @@
 //! What all streams of one configuration have in common.
 
+use crate::decision::{Exposure, Record};
 use crate::filter::host;
 use crate::filter::metrics::Metrics;
+use crate::http::Request;
 use crate::policy::Policy;
+use crate::redact::Redactor;
 use crate::role::Place;
 
 /// See the module. Nothing in it depends on the place of a stream: Envoy may attach one root to listeners of both
@@ -18,6 +21,21 @@ pub(super) struct Attachment {
 }
 
 impl Attachment {
+    /// Counts and logs decisions.
+    pub(super) fn note(&self, records: &[Record<'_>], request: &Request) {
+        match &self.policy {
+            Some(policy) => self.metrics.note(records, request, &policy.errors.redactor),
+            None => self.metrics.note(records, request, &Redactor::default()),
+        }
+    }
+
+    /// Counts that logs show a credential, and says so once for a rule.
+    pub(super) fn note_exposure(&self, exposure: &Exposure<'_>) {
+        if let Some(policy) = &self.policy {
+            self.metrics.note_exposure(exposure, &policy.errors.redactor);
+        }
+    }
+
     /// Where a stream stands.
     pub(super) fn place(&self) -> Place {
         let direction = host::property(&["xds", "listener_direction"]);
@@ -27,6 +45,7 @@ impl Attachment {
             listener_direction: direction
                 .and_then(|bytes| <[u8; 8]>::try_from(bytes).ok())
                 .map(u64::from_le_bytes),
+            is_within_cluster: host::property(&["upstream", "address"]).is_some(),
         }
     }
 }

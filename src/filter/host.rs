@@ -14,6 +14,7 @@ use std::ptr::null_mut;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
 
 use crate::http::{Headers, Reply};
+use crate::redact::Clean;
 use crate::time::UnixTime;
 
 /// A host call that did not succeed.
@@ -29,13 +30,15 @@ impl fmt::Display for HostError {
     }
 }
 
-/// A header map of the request.
+/// A header map of the stream.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Map {
-    /// Its headers.
+    /// The headers of the request.
     Headers,
     /// Its trailers.
     Trailers,
+    /// The headers of the answer.
+    Answer,
 }
 
 impl Map {
@@ -43,6 +46,7 @@ impl Map {
         match self {
             Self::Headers => MapType::HttpRequestHeaders as u32,
             Self::Trailers => MapType::HttpRequestTrailers as u32,
+            Self::Answer => MapType::HttpResponseHeaders as u32,
         }
     }
 }
@@ -70,13 +74,13 @@ pub(super) fn remove(map: Map, name: &[u8]) -> Result<(), HostError> {
 ///
 /// Envoy's replacing call changes the first one only and keeps the rest, so all are removed first; pseudo-headers
 /// stand once and cannot be removed.
-pub(super) fn replace_request_header(name: &[u8], value: &[u8]) -> Result<(), HostError> {
+pub(super) fn replace(map: Map, name: &[u8], value: &[u8]) -> Result<(), HostError> {
     if !name.starts_with(b":") {
-        remove(Map::Headers, name)?;
+        remove(map, name)?;
     }
     checked("proxy_replace_header_map_value", unsafe {
         proxy_replace_header_map_value(
-            Map::Headers.number(),
+            map.number(),
             name.as_ptr(),
             name.len(),
             value.as_ptr(),
@@ -101,17 +105,39 @@ pub(super) fn set_filter_state(name: &str, value: &[u8]) -> Result<(), HostError
     })
 }
 
+/// Lets a filter state object of this name, set from now on, outlive a redirect that the proxy follows itself. For root
+/// contexts; Envoy takes `envoy.source.extensions.common.wasm.DeclarePropertyArguments`.
+pub(super) fn keep_over_redirects(name: &str) -> Result<(), HostError> {
+    const FUNCTION: &str = "declare_property";
+    let mut arguments = vec![0x0a, u8::try_from(name.len()).unwrap_or(u8::MAX)];
+    arguments.extend(name.as_bytes());
+    // `span: DownstreamRequest`.
+    arguments.extend([0x28, 0x01]);
+    owned("proxy_call_foreign_function", |data, size| unsafe {
+        proxy_call_foreign_function(
+            FUNCTION.as_ptr(),
+            FUNCTION.len(),
+            arguments.as_ptr(),
+            arguments.len(),
+            data,
+            size,
+        )
+    })
+    .map(|_| ())
+}
+
 /// Answers the request. To be called once for a stream: a second answer hangs it.
 pub(super) fn send_local_response(reply: &Reply) -> Result<(), HostError> {
     let headers = serialized(&reply.headers);
     let details = format!("peergate_{}", reply.details);
+    let body = reply.body.as_str();
     checked("proxy_send_local_response", unsafe {
         proxy_send_local_response(
             u32::from(reply.status),
             details.as_ptr(),
             details.len(),
-            reply.body.as_ptr(),
-            reply.body.len(),
+            body.as_ptr(),
+            body.len(),
             headers.as_ptr(),
             headers.len(),
             reply.grpc_status.map_or(NO_GRPC_STATUS, i32::from),
@@ -120,7 +146,8 @@ pub(super) fn send_local_response(reply: &Reply) -> Result<(), HostError> {
 }
 
 /// Writes a line to Envoy's log. Nothing can be done about a log that fails.
-pub(super) fn log(level: LogLevel, line: &str) {
+pub(super) fn log(level: LogLevel, line: &Clean) {
+    let line = line.as_str();
     let _ = unsafe { proxy_log(level as u32, line.as_ptr(), line.len()) };
 }
 
@@ -207,17 +234,17 @@ fn headers(map: &[u8]) -> Option<Headers> {
 }
 
 /// The same form, the other way round.
-fn serialized(headers: &[(&str, String)]) -> Vec<u8> {
+fn serialized(headers: &[(&str, Clean)]) -> Vec<u8> {
     let number = |size: usize| u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes();
     let mut map = number(headers.len()).to_vec();
     for (name, value) in headers {
         map.extend(number(name.len()));
-        map.extend(number(value.len()));
+        map.extend(number(value.as_str().len()));
     }
     for (name, value) in headers {
         map.extend(name.as_bytes());
         map.push(0);
-        map.extend(value.as_bytes());
+        map.extend(value.as_str().as_bytes());
         map.push(0);
     }
     map
@@ -245,6 +272,14 @@ unsafe extern "C" {
         headers: *const u8,
         headers_size: usize,
         grpc_status: i32,
+    ) -> u32;
+    fn proxy_call_foreign_function(
+        name: *const u8,
+        name_size: usize,
+        arguments: *const u8,
+        arguments_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
     ) -> u32;
     fn proxy_log(level: u32, line: *const u8, size: usize) -> u32;
     fn proxy_get_buffer_bytes(

@@ -9,7 +9,8 @@ use crate::decision::{self, Decision, Permit, Step};
 use crate::filter::attachment::Attachment;
 use crate::filter::host::{self, HostError, Map};
 use crate::http::{Edits, Reply, Request};
-use crate::policy::Policy;
+use crate::policy::{Outbound, Policy};
+use crate::redact::Redactor;
 use crate::role::Role;
 
 /// See the module.
@@ -23,7 +24,7 @@ enum State {
     /// Not decided; nothing may pass.
     Undecided,
     /// It goes on; the permit is the proof that it may.
-    Forwarded(#[expect(dead_code, reason = "a proof is held, not read")] Permit),
+    Forwarded(Permit),
     /// It was answered; nothing of it may pass.
     Answered,
 }
@@ -51,10 +52,37 @@ impl HttpContext for Stream {
         self.action()
     }
 
+    /// An answer that cannot be cleaned is not shown.
+    fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
+        if let State::Forwarded(permit) = &self.state
+            && permit.looks_at_answer()
+            && let Err(error) = clean_answer(permit)
+        {
+            log_failure(error);
+            if let Step::Reply(reply) = decision::host_failed(&Request::default()).step {
+                let _ = host::send_local_response(&reply);
+            }
+            self.state = State::Answered;
+            return Action::Pause;
+        }
+        Action::Continue
+    }
+
+    fn on_log(&mut self) {
+        if let State::Forwarded(permit) = &self.state
+            && permit.looks_at_log()
+        {
+            let path = host::property(ORIGINAL_PATH);
+            if let Some(exposure) = permit.exposure(path.as_deref()) {
+                self.attachment.note_exposure(&exposure);
+            }
+        }
+    }
+
     /// Trailers that cannot be cleaned stop the request.
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        if matches!(self.state, State::Forwarded(_))
-            && let Err(error) = clean_trailers(&self.attachment)
+        if let State::Forwarded(permit) = &self.state
+            && let Err(error) = clean_trailers(&self.attachment, permit)
         {
             log_failure(error);
             self.state = State::Undecided;
@@ -82,7 +110,7 @@ fn handle(attachment: &Attachment) -> State {
         Err(error) => {
             log_failure(error);
             let decision = decision::host_failed(&request);
-            attachment.metrics.note(&decision.records, &request);
+            attachment.note(&decision.records, &request);
             match decision.step {
                 Step::Reply(reply) => answer(&reply).map_or(State::Undecided, |()| State::Answered),
                 Step::Forward(..) | Step::Recheck(..) => State::Undecided,
@@ -97,6 +125,10 @@ fn decide_and_apply(attachment: &Attachment, request: &mut Request) -> Result<St
         return finish(attachment, request, decision::without_policy(request));
     };
     let role = role(attachment, policy);
+    request.mark = host::property(MARK);
+    if role.looks_outbound() && policy.outbound.as_ref().is_some_and(Outbound::puts_on) {
+        request.injected = host::property(INJECTED);
+    }
     if role.looks_outbound() {
         request.cluster = host::property(CLUSTER);
     }
@@ -126,22 +158,27 @@ fn finish(
             finish(attachment, request, recheck.resume(request, cluster.as_deref()))?
         }
     };
-    attachment.metrics.note(&records, request);
+    attachment.note(&records, request);
     Ok(state)
 }
 
-fn clean_trailers(attachment: &Attachment) -> Result<(), HostError> {
+fn clean_trailers(attachment: &Attachment, permit: &Permit) -> Result<(), HostError> {
     let Some(policy) = &attachment.policy else {
         return Ok(());
     };
-    for name in decision::decide_trailers(policy, &host::read(Map::Trailers)?).removals() {
+    for name in decision::decide_trailers(policy, permit, &host::read(Map::Trailers)?).removals() {
         host::remove(Map::Trailers, name)?;
     }
     Ok(())
 }
 
+fn clean_answer(permit: &Permit) -> Result<(), HostError> {
+    apply_to(Map::Answer, &permit.decide_answer(&host::read(Map::Answer)?))
+}
+
 fn log_failure(error: HostError) {
-    host::log(LogLevel::Error, &format!("peergate: host call failed: {error}"));
+    let line = format!("peergate: host call failed: {error}");
+    host::log(LogLevel::Error, &Redactor::default().clean(line));
 }
 
 /// Lets a request go on, which takes a permit.
@@ -156,16 +193,24 @@ fn answer(reply: &Reply) -> Result<(), HostError> {
 }
 
 fn apply(edits: &Edits) -> Result<(), HostError> {
-    for name in edits.removals() {
-        host::remove(Map::Headers, name)?;
-    }
-    for (name, value) in edits.settings() {
-        host::replace_request_header(name, value)?;
-    }
+    apply_to(Map::Headers, edits)?;
     for (name, value) in edits.state() {
         host::set_filter_state(name, value)?;
     }
     Ok(())
 }
 
+fn apply_to(map: Map, edits: &Edits) -> Result<(), HostError> {
+    for name in edits.removals() {
+        host::remove(map, name)?;
+    }
+    for (name, value) in edits.settings() {
+        host::replace(map, name, value)?;
+    }
+    Ok(())
+}
+
+const ORIGINAL_PATH: &[&str] = &["request", "headers", "x-envoy-original-path"];
+const MARK: &[&str] = &["filter_state", decision::MARK];
+const INJECTED: &[&str] = &["filter_state", decision::INJECTED];
 const CLUSTER: &[&str] = &["xds", "cluster_name"];

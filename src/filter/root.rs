@@ -6,10 +6,12 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
 
 use crate::config::{self, Environment};
+use crate::decision::state;
 use crate::filter::attachment::Attachment;
 use crate::filter::host;
 use crate::filter::http::Stream;
 use crate::filter::metrics::Metrics;
+use crate::redact::Redactor;
 
 /// What the streams of one configuration share. Nothing in it depends on the place of a stream: Envoy may attach one
 /// root to listeners of both directions.
@@ -26,17 +28,24 @@ impl RootContext for Root {
         let loaded = match host::plugin_configuration() {
             Ok(configuration) => config::from_plugin_configuration(&configuration, &environment()),
             Err(error) => {
-                host::log(
-                    LogLevel::Critical,
-                    &format!("peergate: configuration cannot be read: {error}"),
-                );
+                let line = format!("peergate: configuration cannot be read: {error}");
+                host::log(LogLevel::Critical, &Redactor::default().clean(line));
                 return false;
             }
         };
         match loaded {
             Ok(loaded) => {
                 for warning in &loaded.warnings {
-                    host::log(LogLevel::Warn, &format!("peergate: configuration: {warning}"));
+                    let line = format!("peergate: configuration: {warning}");
+                    host::log(LogLevel::Warn, &loaded.redactor.clean(line));
+                }
+                if let Some(outbound) = &loaded.policy.outbound
+                    && outbound.puts_on()
+                    && let Err(error) = host::keep_over_redirects(state::INJECTED)
+                {
+                    let line =
+                        format!("peergate: redirects that the proxy follows itself are not noticed: {error}");
+                    host::log(LogLevel::Warn, &Redactor::default().clean(line));
                 }
                 let node_id = host::property(&["xds", "node", "id"]).unwrap_or_default();
                 self.attachment = Rc::new(Attachment {
@@ -49,7 +58,7 @@ impl RootContext for Root {
             Err(errors) => {
                 host::log(
                     LogLevel::Critical,
-                    &format!("peergate: configuration refused:\n{errors}"),
+                    &errors.report("peergate: configuration refused:\n"),
                 );
                 false
             }

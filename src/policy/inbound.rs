@@ -18,6 +18,8 @@ pub struct Inbound {
     pub providers: Vec<Provider>,
     /// Static bearer tokens.
     pub bearer_tokens: Credentials<Rc<Peer>>,
+    /// Whether one of these is not there (`on_missing_secret: deny_rule`).
+    pub lacks_bearer_token: bool,
     /// API keys and where they stand.
     pub api_keys: ApiKeys,
     /// The second factor.
@@ -36,7 +38,7 @@ impl Inbound {
     /// Whether `Authorization` is a place of this policy's credentials. Where it is not, the header is the
     /// upstream's business: not looked at, not removed.
     pub fn reads_authorization(&self) -> bool {
-        !self.providers.is_empty() || !self.bearer_tokens.is_empty()
+        !self.providers.is_empty() || !self.bearer_tokens.is_empty() || self.lacks_bearer_token
     }
 }
 
@@ -45,6 +47,8 @@ impl Inbound {
 pub struct Provider {
     /// Its name.
     pub name: String,
+    /// Whether a secret that its tokens are signed with is not there (`on_missing_secret: deny_rule`).
+    pub lacks_keys: bool,
     /// Which claim names the peer.
     pub peer_claim: ClaimPath,
     /// The peers by the value of that claim.
@@ -66,6 +70,8 @@ pub struct Peer {
     pub display_name: Option<String>,
     /// Its TOTP seeds, several while they rotate.
     pub totp_seeds: Vec<Seed>,
+    /// Whether one of these is not there (`on_missing_secret: deny_rule`).
+    pub lacks_seed: bool,
     /// Its scopes where it comes with an API key or a static token.
     pub scopes: Vec<String>,
 }
@@ -79,6 +85,8 @@ pub struct ApiKeys {
     pub in_use: bool,
     /// The keys' digests.
     pub keys: Credentials<Rc<Peer>>,
+    /// Whether one of the keys is not there (`on_missing_secret: deny_rule`).
+    pub lacks_key: bool,
 }
 
 /// The second factor.
@@ -88,6 +96,8 @@ pub struct Totp {
     pub header: String,
     /// Seeds for callers without their own (`insecure_shared_seeds`).
     pub shared_seeds: Vec<Seed>,
+    /// Whether one of these is not there (`on_missing_secret: deny_rule`).
+    pub lacks_shared_seed: bool,
 }
 
 /// What becomes of paths that two servers could read in two ways (`ambiguous_paths`).

@@ -1,5 +1,7 @@
 //! The compiled outbound half: what calls to which upstream are given.
 
+use std::rc::Rc;
+
 use crate::authority::{Authority, HostName};
 use crate::http::Request;
 use crate::matcher::PathPrefix;
@@ -22,6 +24,13 @@ pub struct Outbound {
     pub query_hosts: Vec<HostName>,
 }
 
+impl Outbound {
+    /// Whether any rule puts something on calls.
+    pub fn puts_on(&self) -> bool {
+        self.rules.iter().any(Rule::puts_on)
+    }
+}
+
 /// What becomes of a call that no rule matches (`on_no_match`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnNoMatch {
@@ -39,18 +48,70 @@ pub struct Rule {
     /// Which calls it matches.
     pub condition: Condition,
     /// Credentials put into the query.
-    pub query_parameters: Vec<(ParameterName, Secret<String>)>,
+    pub query_parameters: Vec<(ParameterName, ParameterValue)>,
+    /// A credential of the query moved to a header.
+    pub query_to_header: Option<QueryToHeader>,
+    /// Credentials put into headers, by name in lower case: whole values.
+    pub headers: Vec<(String, SharedSecret)>,
+    /// Credentials put among the cookies.
+    pub cookies: Vec<(String, SharedSecret)>,
+    /// Whether an `Authorization` that the call comes with stays, whatever the rule would put there.
+    pub keeps_authorization: bool,
     /// A TOTP code put into a header.
     pub totp: Option<TotpInjection>,
     /// Whether it also applies to calls of callers that nobody verified, in a gateway (`insecure_for_anonymous`).
     pub for_anonymous: bool,
+    /// Whether a secret that it puts on is not there (`on_missing_secret: deny_rule`): its calls are refused.
+    pub lacks_secret: bool,
 }
 
 impl Rule {
-    /// Whether a call is given something that a stranger must not have.
+    /// Whether a call is given something of the mesh's own, that a stranger must not have.
     pub fn adds_secret(&self) -> bool {
-        !self.query_parameters.is_empty() || self.totp.is_some()
+        let is_secret = |(_, value): &(_, ParameterValue)| matches!(value, ParameterValue::Secret(_));
+        self.query_parameters.iter().any(is_secret)
+            || !self.headers.is_empty()
+            || !self.cookies.is_empty()
+            || self.totp.is_some()
     }
+
+    /// The secrets of the policy that it puts on, but for seeds.
+    pub fn secrets(&self) -> impl Iterator<Item = &SharedSecret> {
+        let of_query = self.query_parameters.iter().filter_map(|(_, value)| match value {
+            ParameterValue::Secret(secret) => Some(secret),
+            ParameterValue::FromHeader(_) => None,
+        });
+        let named = self.headers.iter().chain(&self.cookies);
+        of_query.chain(named.map(|(_, secret)| secret))
+    }
+
+    /// Whether a call leaves with a credential that it did not have, or had elsewhere.
+    pub fn puts_on(&self) -> bool {
+        self.adds_secret() || !self.query_parameters.is_empty() || self.query_to_header.is_some()
+    }
+}
+
+/// A secret of the policy that goes with many calls.
+pub type SharedSecret = Rc<Secret<Vec<u8>>>;
+
+/// What a parameter of the query gets.
+#[derive(Debug)]
+pub enum ParameterValue {
+    /// A secret of the policy.
+    Secret(SharedSecret),
+    /// The value of this header of the call, in lower case; the header goes.
+    FromHeader(String),
+}
+
+/// A credential of the query moved to a header (`query_to_header`).
+#[derive(Debug)]
+pub struct QueryToHeader {
+    /// The parameter, which goes.
+    pub from: String,
+    /// The header, in lower case.
+    pub to: String,
+    /// What stands before the value.
+    pub prefix: String,
 }
 
 /// Which calls a rule matches: every kind that is not empty must match, one of each suffices.

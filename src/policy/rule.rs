@@ -5,6 +5,7 @@ use crate::claims::ClaimPath;
 use crate::http::{Headers, Repeated, Request};
 use crate::matcher::{HeaderMatch, HostMatch, MethodMatch, PathExact, PathPrefix, PathTemplate};
 use crate::path::RequestPath;
+use crate::policy::Enforcement;
 use crate::totp::CodeParameters;
 
 /// A rule (`inbound.rules[]`). The first that matches decides.
@@ -18,6 +19,8 @@ pub struct Rule {
     pub action: Action,
     /// The form of refusals.
     pub protocol: Protocol,
+    /// Whether it decides. One that does not is passed over once it is known what it would say.
+    pub enforcement: Enforcement,
 }
 
 /// What a rule matches: every kind that is not empty must match, one of each suffices.

@@ -220,3 +220,15 @@ fn printable_text() {
         assert_eq!(printable(bytes, limit), expected);
     }
 }
+
+#[test]
+fn what_is_printed_holds_no_known_secret() {
+    let mut redactor = Redactor::default();
+    redactor.add_secret(b"p@ss word");
+    redactor.add_secret(b"tiny");
+    let clean = |text: &str| redactor.clean(text.to_owned()).to_string();
+    assert_eq!(clean("key p@ss word here"), "key ***** here");
+    assert_eq!(clean("/?k=p%40ss+word&l=p%40ss%20word"), "/?k=*****&l=*****");
+    assert_eq!(clean("tiny p@ss"), "tiny p@ss");
+    assert!(!format!("{redactor:?}").contains("p@ss"));
+}

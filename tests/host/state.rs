@@ -71,7 +71,11 @@ impl Default for VmOptions {
             environment: BTreeMap::new(),
             properties: BTreeMap::new(),
             clusters: Vec::new(),
-            foreign_functions: Box::new(|_, _| Err(Status::NotFound)),
+            // What the filter asks of every Envoy.
+            foreign_functions: Box::new(|name, _| match name {
+                "declare_property" => Ok(Vec::new()),
+                _ => Err(Status::NotFound),
+            }),
             route_refresh: RouteRefresh::default(),
             allow_on_headers_stop_iteration: false,
             log_level: Level::Info,

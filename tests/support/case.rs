@@ -45,6 +45,13 @@ pub(crate) struct Place {
     pub(crate) cluster: Option<String>,
     /// The cluster of the route once the path is another one.
     pub(crate) cluster_after_edits: Option<String>,
+    /// Whether the filter stands among those of a cluster, where the upstream's address is known.
+    #[serde(default)]
+    pub(crate) within_cluster: bool,
+    /// What an inbound decision before this one left on the stream: `verified` or `anonymous`.
+    pub(crate) mark: Option<String>,
+    /// What an outbound decision before this one has put on the stream: a rule, then a line for each name.
+    pub(crate) injected: Option<String>,
 }
 
 /// A token to sign.
@@ -81,6 +88,11 @@ pub(crate) struct Case {
     pub(crate) place: Option<Place>,
     pub(crate) environment: Option<BTreeMap<String, String>>,
     pub(crate) request: Request,
+    /// Headers of the upstream's answer, as `name: value` lines.
+    #[serde(default)]
+    pub(crate) answered: Vec<String>,
+    /// What the router has put into `x-envoy-original-path` when the request is logged.
+    pub(crate) original_path_at_log: Option<String>,
     pub(crate) expect: Expect,
 }
 
@@ -118,6 +130,9 @@ pub(crate) struct Expect {
     /// Headers as the upstream sees them; `null` must be absent.
     #[serde(default)]
     pub(crate) upstream: BTreeMap<String, Option<String>>,
+    /// Headers of the upstream's answer as the caller sees them; `null` must be absent.
+    #[serde(default)]
+    pub(crate) returned: BTreeMap<String, Option<String>>,
     /// Filter state; `null` must be absent.
     #[serde(default)]
     pub(crate) state: BTreeMap<String, Option<String>>,
@@ -140,6 +155,9 @@ pub(crate) struct Prepared {
     pub(crate) place: Place,
     /// Pseudo-headers first.
     pub(crate) headers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Headers of the upstream's answer.
+    pub(crate) answered: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) original_path_at_log: Option<String>,
     pub(crate) expect: Expect,
     /// What no log may show.
     pub(crate) secrets: Vec<String>,
@@ -186,6 +204,10 @@ fn read(path: &Path) -> Vec<Prepared> {
             merge(&mut policy, case.policy.unwrap_or_default());
             insert_key_sets(&mut policy);
             let headers = case.request.into_headers(&tokens);
+            let mut expect = case.expect;
+            for value in expect.upstream.values_mut().flatten() {
+                *value = filled(value, &tokens);
+            }
             let mut secrets: Vec<String> = tokens.into_values().filter(|token| token.len() > 20).collect();
             secrets.extend(environment.values().filter(|value| value.len() > 8).cloned());
             remember(&secrets);
@@ -196,7 +218,9 @@ fn read(path: &Path) -> Vec<Prepared> {
                 now,
                 place: case.place.unwrap_or_else(|| place.clone()),
                 headers,
-                expect: case.expect,
+                answered: case.answered.iter().map(|line| header(line, bytes)).collect(),
+                original_path_at_log: case.original_path_at_log,
+                expect,
                 secrets,
             }
         })
@@ -251,9 +275,7 @@ impl Request {
 
     fn into_headers(self, tokens: &BTreeMap<&str, String>) -> Vec<(Vec<u8>, Vec<u8>)> {
         let fill = |text: &str| {
-            let filled = tokens.iter().fold(text.to_owned(), |text, (name, token)| {
-                text.replace(&format!("${{{name}}}"), token)
-            });
+            let filled = filled(text, tokens);
             assert!(!filled.contains("${"), "no such token: {filled}");
             bytes(&filled)
         };
@@ -263,17 +285,25 @@ impl Request {
         if let Some(path) = &self.path {
             headers.push((b":path".to_vec(), fill(path)));
         }
-        for line in &self.headers {
-            let (name, value) = line
-                .split_once(':')
-                .unwrap_or_else(|| panic!("no header line: {line}"));
-            headers.push((
-                name.trim().as_bytes().to_vec(),
-                fill(value.strip_prefix(' ').unwrap_or(value)),
-            ));
-        }
+        headers.extend(self.headers.iter().map(|line| header(line, fill)));
         headers
     }
+}
+
+/// A header out of a `name: value` line.
+fn header(line: &str, fill: impl Fn(&str) -> Vec<u8>) -> (Vec<u8>, Vec<u8>) {
+    let (name, value) = line
+        .split_once(':')
+        .unwrap_or_else(|| panic!("no header line: {line}"));
+    let value = fill(value.strip_prefix(' ').unwrap_or(value));
+    (name.trim().as_bytes().to_vec(), value)
+}
+
+/// A text with its tokens filled in.
+fn filled(text: &str, tokens: &BTreeMap<&str, String>) -> String {
+    tokens.iter().fold(text.to_owned(), |text, (name, token)| {
+        text.replace(&format!("${{{name}}}"), token)
+    })
 }
 
 /// `\xNN` in a text is that byte.

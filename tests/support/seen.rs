@@ -9,6 +9,8 @@ use super::case::{self, Expect, Prepared};
 pub(crate) struct Seen {
     /// The headers that the upstream gets; `None` if the request did not go on.
     pub(crate) upstream: Option<Vec<(Vec<u8>, Vec<u8>)>>,
+    /// Headers of the upstream's answer as the caller sees them.
+    pub(crate) returned: Vec<(Vec<u8>, Vec<u8>)>,
     /// The answer of the filter.
     pub(crate) reply: Option<Reply>,
     pub(crate) state: BTreeMap<String, Vec<u8>>,
@@ -84,15 +86,15 @@ fn differences(case: &Prepared, seen: &Seen) -> Vec<String> {
         compare(name, state(name), value.clone());
     }
     for (name, value) in &expect.upstream {
-        let values: Vec<String> = seen
-            .upstream
-            .iter()
-            .flatten()
-            .filter(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, value)| text(value))
-            .collect();
-        let joined = (!values.is_empty()).then(|| values.join(" | "));
-        compare(&format!("upstream {name}"), joined, value.clone());
+        let upstream = seen.upstream.as_deref().unwrap_or_default();
+        compare(&format!("upstream {name}"), joined(upstream, name), value.clone());
+    }
+    for (name, value) in &expect.returned {
+        compare(
+            &format!("returned {name}"),
+            joined(&seen.returned, name),
+            value.clone(),
+        );
     }
     if let Some(path) = &expect.logged_path {
         compare(
@@ -143,6 +145,17 @@ fn compare_answer(
     if let Some(body) = &expect.body {
         compare("body", Some(reply.body.clone()), Some(body.clone()));
     }
+}
+
+/// The values of one header, as one text.
+fn joined(headers: &[(Vec<u8>, Vec<u8>)], name: &str) -> Option<String> {
+    let is_named = |(other, _): &&(Vec<u8>, Vec<u8>)| other.eq_ignore_ascii_case(name.as_bytes());
+    let values: Vec<String> = headers
+        .iter()
+        .filter(is_named)
+        .map(|(_, value)| text(value))
+        .collect();
+    (!values.is_empty()).then(|| values.join(" | "))
 }
 
 fn text(bytes: &[u8]) -> String {

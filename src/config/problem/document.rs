@@ -25,6 +25,10 @@ pub enum DocumentProblem {
     NoHalf,
     /// The role decides by a half that is not there.
     RoleWithoutHalf(&'static str),
+    /// The whole policy is in shadow, without the word that nothing shall be refused.
+    ShadowAll,
+    /// That word, of a policy that is enforced.
+    ShadowNothing,
     /// There is no policy, and nobody said why.
     Unread,
 }
@@ -37,6 +41,11 @@ impl DocumentProblem {
                 "Envoy hands JSON from a StringValue and protobuf from a google.protobuf.Struct; YAML is not read here"
                     .into(),
             ),
+            Self::ShadowAll => Some(
+                "nothing would be refused: add `insecure_shadow_all: true` if that is meant, or put single rules in shadow"
+                    .into(),
+            ),
+            Self::ShadowNothing => Some("take it away, or write `enforcement: shadow`".into()),
             Self::Version(_) => Some("this release reads version 1".into()),
             Self::Json(_) | Self::TooDeep(_) | Self::NotFinite | Self::NoValue | Self::RoleWithoutHalf(_) | Self::Unread => None,
         }
@@ -60,6 +69,8 @@ impl fmt::Display for DocumentProblem {
             Self::Version(found) => write!(formatter, "`{found}` is no version that is read"),
             Self::NoHalf => formatter.write_str("has neither `inbound` nor `outbound`"),
             Self::RoleWithoutHalf(half) => write!(formatter, "needs `{half}`, which is not there"),
+            Self::ShadowAll => formatter.write_str("puts the whole policy in shadow"),
+            Self::ShadowNothing => formatter.write_str("goes with `enforcement: shadow`"),
             Self::Unread => formatter.write_str("cannot be read"),
         }
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::config::path::Path;
 use crate::config::problem::Problem;
+use crate::redact::{Clean, Redactor};
 
 /// One thing that is wrong, and where. Prints as one line, `path: problem`.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,35 +57,56 @@ impl std::error::Error for Error {}
 /// Everything that is wrong with a configuration, in the order of the document; at least one thing is.
 ///
 /// Prints each as a line, with a line `  help: …` below where there is help.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Errors(Vec<Error>);
+#[derive(Debug, Clone)]
+pub struct Errors {
+    errors: Vec<Error>,
+    redactor: Redactor,
+}
 
 impl Errors {
-    /// `None` if nothing is wrong.
-    pub(in crate::config) fn new(errors: Vec<Error>) -> Option<Self> {
-        (!errors.is_empty()).then_some(Self(errors))
+    /// `None` if nothing is wrong. The redactor knows the secrets that were read.
+    pub(in crate::config) fn new(errors: Vec<Error>, redactor: &Redactor) -> Option<Self> {
+        (!errors.is_empty()).then(|| Self {
+            errors,
+            redactor: redactor.clone(),
+        })
+    }
+
+    /// All of it as one text to print, behind a heading.
+    pub fn report(&self, heading: &str) -> Clean {
+        self.redactor.clean(format!("{heading}{self}"))
+    }
+
+    /// All of it as lines to print.
+    pub fn lines(&self) -> Vec<Clean> {
+        let lines = |error: &Error| {
+            let help = error.help().map(|help| format!("  help: {}", on_one_line(&help)));
+            [Some(error.to_string()), help].into_iter().flatten()
+        };
+        let lines = self.errors.iter().flat_map(lines);
+        lines.map(|line| self.redactor.clean(line)).collect()
     }
 
     /// One after the other.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Error> {
-        self.0.iter()
+        self.errors.iter()
     }
 }
 
 impl From<Error> for Errors {
     fn from(error: Error) -> Self {
-        Self(vec![error])
+        Self {
+            errors: vec![error],
+            redactor: Redactor::default(),
+        }
     }
 }
 
 impl fmt::Display for Errors {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, error) in self.0.iter().enumerate() {
+        for (index, line) in self.lines().iter().enumerate() {
             let separator = if index > 0 { "\n" } else { "" };
-            write!(formatter, "{separator}{error}")?;
-            if let Some(help) = error.help() {
-                write!(formatter, "\n  help: {}", on_one_line(&help))?;
-            }
+            write!(formatter, "{separator}{line}")?;
         }
         Ok(())
     }

@@ -22,6 +22,16 @@ pub enum OutboundProblem {
     Host(HostNameError),
     /// Not the name of a query parameter.
     ParameterName,
+    /// Two credentials would stand in one header.
+    HeaderTwice(String),
+    /// No header can carry it.
+    HeaderValue,
+    /// No user name of Basic authentication (RFC 7617 §2).
+    Username,
+    /// No cookie can have this name.
+    CookieName,
+    /// No cookie can carry it.
+    CookieValue,
     /// A rule adds a secret, and says nothing of where it goes.
     SecretAnywhere,
     /// There is no seed to make codes from.
@@ -42,6 +52,11 @@ impl OutboundProblem {
                 "name the Envoy clusters that it may go to, such as `outbound|443||mcp.example.com`: \
                  the host alone is the caller's word"
             }
+            Self::HeaderTwice(_) => "a header carries one credential",
+            Self::HeaderValue => "visible ASCII characters, and spaces between them",
+            Self::Username => "it holds no colon and no control characters (RFC 7617 §2)",
+            Self::CookieName => "letters, digits and `!#$%&'*+-.^_`|~` (RFC 6265 §4.1.1)",
+            Self::CookieValue => "visible ASCII characters without `\"`, `,`, `;` and `\\` (RFC 6265 §4.1.1)",
             Self::QueryDisabled | Self::Host(_) | Self::ParameterName | Self::NoSeed => return None,
         };
         Some(help.into())
@@ -72,6 +87,11 @@ impl fmt::Display for OutboundProblem {
             ),
             Self::SecretAnywhere => formatter
                 .write_str("a rule that adds a secret needs `match.clusters` or `insecure_any_cluster: true`"),
+            Self::HeaderTwice(name) => write!(formatter, "the rule puts two credentials into header `{name}`"),
+            Self::HeaderValue => formatter.write_str("holds what no header can carry"),
+            Self::Username => formatter.write_str("is no user name"),
+            Self::CookieName => formatter.write_str("is no name of a cookie"),
+            Self::CookieValue => formatter.write_str("holds what no cookie can carry"),
             Self::NoSeed => {
                 formatter.write_str("No TOTP seed configured. Set seed parameter or A2A_TOTP_SEED env var.")
             }

@@ -76,6 +76,10 @@ class Upstream:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
+    def answer_headers(self, received: Received) -> dict[str, str]:  # noqa: ARG002
+        """Further headers of the answer."""
+        return {}
+
     def answer_to(self, received: Received) -> dict:
         """What the caller is told: who it was taken for, and the names of its parameters, for a value may be a key."""
         identity = {
@@ -159,6 +163,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("location", location)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(answer)))
+        for name, value in self.server.upstream.answer_headers(received).items():
+            self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer)
