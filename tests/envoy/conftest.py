@@ -1,6 +1,7 @@
 """Real Envoys, and what stands behind them."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,10 @@ from support.client import Client
 from support.paths import MODULE, OUTPUT
 from support.process import Envoy
 from support.upstream import Upstream
+
+# Read when gRPC is first used. Its handlers of fork(2) are for children that go on to use it; in a child that becomes
+# an Envoy at once they sometimes abort it, where a gRPC server runs in this process.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 
 def pytest_sessionstart() -> None:

@@ -46,9 +46,13 @@ class Client:
         """Any request. A generator as content is sent in chunks."""
         return self._session.request(method, path, headers=headers, content=content)
 
+    def connection(self) -> socket.socket:
+        """A TCP connection to the listener."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=TIMEOUT_SECONDS)
+
     def raw(self, request: bytes) -> tuple[int, bytes]:
         """Send bytes as they are over HTTP/1.1; status and body of the answer."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=TIMEOUT_SECONDS) as connection:
+        with self.connection() as connection:
             connection.sendall(request)
             answer = http.client.HTTPResponse(connection)
             answer.begin()

@@ -14,6 +14,9 @@ PROGRAM = ROOT / "target/debug/peergate"
 #: The configuration that the demo runs.
 DEMO_CONFIGURATION = ROOT / "envoy/demo.yaml"
 
+#: The recommended form of calls with a key in the query.
+QUERY_CREDENTIALS_CONFIGURATION = ROOT / "envoy/query-credentials.yaml"
+
 #: Everything that the tests capture. `tests/secrets_check.py` reads every `*.log` below it.
 OUTPUT = ROOT / "target/test-output"
 

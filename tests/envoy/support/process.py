@@ -110,6 +110,11 @@ class Envoy:
         address = self._admin_file.read_text(encoding="ascii")
         return httpx.get(f"http://{address}{path}", trust_env=False).raise_for_status().text
 
+    def set_log_level(self, level: str) -> None:
+        """Have the running Envoy log at another level."""
+        address = self._admin_file.read_text(encoding="ascii")
+        httpx.post(f"http://{address}/logging?level={level}", trust_env=False).raise_for_status()
+
     def log(self) -> str:
         """All that Envoy has printed."""
         return self.log_file.read_text(encoding="utf-8", errors="replace")

@@ -1,10 +1,30 @@
 """A small HTTP/1.1 server that stands behind Envoy and remembers what it received."""
 
+import enum
 import json
+import ssl
+import sys
 import threading
+import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
+
+
+class Failure(enum.Enum):
+    """What may become of a request in place of an answer."""
+
+    #: The connection is closed.
+    HANG_UP = enum.auto()
+    #: The answer comes late.
+    STALL = enum.auto()
+
+
+@dataclass(frozen=True)
+class Redirect:
+    """The caller is sent elsewhere."""
+
+    location: str
 
 
 @dataclass(frozen=True)
@@ -45,11 +65,15 @@ class Received:
 class Upstream:
     """The server. As a context manager it runs for the length of the block, on a free port of its own."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, tls: ssl.SSLContext | None = None):
         self.name = name
         self.received: list[Received] = []
+        #: What becomes of the next requests, in their order, before one is answered as usual. A number is a status.
+        self.failures: list[int | Failure | Redirect] = []
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.upstream = self
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     def answer_headers(self, received: Received) -> dict[str, str]:  # noqa: ARG002
@@ -86,13 +110,23 @@ class Upstream:
         return request
 
     def forget(self) -> None:
-        """Forget what was received."""
+        """Forget what was received, and fail no more."""
         self.received.clear()
+        self.failures.clear()
+
+
+#: How late an answer comes that does.
+STALL_SECONDS = 1.0
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     upstream: Upstream
+
+    def handle_error(self, *connection: object) -> None:
+        """Say nothing of a connection that breaks: whoever asked may have got an answer elsewhere and left."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(*connection)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -104,8 +138,29 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._chunks(trailers) if self.headers["transfer-encoding"] else self._length()
         received = Received(self.command, self.path, list(self.headers.items()), body, trailers)
         self.server.upstream.received.append(received)
+        if self.headers["upgrade"] == "websocket":
+            self._echo()
+            return
+        match self.server.upstream.failures.pop(0) if self.server.upstream.failures else None:
+            case None:
+                self._send(received)
+            case Redirect(location):
+                self._send(received, 302, location)
+            case Failure.HANG_UP:
+                self.close_connection = True
+            case Failure.STALL:
+                time.sleep(STALL_SECONDS)
+                self._send(received)
+            case status:
+                self._send(received, status)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = _answer  # noqa: N815
+
+    def _send(self, received: Received, status: int = 200, location: str | None = None) -> None:
         answer = json.dumps(self.server.upstream.answer_to(received)).encode() + b"\n"
-        self.send_response(200)
+        self.send_response(status)
+        if location is not None:
+            self.send_header("location", location)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(answer)))
         for name, value in self.server.upstream.answer_headers(received).items():
@@ -114,7 +169,15 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(answer)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = _answer  # noqa: N815
+    def _echo(self) -> None:
+        """Accept an upgrade and send back all that comes, until the other end closes."""
+        self.send_response(101)
+        self.send_header("upgrade", self.headers["upgrade"])
+        self.send_header("connection", "upgrade")
+        self.end_headers()
+        while data := self.rfile.read1(4096):
+            self.wfile.write(data)
+        self.close_connection = True
 
     def _length(self) -> bytes:
         return self.rfile.read(int(self.headers["content-length"] or 0))
