@@ -89,10 +89,19 @@ def cluster(name: str, port: int, http2: bool = False) -> dict:
             "@type": f"{_EXTENSIONS}.upstreams.http.v3.HttpProtocolOptions",
             "explicit_http_config": {"http2_protocol_options": {}},
         }
-        built["typed_extension_protocol_options"] = {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options
-        }
+        built["typed_extension_protocol_options"] = {_HTTP_PROTOCOL_OPTIONS: options}
     return built
+
+
+def within(built: dict, filters: Iterable[dict]) -> dict:
+    """A cluster with HTTP filters of its own: they run once for each attempt, behind the route and every rewrite."""
+    options = {
+        "@type": f"{_EXTENSIONS}.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http_protocol_options": {}},
+    }
+    options |= built.get("typed_extension_protocol_options", {}).get(_HTTP_PROTOCOL_OPTIONS, {})
+    options["http_filters"] = [*filters, _UPSTREAM_CODEC]
+    return built | {"typed_extension_protocol_options": {_HTTP_PROTOCOL_OPTIONS: options}}
 
 
 def peergate(
@@ -139,6 +148,13 @@ def _stdout_log(members: dict) -> dict:
 
 
 _EXTENSIONS = "type.googleapis.com/envoy.extensions"
+
+_HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+_UPSTREAM_CODEC = {
+    "name": "envoy.filters.http.upstream_codec",
+    "typed_config": {"@type": f"{_EXTENSIONS}.filters.http.upstream_codec.v3.UpstreamCodec"},
+}
 
 _ROUTER = {
     "name": "envoy.filters.http.router",

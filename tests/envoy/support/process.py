@@ -42,6 +42,7 @@ class Envoy:
         directory: Path,
         environment: dict[str, str] | None = None,
         arguments: Sequence[str] = (),
+        workers: int = 1,
     ):
         directory.mkdir(parents=True, exist_ok=True)
         self.configuration_file = directory / f"{name}.yaml"
@@ -49,6 +50,7 @@ class Envoy:
         self._admin_file = directory / f"{name}.admin"
         self._environment = environment or {}
         self._arguments = arguments
+        self._workers = workers
         self._process: subprocess.Popen | None = None
         self.configuration_file.write_text(yaml.safe_dump(configuration, sort_keys=False), encoding="utf-8")
         self.log_file.write_text("", encoding="utf-8")
@@ -154,7 +156,7 @@ class Envoy:
             "--log-level",
             "info",
             "--concurrency",
-            "1",
+            str(self._workers),
             # Many run side by side, and none hands over to another.
             "--disable-hot-restart",
             "--file-flush-interval-msec",
