@@ -82,7 +82,9 @@ class _Player(_Handler):
         self.send_response(101)
         self.send_header("upgrade", "websocket")
         self.send_header("connection", "Upgrade")
-        self.send_header("sec-websocket-accept", websocket_accept(self.headers["sec-websocket-key"]))
+        # A handshake that began as one of HTTP/2 has no key (RFC 8441 §5).
+        if key := self.headers["sec-websocket-key"]:
+            self.send_header("sec-websocket-accept", websocket_accept(key))
         self.end_headers()
         self.wfile.flush()
         while head := self.rfile.read(2):
