@@ -11,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support.bootstrap import bootstrap, cluster, listener, peergate, within
-from support.cast import ENVIRONMENT, MRPINK_SEED, bearer, policy, rule, token
+from support.cast import ENVIRONMENT, MRPINK_SEED, MRWHITE_KEY, bearer, policy, rule, token
 from support.client import Client, refusal
 from support.credentials import new_secret, new_seed, totp
+from support.process import PATIENCE_SECONDS, wait_until
 
 API_KEY = new_secret("key of the API, by placement")
 SEED = new_seed("TOTP seed of the mesh, by placement")
@@ -228,6 +229,84 @@ def test_written_down_the_role_needs_no_cluster(envoy, agent, api):
             assert client.get("/", {"Host": host}).status_code == 200
     assert given(api.only()) == ([], 1)
     assert given(agent.only()) == ([], 0)
+
+
+def test_a_health_check_is_given_nothing(envoy, api):
+    """Envoy's own checks run no HTTP filters, not even those of their cluster."""
+    environment = ENVIRONMENT | {"API_KEY": API_KEY, "MESH_TOTP": SEED}
+    checked = within(cluster("placed", api.port), [peergate(one_policy(), environment)])
+    checked["health_checks"] = [
+        {
+            "timeout": "1s",
+            "interval": "60s",
+            "healthy_threshold": 1,
+            "unhealthy_threshold": 1,
+            "http_health_check": {"path": "/healthz"},
+        }
+    ]
+    bare = listener("bare", [], "placed", "OUTBOUND")
+    with Client(envoy(bootstrap([bare], [checked]), environment), "bare") as client:
+        wait_until(lambda: api.received, PATIENCE_SECONDS, "Envoy checks")
+        assert client.get("/", {"Host": PLACED}).status_code == 200
+    check, call = api.received
+    assert (check.path, given(check)) == ("/healthz", ([], 0))
+    assert (call.path, given(call)) == ("/", ([], 1))
+
+
+@pytest.fixture(scope="module")
+def layers(envoy, agent):
+    """Listeners with two policies: one's own takes keys, the mesh's default takes tokens."""
+    own = peergate(
+        policy(rule("own", ["api_key"], "/own"), rule("own-public", ["none"], "/public")), ENVIRONMENT
+    )
+    default = policy(rule("default", ["jwt"]), peers={"mrpink": {}})
+    fallback = peergate(default | {"fallback": True}, ENVIRONMENT)
+    strict = peergate(default, ENVIRONMENT)
+    # Filters of one listener have names of their own.
+    fallback["name"] = strict["name"] = "peergate-default"
+    listeners = [
+        listener("own-first", [own, fallback], "agent"),
+        listener("default-first", [fallback, own], "agent"),
+        listener("two-own", [own, strict], "agent"),
+        listener("default-alone", [fallback], "agent"),
+    ]
+    return envoy(bootstrap(listeners, [cluster("agent", agent.port)]), ENVIRONMENT)
+
+
+def test_a_default_stands_aside_where_another_policy_has_decided(layers, agent):
+    with Client(layers, "own-first") as client:
+        assert client.get("/own", {"X-Api-Key": MRWHITE_KEY}).status_code == 200
+        assert client.get("/public").status_code == 200
+        assert [request.header("x-agent-peer") for request in agent.received] == ["mrwhite", None]
+        # What the first refuses, the default does not let in.
+        assert refusal(client.get("/own", bearer(token()))) == (
+            401,
+            "Invalid or missing authentication credentials",
+        )
+        assert refusal(client.get("/elsewhere", bearer(token()))) == (403, "Access denied")
+        assert len(agent.received) == 2
+    line = layers.await_access_log(listener="own-first", path="/own", status=200)
+    assert (line["reason"], line["rule"], line["peer"]) == ("ok", "own", "mrwhite")
+
+
+def test_a_default_alone_decides(layers, agent):
+    with Client(layers, "default-alone") as client:
+        assert refusal(client.get("/own")) == NO_CREDENTIALS
+        assert client.get("/own", bearer(token())).status_code == 200
+    assert agent.only().header("x-agent-peer") == "mrpink"
+
+
+@pytest.mark.parametrize("way", ["default-first", "two-own"])
+def test_a_second_policy_that_is_no_default_closes(layers, agent, way):
+    """Nothing is let in by half: who gets past the first finds the second closed."""
+    credentials = bearer(token()) if way == "default-first" else {"X-Api-Key": MRWHITE_KEY}
+    with Client(layers, way) as client:
+        answer = client.get("/own", credentials)
+        assert refusal(answer) == (503, "Authentication is not available")
+        line = layers.await_access_log(listener=way, status=503)
+        assert (line["reason"], line["details"]) == ("layer_order", "peergate_layer_order")
+        assert client.get("/own").status_code == 401
+    assert agent.received == []
 
 
 def test_one_policy_in_all_places_at_once(start, agent, api):
