@@ -15,6 +15,7 @@ from support.cast import ENVIRONMENT, MRPINK_SEED, MRWHITE_KEY, bearer, policy, 
 from support.client import Client, refusal
 from support.credentials import new_secret, new_seed, totp
 from support.process import PATIENCE_SECONDS, wait_until
+from support.tunnel import Http1
 
 API_KEY = new_secret("key of the API, by placement")
 SEED = new_seed("TOTP seed of the mesh, by placement")
@@ -313,6 +314,7 @@ def test_one_policy_in_all_places_at_once(start, agent, api):
     """Two workers, requests of every kind in parallel: none is decided in the role, or for the caller, of another."""
     node = start("sidecar~10.0.0.1~agent~cluster.local", workers=2)
     ways = ("inbound", "outbound", "unspecified", "bare", "bare-inbound")
+    ports = {way: node.port(way) for way in ways}
     hosts = (AGENT, ROUTED, PLACED, BOTH)
     code = {"X-TOTP": totp(MRPINK_SEED)}
     credentials = {"token": bearer(token()), "brown": bearer(token("mrbrown")), "none": {}}
@@ -328,9 +330,10 @@ def test_one_policy_in_all_places_at_once(start, agent, api):
         number, (way, host, who, path) = numbered
         second_factor = code if path == "/totp" and who == "token" else {}
         headers = {"Host": host, "X-Number": str(number)} | credentials[who] | second_factor
+        lines = [f"{name}: {value}" for name, value in headers.items()]
         # A connection of its own: the kernel deals connections out to the workers.
-        with Client(node, way) as client:
-            return number, client.get(path, headers).status_code
+        with Http1(ports[way], f"GET {path} HTTP/1.1", *lines) as request:
+            return number, request.status
 
     with ThreadPoolExecutor(8) as pool:
         statuses = dict(pool.map(ask, enumerate(kinds)))
