@@ -64,6 +64,10 @@ def start(envoy, agent, api):
         # To a filter of a cluster the direction of the listener makes no difference.
         listeners.append(listener("bare-inbound", [], routes, "INBOUND"))
         listeners.append(listener("astray", [], "agent", "OUTBOUND"))
+        rewritten = {"cluster": "both", "host_rewrite_literal": BOTH, "prefix_rewrite": "/v1/"}
+        routes_of_rewriting = [{"match": {"prefix": "/"}, "route": rewritten}]
+        host = {"name": "all", "domains": ["*"], "routes": routes_of_rewriting}
+        listeners.append(listener("rewriting", [], {}, "OUTBOUND", route_config={"virtual_hosts": [host]}))
         clusters = [
             cluster("routed", api.port),
             within(cluster("placed", api.port), filters),
@@ -84,7 +88,7 @@ def node(start):
 @pytest.fixture(scope="module")
 def clients(node):
     """A client for each listener."""
-    names = ("inbound", "outbound", "unspecified", "bare", "bare-inbound", "astray")
+    names = ("inbound", "outbound", "unspecified", "bare", "bare-inbound", "astray", "rewriting")
     clients = {name: Client(node, name) for name in names}
     yield clients
     for client in clients.values():
@@ -129,6 +133,13 @@ def test_a_filter_of_a_cluster_serves_no_other(clients, agent):
         assert clients["astray"].get("/", {"Host": host}).status_code == 200
         assert given(agent.only()) == ([], 0)
         agent.forget()
+
+
+def test_a_filter_of_a_cluster_sees_host_and_path_as_the_route_rewrote_them(clients, api):
+    assert clients["rewriting"].get("/search?a=1", {"Host": "alias.tests.example"}).status_code == 200
+    assert (api.only().header("host"), api.only().path) == (BOTH, "/v1/search")
+    assert given(api.only()) == ([("a", "1"), *KEY], 1)
+    assert api.only().header("x-envoy-original-path") == "/v1/search?a=1"
 
 
 def test_what_a_filter_of_a_cluster_decides_is_logged_and_counted(clients):

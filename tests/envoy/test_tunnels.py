@@ -16,6 +16,10 @@ AGENT, API = "agent.tests.example", "api.tests.example"
 IDENTITY = {"x-agent-peer", "x-agent-sub", "x-agent-iss", "x-agent-auth", "rb-auth-claims"}
 
 
+#: How long a stream may last, whatever passes on it.
+BOUNDED = {"common_http_protocol_options": {"max_stream_duration": "1s"}}
+
+
 def both_halves(on_no_match="forward"):
     built = policy(rule("public", ["none"], "/public"), rule("agent", ["jwt"]))
     built["outbound"] = {
@@ -79,6 +83,7 @@ def node(envoy, stage):
     ]
     listeners = [
         listener("inbound", filters, {}, "INBOUND", **tunnelling("api")),
+        listener("bounded", filters, {}, "INBOUND", **tunnelling("api"), **BOUNDED),
         listener("outbound", filters, {}, "OUTBOUND", **tunnelling("api")),
         listener("outbound-strict", strict, {}, "OUTBOUND", **tunnelling("api")),
         listener("gateway", filters, {}, "UNSPECIFIED", **tunnelling("api")),
@@ -164,11 +169,32 @@ def test_a_websocket_over_http2(node, stage, credentials):
 
 
 @pytest.mark.parametrize("way", ["outbound", "placed"])
-def test_a_websocket_to_the_api_is_given_key_and_code(node, stage, way):
-    with websocket_http1(node.port(way), "/chat?a=1", API, "X-TOTP: 000000") as socket:
-        assert socket.status == 101
+@pytest.mark.parametrize("http2", [False, True], ids=["HTTP/1.1", "HTTP/2"])
+def test_a_websocket_to_the_api_is_given_key_and_code(node, stage, way, http2):
+    if http2:
+        socket = websocket_http2(node.port(way), "/chat?a=1", API, ("x-totp", "000000"))
+    else:
+        socket = websocket_http1(node.port(way), "/chat?a=1", API, "X-TOTP: 000000")
+    with socket:
+        assert socket.status == (200 if http2 else 101)
         assert say(socket, b"hello") == b"hello"
     assert given(stage.only()) == ([("a", "1"), ("apiKey", API_KEY)], 1)
+
+
+@pytest.mark.parametrize("way", ["outbound", "placed"])
+def test_connection_of_the_agents_own_websocket_may_name_anything(node, stage, way):
+    """It can only have its own call refused by a proxy further on."""
+    with websocket_http1(node.port(way), "/chat", API, connection="Upgrade, x-totp") as socket:
+        assert socket.status == 101
+    assert given(stage.only()) == ([("apiKey", API_KEY)], 1)
+
+
+def test_envoy_can_bound_what_a_good_handshake_opened(node, credentials):
+    """The filter looks at the handshake only, so a token that expires meanwhile ends nothing."""
+    with websocket_http1(node.port("bounded"), "/chat", AGENT, f"Authorization: {credentials}") as socket:
+        assert socket.status == 101
+        assert say(socket, b"hello") == b"hello"
+        assert socket.receive(1) == b""
 
 
 def connect(port, http2, *headers, host=f"{API}:80"):
