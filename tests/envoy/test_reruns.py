@@ -52,6 +52,11 @@ def both_halves():
     return built
 
 
+def forwarding():
+    """A policy whose tokens go on to the upstream."""
+    return policy(rule("agent", ["jwt"]), provider={"forward": True})
+
+
 def virtual_host(host, cluster_name, mirror="mirror"):
     """Each kind of sending again has a path of its own."""
     retries = {"retry_on": "5xx", "num_retries": 3, "retry_back_off": {"base_interval": "0.001s"}}
@@ -133,6 +138,7 @@ def node(envoy, stages):
     listeners = [
         listener("inbound", filters, {}, "INBOUND", **plain),
         listener("inbound-placed", filters, {}, "INBOUND", **doors),
+        listener("forwarding", [peergate(forwarding(), environment)], {}, "INBOUND", **plain),
         listener("outbound", filters, {}, "OUTBOUND", **plain),
         listener("gateway", filters, {}, "UNSPECIFIED", **plain),
         listener("placed", [], {}, "OUTBOUND", **placed),
@@ -148,7 +154,7 @@ def node(envoy, stages):
 
 @pytest.fixture(scope="module")
 def clients(node):
-    names = ("inbound", "inbound-placed", "outbound", "gateway", "placed", "all-placed")
+    names = ("inbound", "inbound-placed", "forwarding", "outbound", "gateway", "placed", "all-placed")
     clients = {name: Client(node, name) for name in names}
     yield clients
     for client in clients.values():
@@ -286,6 +292,15 @@ def test_a_key_that_the_redirect_echoes_is_not_logged(clients, api, other, way):
     envoy = clients[way].envoy
     envoy.await_access_log(listener=way, path=f"/behind-{way}")
     assert API_KEY not in envoy.log()
+
+
+def test_a_token_that_a_provider_forwards_goes_along_with_a_redirect(clients, agent, other):
+    """The operator's word: docs/placements.md says where it leads."""
+    agent.play("/redirect", moved(OTHER, "/elsewhere"))
+    good = bearer(token())
+    assert clients["forwarding"].get("/redirect", {"Host": AGENT} | good).status_code == 200
+    assert other.only().header("authorization") == good["Authorization"]
+    assert other.only().header("x-agent-peer") == "mrpink"
 
 
 @CALLS

@@ -6,6 +6,7 @@ Only the ports are others, and the place of the module. `envoy/demo.yaml` has a 
 import re
 
 import pytest
+import yaml
 
 from support.bootstrap import loopback
 from support.cast import bearer
@@ -17,6 +18,8 @@ from support.samples import policy, sample
 
 MRPINK_SEED = new_seed("sample: TOTP seed of mrpink")
 CHARLIE_SEED = new_seed("sample: TOTP seed of charlie")
+
+NAMES = ("front-proxy.yaml", "sidecar-inbound.yaml", "sidecar-outbound.yaml")
 
 ALPHA, CHARLIE = "alpha.agents.example", "charlie.agents.example"
 PUBLIC, OTHER = "public.example", "other.example"
@@ -50,7 +53,7 @@ def identity(request):
     return {name: value for name, value in request.headers if name.startswith(("x-agent-", "rb-auth-"))}
 
 
-@pytest.mark.parametrize("name", ["front-proxy.yaml", "sidecar-inbound.yaml", "sidecar-outbound.yaml"])
+@pytest.mark.parametrize("name", NAMES)
 def test_the_commands_at_its_head_name_what_it_needs(name):
     """Every variable that the policy reads is let in, and the head of the file sets it."""
     text = (ROOT / "envoy" / name).read_text(encoding="utf-8")
@@ -297,6 +300,13 @@ def test_on_no_match_forward_lets_calls_go_on_as_they_are(start, configuration, 
         assert client.get("/", {"Host": CHARLIE}).status_code == 200
         assert is_code_of(api.only().header("x-totp"), CHARLIE_SEED)
         assert counted("outbound", "allow", "no_match", "none", 1) in counters(client.envoy)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_all_count_alike(name):
+    """One dashboard reads them all."""
+    demo, other = (yaml.safe_load((ROOT / "envoy" / file).read_text("utf-8")) for file in ("demo.yaml", name))
+    assert other["stats_config"] == demo["stats_config"]
 
 
 def test_no_listener_is_open_to_the_network(agent, api):
