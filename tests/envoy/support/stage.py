@@ -59,7 +59,7 @@ class _Player(_Handler):
             super()._answer()
         else:
             self._remember(self._chunks([]) if self.headers["transfer-encoding"] else self._length())
-            self._send(answer)
+            self._perform(answer)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = _play  # noqa: N815
 
@@ -67,7 +67,7 @@ class _Player(_Handler):
         received = Received(self.command, self.path, list(self.headers.items()), body, [])
         self.server.upstream.received.append(received)
 
-    def _send(self, answer: Answer) -> None:
+    def _perform(self, answer: Answer) -> None:
         if answer.after is not None:
             answer.after.wait(PATIENCE_SECONDS)
         self.send_response(answer.status)
