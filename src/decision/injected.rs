@@ -4,7 +4,7 @@
 //! or, within a cluster, with each retry. What was put on must then come off before the rules are asked again.
 
 use crate::cookie;
-use crate::decision::{ORIGINAL_URL, state};
+use crate::decision::{ORIGINAL_PATH, ORIGINAL_URL, state};
 use crate::http::{Edits, Request};
 use crate::query;
 
@@ -77,6 +77,8 @@ impl Injected {
     pub(super) fn removal(&self, request: &Request) -> Edits {
         let mut edits = Edits::default();
         edits.remove(ORIGINAL_URL);
+        // The path of the first request is none of the second's.
+        edits.remove(ORIGINAL_PATH);
         for header in &self.headers {
             edits.remove(header.as_bytes());
         }
