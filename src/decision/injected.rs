@@ -40,7 +40,7 @@ impl Injected {
 
     /// This, and what a run before it has put on.
     pub(super) fn and(mut self, before: Option<&Self>) -> Self {
-        for before in before {
+        if let Some(before) = before {
             for (names, before) in [
                 (&mut self.headers, &before.headers),
                 (&mut self.parameters, &before.parameters),
