@@ -161,8 +161,19 @@ impl Door {
 pub(crate) fn refused_policy(changes: Value) -> String {
     let mut whole = policy();
     merge(&mut whole, changes);
-    let Refused { logs, trap } = match start("").configure(whole.to_string()) {
-        Ok(_) => panic!("accepted: {whole:#}"),
+    refused(&whole)
+}
+
+/// An outbound half that must be refused; the faults, as they are told.
+#[track_caller]
+pub(crate) fn refused_outbound(outbound: &Value) -> String {
+    refused(&json!({"version": 1, "outbound": outbound}))
+}
+
+#[track_caller]
+fn refused(policy: &Value) -> String {
+    let Refused { logs, trap } = match start("").configure(policy.to_string()) {
+        Ok(_) => panic!("accepted: {policy:#}"),
         Err(refused) => refused,
     };
     assert_eq!(trap, None);
@@ -239,7 +250,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    const fn new(status: u16, reason: &'static str, detail: &'static str) -> Self {
+    pub(crate) const fn new(status: u16, reason: &'static str, detail: &'static str) -> Self {
         Self {
             status,
             reason,

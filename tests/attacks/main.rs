@@ -24,5 +24,10 @@ mod token;
 
 mod algorithms;
 mod claims;
+mod credentials;
 mod encoding;
+mod headers;
+mod keys;
+mod outbound;
 mod signatures;
+mod targets;
