@@ -2,7 +2,7 @@
 //! to.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
@@ -49,11 +49,29 @@ impl Door {
     /// With this policy, in a proxy of this node id.
     #[track_caller]
     pub(crate) fn of(policy: &Value, node_id: &str) -> Self {
-        let mut vm = start(node_id);
+        Self::behind(start(module(), node_id), policy)
+    }
+
+    /// With members that differ from those of [`policy`], on an interpreter that counts its work.
+    #[track_caller]
+    pub(crate) fn metered(changes: Value) -> Self {
+        let mut whole = policy();
+        merge(&mut whole, changes);
+        let module = Module::metered(std::fs::read(module_file()).unwrap()).unwrap();
+        Self::behind(start(&module, ""), &whole)
+    }
+
+    #[track_caller]
+    fn behind(mut vm: Vm, policy: &Value) -> Self {
         let plugin = vm
             .configure(policy.to_string())
             .unwrap_or_else(|refused| panic!("{refused:#?}"));
         Self { vm, plugin }
+    }
+
+    /// What a metered module has done so far.
+    pub(crate) fn work(&self) -> u64 {
+        self.vm.work()
     }
 
     /// What was logged while the policy was loaded, and since.
@@ -172,7 +190,7 @@ pub(crate) fn refused_outbound(outbound: &Value) -> String {
 
 #[track_caller]
 fn refused(policy: &Value) -> String {
-    let Refused { logs, trap } = match start("").configure(policy.to_string()) {
+    let Refused { logs, trap } = match start(module(), "").configure(policy.to_string()) {
         Ok(_) => panic!("accepted: {policy:#}"),
         Err(refused) => refused,
     };
@@ -406,12 +424,18 @@ fn holds(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-fn start(node_id: &str) -> Vm {
+fn module_file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peergate.wasm")
+}
+
+fn module() -> &'static Module {
     static MODULE: OnceLock<Module> = OnceLock::new();
-    let module = MODULE.get_or_init(|| {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peergate.wasm");
-        Module::load(file).unwrap_or_else(|error| panic!("{error:?}: run `make build` first"))
-    });
+    MODULE.get_or_init(|| {
+        Module::load(module_file()).unwrap_or_else(|error| panic!("{error:?}: run `make build` first"))
+    })
+}
+
+fn start(module: &Module, node_id: &str) -> Vm {
     let process = Process::default();
     process.set_now(NOW * 1_000_000_000);
     let options = VmOptions {

@@ -31,3 +31,4 @@ mod keys;
 mod outbound;
 mod signatures;
 mod targets;
+mod work;
