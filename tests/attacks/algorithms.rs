@@ -1,6 +1,6 @@
 //! The header of a token is the attacker's word: which algorithm, which key, which rules of reading.
 
-use jwt_simple::algorithms::{ECDSAP256KeyPairLike, ES256KeyPair, RS256PublicKey, RSAPublicKeyLike};
+use jwt_simple::algorithms::{ECDSAP256KeyPairLike, ES256KeyPair, RS256PublicKey};
 use serde_json::{Value, json};
 
 use crate::door::{

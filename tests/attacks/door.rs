@@ -80,11 +80,6 @@ impl Door {
         lines.map(|line| line.text.as_str()).collect()
     }
 
-    /// What a counter stands at.
-    pub(crate) fn counted(&self, counter: &str) -> u64 {
-        self.vm.metrics().get(counter).copied().unwrap_or_default()
-    }
-
     /// The request must be refused just so.
     #[track_caller]
     pub(crate) fn refuses(&mut self, what: &str, request: Request, refusal: Refusal) -> Replied {
@@ -158,6 +153,45 @@ impl Door {
         forwarded
     }
 
+    /// Whatever becomes of the request: all that somebody may read of it, but the upstream.
+    #[track_caller]
+    pub(crate) fn outputs(&mut self, request: Request) -> Outputs {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let state = |filter_state: BTreeMap<String, Vec<u8>>| {
+            format!("{:?}", filter_state.into_values().map(text).collect::<Vec<_>>())
+        };
+        match self.vm.request(self.plugin, request) {
+            Outcome::Replied(replied) => Outputs {
+                is_refusal: true,
+                texts: vec![
+                    ("answer", text(replied.headers.encode())),
+                    ("body", text(replied.body)),
+                    // An access log reads it once the request is over; a refused one keeps its own other headers.
+                    ("path of the log", replied.request.all(":path").concat()),
+                    ("filter state", state(replied.filter_state)),
+                ],
+            },
+            Outcome::Forwarded(forwarded) => Outputs {
+                is_refusal: false,
+                texts: vec![
+                    ("answer", text(forwarded.response.headers.encode())),
+                    (
+                        "path of the log",
+                        forwarded.headers.all("x-envoy-original-path").concat(),
+                    ),
+                    ("filter state", state(forwarded.filter_state)),
+                ],
+            },
+            other => panic!("{other:#?}"),
+        }
+    }
+
+    /// Every log line, and the name of every metric.
+    pub(crate) fn everything(&self) -> Vec<String> {
+        let lines = self.vm.logs().iter().map(|line| line.text.clone());
+        lines.chain(self.vm.metrics().into_keys()).collect()
+    }
+
     /// No credential in any log line or in the answer, and no call to anywhere.
     #[track_caller]
     fn assert_quiet(&self, what: &str, credentials: &[Vec<u8>], answer: &[u8]) {
@@ -174,6 +208,12 @@ impl Door {
     }
 }
 
+/// What may be read of a request, each with the place where it stands.
+pub(crate) struct Outputs {
+    pub(crate) is_refusal: bool,
+    pub(crate) texts: Vec<(&'static str, String)>,
+}
+
 /// A policy that must be refused; the faults, as they are told.
 #[track_caller]
 pub(crate) fn refused_policy(changes: Value) -> String {
@@ -188,8 +228,9 @@ pub(crate) fn refused_outbound(outbound: &Value) -> String {
     refused(&json!({"version": 1, "outbound": outbound}))
 }
 
+/// A whole policy that must be refused; the faults, as they are told.
 #[track_caller]
-fn refused(policy: &Value) -> String {
+pub(crate) fn refused(policy: &Value) -> String {
     let Refused { logs, trap } = match start(module(), "").configure(policy.to_string()) {
         Ok(_) => panic!("accepted: {policy:#}"),
         Err(refused) => refused,
