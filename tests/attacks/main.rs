@@ -29,6 +29,7 @@ mod encoding;
 mod headers;
 mod keys;
 mod layers;
+mod list;
 mod outbound;
 mod secrets;
 mod signatures;
