@@ -45,39 +45,17 @@ fn refusals_cost_no_work_in_proportion() {
         assert!(one < forged, "{what}: {one}, {forged}");
     }
 
-    let dots = |count: usize| (".".repeat(count), MALFORMED);
-    let nested = |open: &str, depth: usize| {
-        let token = Token::quick().claims_and(&format!(r#""x":{}"#, open.repeat(depth)));
-        (token.sign(), MALFORMED)
-    };
-    let in_header = |depth: usize| {
-        let header = format!(r#"{{"alg":"HS256","kid":"shared","x":{}"#, "[".repeat(depth));
-        (Token::quick().raw_header(header).sign(), MALFORMED)
-    };
-    let within: [(&str, Box<dyn Fn(usize) -> (String, Refusal)>, usize); 7] = [
-        ("dots", Box::new(dots), 10_000),
-        ("arrays", Box::new(|depth| nested("[", depth)), 20_000),
-        ("objects", Box::new(|depth| nested(r#"{"":"#, depth)), 4_000),
-        ("arrays in the header", Box::new(in_header), 20_000),
-        ("members", Box::new(|count| many_members(count)), 1_500),
-        (
-            "segments of a JWE",
-            Box::new(|count| (format!("{0}.{0}.{0}.{0}.{0}", "A".repeat(count)), ENCRYPTED)),
-            5_000,
-        ),
-        (
-            "a kid",
-            Box::new(|count| {
-                (
-                    Token::quick().header(json!({"kid": "k".repeat(count)})).sign(),
-                    MALFORMED,
-                )
-            }),
-            20_000,
-        ),
+    let within: [(&str, Attack, usize); 7] = [
+        ("dots", dots, 10_000),
+        ("arrays", |depth| nested("[", depth), 20_000),
+        ("objects", |depth| nested(r#"{"":"#, depth), 4_000),
+        ("arrays in the header", nested_header, 20_000),
+        ("members", many_members, 1_500),
+        ("segments of a JWE", five_segments, 5_000),
+        ("a kid", long_kid, 20_000),
     ];
-    for (what, token, count) in &within {
-        let (half, refusal) = token(*count);
+    for (what, token, count) in within {
+        let (half, refusal) = token(count);
         let (whole, _) = token(2 * count);
         assert!(whole.len() <= 65_536, "{what}: {} bytes", whole.len());
         let (half, whole) = (work(what, half, refusal), work(what, whole, refusal));
@@ -88,6 +66,32 @@ fn refusals_cost_no_work_in_proportion() {
             "{what}: {half} for {count}, {whole} for twice as many"
         );
     }
+}
+
+/// A token of so many of something, and how it is refused.
+type Attack = fn(usize) -> (String, Refusal);
+
+fn dots(count: usize) -> (String, Refusal) {
+    (".".repeat(count), MALFORMED)
+}
+
+fn nested(open: &str, depth: usize) -> (String, Refusal) {
+    let token = Token::quick().claims_and(&format!(r#""x":{}"#, open.repeat(depth)));
+    (token.sign(), MALFORMED)
+}
+
+fn nested_header(depth: usize) -> (String, Refusal) {
+    let header = format!(r#"{{"alg":"HS256","kid":"shared","x":{}"#, "[".repeat(depth));
+    (Token::quick().raw_header(header).sign(), MALFORMED)
+}
+
+fn five_segments(bytes: usize) -> (String, Refusal) {
+    (["A".repeat(bytes).as_str(); 5].join("."), ENCRYPTED)
+}
+
+fn long_kid(bytes: usize) -> (String, Refusal) {
+    let token = Token::quick().header(json!({"kid": "k".repeat(bytes)}));
+    (token.sign(), MALFORMED)
 }
 
 /// So many different members, and the first of them once more at the end.

@@ -23,9 +23,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     ("a byte of any value inserted into the text", |forge| {
         forge.changed_text(|rng, text| text.insert(rng.usize(..=text.len()), rng.u8(..)))
     }),
-    ("bytes deleted from the text", |forge| {
-        forge.changed_text(|rng, text| delete(rng, text))
-    }),
+    ("bytes deleted from the text", |forge| forge.changed_text(delete)),
     ("bytes of the text exchanged", |forge| {
         forge.changed_text(|rng, text| {
             let bytes = text.len();
@@ -57,7 +55,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         forge.changed_segment(|rng, bytes| bytes.insert(rng.usize(..=bytes.len()), rng.u8(..)))
     }),
     ("bytes deleted from a decoded segment", |forge| {
-        forge.changed_segment(|rng, bytes| delete(rng, bytes))
+        forge.changed_segment(delete)
     }),
     ("a zero byte at an end of a decoded segment", |forge| {
         forge.changed_segment(|rng, bytes| bytes.insert(if rng.bool() { 0 } else { bytes.len() }, 0))

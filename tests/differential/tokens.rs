@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::exceptions::Exceptions;
 use crate::filter::{Compiled, Filter};
@@ -74,16 +74,11 @@ fn no_token_is_good_for_the_filter_only() {
     assert!(through_module > 300);
 }
 
+/// The claims of a token that is good, or why it is not.
+type Verdict = Result<Map<String, Value>, String>;
+
 /// Both verdicts for the same second.
-fn both(
-    filter: &Filter,
-    independent: &Independent,
-    token: &[u8],
-) -> (
-    Result<serde_json::Map<String, Value>, String>,
-    Result<serde_json::Map<String, Value>, String>,
-    u64,
-) {
+fn both(filter: &Filter, independent: &Independent, token: &[u8]) -> (Verdict, Verdict, u64) {
     loop {
         let now = jsonwebtoken::get_current_timestamp();
         let (ours, theirs) = (filter.verify(token, now), independent.verify(token));
