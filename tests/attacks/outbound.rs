@@ -43,6 +43,43 @@ fn query_key_asked_for_another_destination() {
     assert_clean(&replied);
 }
 
+/// The same for codes, static headers and cookies: another cluster gets none of them, and what the caller sends under
+/// their names is its own there.
+#[test]
+fn static_credentials_asked_for_another_destination() {
+    let mut door = sidecar(json!({}));
+    let own = |host: &str, cluster: &str| {
+        call(host, cluster)
+            .header("x-key", "mine")
+            .header("cookie", "a=1; sid=mine")
+            .header("x-totp", "000000")
+    };
+    for cluster in ["attacker", "", "API", "api,attacker"] {
+        for host in ["static.example", "peer.example"] {
+            let forwarded = door.admits(cluster, own(host, cluster));
+            assert_eq!(forwarded.headers.all("x-key"), ["mine"], "{host} at {cluster}");
+            assert_eq!(forwarded.headers.all("cookie"), ["a=1; sid=mine"]);
+            assert_eq!(forwarded.headers.all("x-totp"), ["000000"]);
+        }
+    }
+    for host in [
+        "static.example,attacker.example",
+        "static.example@attacker.example",
+        "",
+    ] {
+        door.refuses(host, call(host, "api"), HOST);
+    }
+    let forwarded = door.admits("home", own("static.example", "api"));
+    assert_eq!(forwarded.headers.all("x-key"), [QUERY_KEY]);
+    assert_eq!(forwarded.headers.all("cookie"), ["a=1; sid=tvly-key-0001"]);
+    assert_eq!(
+        door.admits("home", own("peer.example", "api"))
+            .headers
+            .all("x-totp"),
+        [CODE]
+    );
+}
+
 /// ContextForge's gap: a host that is not listed, by `Host`, by another header, by a target in absolute form (which Envoy
 /// has made the authority of), and by what resembles the listed one.
 #[test]
@@ -173,7 +210,11 @@ fn query_key_of_the_callers_own_is_replaced() {
 #[test]
 fn route_change_behind_the_cluster_check() {
     let mut door = sidecar(json!({}));
-    for (host, rule) in [("api.example", "api"), ("peer.example", "peer")] {
+    for (host, rule) in [
+        ("api.example", "api"),
+        ("peer.example", "peer"),
+        ("static.example", "static"),
+    ] {
         let before = call(host, "api").headers;
         let request = call(host, "api").route(move |headers| {
             let cluster: &[u8] = if *headers == before { b"api" } else { b"attacker" };
@@ -194,7 +235,7 @@ fn route_change_behind_the_cluster_check() {
 fn anonymous_request_to_a_gateway_that_injects() {
     let mut door = gateway("");
     let to = |host: &str, path: &str| call(host, "api").header(":path", path);
-    for host in ["api.example", "peer.example"] {
+    for host in ["api.example", "peer.example", "static.example"] {
         for path in ["/public", "/.well-known/agent-card.json", "/optional"] {
             let replied = door.refuses(path, to(host, path), ANONYMOUS);
             assert_clean(&replied);
@@ -283,6 +324,12 @@ fn outbound() -> Value {
         "rules": [
             {"name": "api", "match": {"hosts": ["api.example"], "clusters": ["api"]}, "query_params": {"key": {"env": "QUERY_KEY"}}},
             {"name": "peer", "match": {"hosts": ["peer.example"], "clusters": ["api"]}, "totp": {"seed": {"env": "PINKS_SEED"}}},
+            {
+                "name": "static",
+                "match": {"hosts": ["static.example"], "clusters": ["api"]},
+                "headers": {"x-key": {"value": {"env": "QUERY_KEY"}}},
+                "cookies": {"sid": {"env": "QUERY_KEY"}},
+            },
         ],
     })
 }
