@@ -106,8 +106,9 @@ pub enum Ambiguity {
     EncodedTwice,
     /// A `%` without two hexadecimal digits.
     InvalidEscape,
-    /// A byte that RFC 3986 does not know in a path: a control, a space, or one above 0x7E. Servers cut there,
-    /// encode it, or read it in some character set.
+    /// A byte that RFC 3986 does not know in a path: a control, a space, one above 0x7E, or one of the marks that the
+    /// URL standard of the web has servers take for their escapes (`{` for `%7B`). Servers cut there, encode it, or
+    /// read it in some character set.
     ForbiddenByte {
         /// The byte.
         byte: u8,
@@ -178,6 +179,10 @@ fn find_in_segment(segment: &[u8]) -> Option<Ambiguity> {
             b';' => return Some(Ambiguity::Semicolon),
             b'#' => return Some(Ambiguity::Fragment),
             0..=b' ' | 0x7f.. => return Some(Ambiguity::ForbiddenByte { byte: *byte }),
+            // The path percent-encode set of the URL standard (WHATWG, §1.3).
+            b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'}' => {
+                return Some(Ambiguity::ForbiddenByte { byte: *byte });
+            }
             b'%' => {
                 let Some((high, low, after)) = split_escape(after) else {
                     return Some(Ambiguity::InvalidEscape);
@@ -331,6 +336,7 @@ mod tests {
                 b'#' => Err(Ambiguity::Fragment),
                 b'%' => Err(Ambiguity::InvalidEscape),
                 0..=0x20 | 0x7f.. => Err(Ambiguity::ForbiddenByte { byte }),
+                b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'}' => Err(Ambiguity::ForbiddenByte { byte }),
                 _ => Ok(()),
             };
             assert_eq!(RequestPath::classify(&target).map(|_| ()), expected, "{byte:#x}");

@@ -119,10 +119,12 @@ fn bearer(headers: &Headers) -> Result<Option<&[u8]>, Deny> {
     let token = rest.trim_ascii_start();
     let spaces = rest.len() - token.len();
     let is_parted_by_spaces = spaces > 0 && rest.iter().take(spaces).all(|byte| *byte == b' ');
+    // What is longer than any token is refused for its length: an attacker gets no work for it.
+    let looked_at = token.get(..jwt::MAX_TOKEN_BYTES).unwrap_or(token);
     if !scheme.eq_ignore_ascii_case(SCHEME)
         || !is_parted_by_spaces
         || token.is_empty()
-        || token.iter().any(u8::is_ascii_whitespace)
+        || looked_at.iter().any(u8::is_ascii_whitespace)
     {
         return Err(Deny::AuthorizationMalformed);
     }

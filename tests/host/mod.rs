@@ -82,16 +82,28 @@ impl Module {
 
     /// Takes a module as binary or as text.
     pub(crate) fn from_bytes(bytes: impl AsRef<[u8]>) -> Result<Self, LoadError> {
-        let engine = wasmi::Engine::default();
+        Self::compile(&wasmi::Engine::default(), bytes.as_ref())
+    }
+
+    /// The same, on an interpreter that counts what it does: see [`Vm::work`].
+    pub(crate) fn metered(bytes: impl AsRef<[u8]>) -> Result<Self, LoadError> {
+        let mut configuration = wasmi::Config::default();
+        configuration
+            .consume_fuel(true)
+            .compilation_mode(wasmi::CompilationMode::Eager);
+        Self::compile(&wasmi::Engine::new(&configuration), bytes.as_ref())
+    }
+
+    fn compile(engine: &wasmi::Engine, bytes: &[u8]) -> Result<Self, LoadError> {
         let compiled =
-            wasmi::Module::new(&engine, bytes).map_err(|error| LoadError::Malformed(error.to_string()))?;
+            wasmi::Module::new(engine, bytes).map_err(|error| LoadError::Malformed(error.to_string()))?;
         let required = ["memory", "proxy_abi_version_0_2_1", "proxy_on_memory_allocate"];
         for export in required {
             compiled
                 .get_export(export)
                 .ok_or(LoadError::MissingExport(export))?;
         }
-        let mut linker = wasmi::Linker::new(&engine);
+        let mut linker = wasmi::Linker::new(engine);
         abi::link(&mut linker);
         wasi::link(&mut linker);
         for import in compiled.imports() {

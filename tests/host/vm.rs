@@ -50,6 +50,8 @@ impl Vm {
     /// Instantiates the module and initialises it.
     pub(crate) fn start(module: &Module, options: VmOptions) -> Result<Self, StartError> {
         let mut store = Store::new(module.linker.engine(), Host::new(options));
+        // Only a metered module takes fuel, and it never runs out of it.
+        let _ = store.set_fuel(u64::MAX);
         let instance = module
             .linker
             .instantiate_and_start(&mut store, &module.compiled)
@@ -195,6 +197,12 @@ impl Vm {
     /// The counters and gauges of the process that are not zero.
     pub(crate) fn metrics(&self) -> BTreeMap<String, u64> {
         self.store.data().options.process.metrics()
+    }
+
+    /// How much a metered module has done so far, in units of the interpreter: about one for each instruction, and one
+    /// for each 64 bytes that are copied.
+    pub(crate) fn work(&self) -> u64 {
+        u64::MAX - self.store.get_fuel().expect("the module is not metered")
     }
 
     /// Everything logged so far.

@@ -210,7 +210,7 @@ fn read(path: &Path) -> Vec<Prepared> {
             }
             let mut secrets: Vec<String> = tokens.into_values().filter(|token| token.len() > 20).collect();
             secrets.extend(environment.values().filter(|value| value.len() > 8).cloned());
-            remember(&secrets);
+            remember("case table", &secrets);
             Prepared {
                 title: format!("{stem}: {}", case.name),
                 policy,
@@ -228,10 +228,10 @@ fn read(path: &Path) -> Vec<Prepared> {
 }
 
 /// Has the check after the whole suite look for these in everything that was printed (`tests/secrets_check.py`).
-fn remember(secrets: &[String]) {
+pub(crate) fn remember(suite: &str, secrets: &[String]) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-output/secrets");
     std::fs::create_dir_all(&folder).unwrap();
-    let file = folder.join(format!("cases-{}.txt", std::process::id()));
+    let file = folder.join(format!("{}-{}.txt", suite.replace(' ', "-"), std::process::id()));
     let mut register = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
@@ -239,7 +239,7 @@ fn remember(secrets: &[String]) {
         .unwrap();
     let lines: String = secrets
         .iter()
-        .map(|secret| format!("a secret of the case table\t{secret}\n"))
+        .map(|secret| format!("a secret of the {suite}\t{secret}\n"))
         .collect();
     std::io::Write::write_all(&mut register, lines.as_bytes()).unwrap();
 }
@@ -318,7 +318,7 @@ fn bytes(text: &str) -> Vec<u8> {
 }
 
 /// Members of the second object are put into the first, at every depth; `null` takes one away.
-fn merge(into: &mut Value, from: Value) {
+pub(crate) fn merge(into: &mut Value, from: Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {
             for (name, value) in from {

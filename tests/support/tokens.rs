@@ -72,13 +72,24 @@ impl Keys {
             base64url(header.as_bytes()),
             base64url(payload.as_bytes())
         );
+        let signature = self.sign_input(algorithm, issuer_is_other, input.as_bytes(), secret);
+        format!("{input}.{}", base64url(&signature))
+    }
+
+    /// The signature of whatever bytes.
+    pub(crate) fn sign_input(
+        &self,
+        algorithm: &str,
+        issuer_is_other: bool,
+        input: &[u8],
+        secret: &str,
+    ) -> Vec<u8> {
         let rsa = if issuer_is_other {
             &self.other_rsa
         } else {
             &self.rsa
         };
-        let signature = self.signature(algorithm, rsa, input.as_bytes(), secret);
-        format!("{input}.{}", base64url(&signature))
+        self.signature(algorithm, rsa, input, secret)
     }
 
     fn signature(&self, algorithm: &str, rsa: &RS256KeyPair, input: &[u8], secret: &str) -> Vec<u8> {
