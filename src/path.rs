@@ -49,6 +49,21 @@ impl<'a> RequestPath<'a> {
         }
     }
 
+    /// The same target where these of the [`MARKS`] mean something: an escape of one of them is ambiguous then. Servers
+    /// decode it, and a rule for `/message:send` must not be passed over by `/message%3Asend`; where no rule names the
+    /// mark, clients may escape it as they like.
+    pub fn where_marks_count(mut self, marks: &[u8]) -> Self {
+        if self.ambiguity.is_none() && !marks.is_empty() {
+            let escapes = self.path.split(|byte| *byte == b'%').skip(1);
+            let mut bytes =
+                escapes.filter_map(|after| split_escape(after).map(|(high, low, _)| high << 4 | low));
+            self.ambiguity = bytes
+                .find(|byte| marks.contains(byte))
+                .map(|byte| Ambiguity::EncodedDelimiter { byte });
+        }
+        self
+    }
+
     /// The bytes before the first `?`: what rules are matched on.
     pub const fn path(&self) -> &'a [u8] {
         self.path
@@ -70,6 +85,9 @@ impl<'a> RequestPath<'a> {
     }
 }
 
+/// The marks that a path may hold as they are and that clients may escape all the same (RFC 3986 §3.3).
+pub const MARKS: &[u8] = b"!$&'()*+,=:@";
+
 /// What makes a path ambiguous.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ambiguity {
@@ -85,7 +103,7 @@ pub enum Ambiguity {
     Semicolon,
     /// `#`, in the query too.
     Fragment,
-    /// A percent-encoded `/`, `\`, `.` or NUL.
+    /// A percent-encoded `/`, `\`, `.` or NUL, or a mark that a rule names.
     EncodedDelimiter {
         /// The byte that is encoded.
         byte: u8,
@@ -230,6 +248,21 @@ const fn hex_value(digit: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn marks_that_rules_name() {
+        let ambiguity = |target: &str, marks: &str| {
+            RequestPath::raw(target.as_bytes())
+                .where_marks_count(marks.as_bytes())
+                .ambiguity()
+        };
+        let escaped = |byte| Some(Ambiguity::EncodedDelimiter { byte });
+        assert_eq!(ambiguity("/v1/message%3Asend", ":"), escaped(b':'));
+        assert_eq!(ambiguity("/v1/a%40b/message%3asend", ":"), escaped(b':'));
+        assert_eq!(ambiguity("/v1/a%40b:c", ":"), None);
+        assert_eq!(ambiguity("/v1/message%3Asend", ""), None);
+        assert_eq!(ambiguity("/v1/message?a=%3A", ":"), None);
+    }
 
     #[test]
     fn plain_paths() {

@@ -15,6 +15,7 @@ use crate::config::surroundings::Surroundings;
 use crate::config::totp::{SecondFactor, second_factor};
 use crate::jwt::{self, Verifier};
 use crate::policy::inbound::{self, AmbiguousPaths, ApiKeys, CorsPreflight, Forward, Inbound, Peer};
+use crate::policy::rule::Rule;
 use crate::policy::{ErrorStyle, OwnedHeaders};
 
 /// The inbound half, and what the whole policy has of it.
@@ -76,7 +77,7 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
     let errors = errors(&inbound);
     let max_token_bytes = max_token_bytes(&inbound);
 
-    let (providers, peers, forward) = (providers?, peers?, forward?);
+    let (providers, peers, forward, rules) = (providers?, peers?, forward?, rules?);
     let (verifications, providers) = with_peers(providers, peers.by_token);
     let inbound = Inbound {
         // Issuers and the limit were checked where they stand.
@@ -93,7 +94,8 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
         totp: totp?,
         ambiguous_paths: ambiguous_paths?,
         cors_preflight: cors_preflight?,
-        rules: rules?,
+        path_marks: path_marks(&rules),
+        rules,
         forward,
     };
     Some(InboundHalf {
@@ -166,6 +168,17 @@ fn with_peers(
         (provider.verification, meaning)
     };
     providers.into_iter().map(part).unzip()
+}
+
+/// The marks that paths of the rules name, each once.
+fn path_marks(rules: &[Rule]) -> Vec<u8> {
+    let mut marks = Vec::new();
+    for mark in rules.iter().flat_map(|rule| rule.condition.path_marks()) {
+        if !marks.contains(&mark) {
+            marks.push(mark);
+        }
+    }
+    marks
 }
 
 fn owned_headers(forward: &Forward, providers: &[Provider]) -> OwnedHeaders {

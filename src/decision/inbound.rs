@@ -197,10 +197,10 @@ fn target<'r>(
         return Err(Deny::MethodAmbiguous);
     }
     let path = request.path().ok_or(Deny::PathMissing)?;
-    let path = match inbound.ambiguous_paths {
-        AmbiguousPaths::Reject => RequestPath::classify(path).map_err(Deny::PathAmbiguous)?,
-        AmbiguousPaths::Raw => RequestPath::raw(path),
-    };
+    let path = RequestPath::raw(path).where_marks_count(&inbound.path_marks);
+    if let (AmbiguousPaths::Reject, Some(ambiguity)) = (inbound.ambiguous_paths, path.ambiguity()) {
+        return Err(Deny::PathAmbiguous(ambiguity));
+    }
     let authority = Authority::parse(request.authority()).map_err(Deny::HostInvalid)?;
     Ok((path, authority))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::path::{Ambiguity, RequestPath};
+use crate::path::{Ambiguity, MARKS, RequestPath};
 
 /// One path, byte for byte: letter case and a trailing slash count.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,9 +99,11 @@ pub(super) fn check_path(pattern: &str) -> Result<(), PathPatternError> {
     if pattern.contains('?') {
         return Err(PathPatternError::Query);
     }
-    match RequestPath::classify(pattern.as_bytes()) {
-        Ok(_) => Ok(()),
-        Err(ambiguity) => Err(PathPatternError::Ambiguous(ambiguity)),
+    // A mark stands in a rule as it is, so that a request which escapes it can be told.
+    let path = RequestPath::raw(pattern.as_bytes()).where_marks_count(MARKS);
+    match path.ambiguity() {
+        None => Ok(()),
+        Some(ambiguity) => Err(PathPatternError::Ambiguous(ambiguity)),
     }
 }
 

@@ -66,6 +66,13 @@ impl PathTemplate {
         Ok(parsed)
     }
 
+    /// The parts that are not free.
+    pub fn literals(&self) -> impl Iterator<Item = &[u8]> {
+        self.segments.iter().map(|segment| match segment {
+            Segment::Literal(text) | Segment::Any { suffix: text } => text.as_slice(),
+        })
+    }
+
     /// Whether the path of the request has this form. Linear in its length.
     pub fn matches(&self, path: &RequestPath<'_>) -> bool {
         let Some(path) = path.path().strip_prefix(b"/") else {

@@ -30,6 +30,8 @@ pub struct Inbound {
     pub cors_preflight: CorsPreflight,
     /// First match decides; no match is a refusal.
     pub rules: Vec<Rule>,
+    /// The marks that paths of the rules name, which no request may escape.
+    pub path_marks: Vec<u8>,
     /// What is forwarded of a caller.
     pub forward: Forward,
 }

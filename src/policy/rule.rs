@@ -4,7 +4,7 @@ use crate::authority::Authority;
 use crate::claims::ClaimPath;
 use crate::http::{Headers, Repeated, Request};
 use crate::matcher::{HeaderMatch, HostMatch, MethodMatch, PathExact, PathPrefix, PathTemplate};
-use crate::path::RequestPath;
+use crate::path::{MARKS, RequestPath};
 use crate::policy::Enforcement;
 use crate::totp::CodeParameters;
 
@@ -145,6 +145,15 @@ impl Condition {
                     .methods
                     .iter()
                     .any(|matcher| matcher.matches(request.method())))
+    }
+
+    /// The marks that its paths name: to this rule, an escape of one of them is another path.
+    pub fn path_marks(&self) -> impl Iterator<Item = u8> {
+        let whole = self.paths.iter().map(PathExact::as_bytes);
+        let starts = self.path_prefixes.iter().map(PathPrefix::as_bytes);
+        let parts = self.path_templates.iter().flat_map(PathTemplate::literals);
+        let bytes = whole.chain(starts).chain(parts).flatten().copied();
+        bytes.filter(|byte| MARKS.contains(byte))
     }
 
     /// Whether every path matches.
