@@ -10,6 +10,7 @@ pub mod deny;
 mod identity;
 mod inbound;
 mod injected;
+mod location;
 mod mark;
 mod outbound;
 pub mod record;
@@ -147,7 +148,7 @@ pub fn decide_trailers(policy: &Policy, permit: &Permit, trailers: &Headers) -> 
     if permit.is_aside {
         return Edits::default();
     }
-    let mut edits = inbound::strip(policy, trailers);
+    let mut edits = inbound::strip_trailers(policy, trailers);
     if policy.enforcement == Enforcement::Shadow {
         edits.retain(|name| policy.owned_headers.contains(name));
     }
@@ -161,11 +162,15 @@ pub fn without_policy<'p>(request: &Request) -> Decision<'p> {
 
 /// The decision for a stream on which a host call failed: whatever was decided cannot be applied, and what was applied
 /// so far must not be logged.
-pub fn host_failed<'p>(request: &Request) -> Decision<'p> {
-    let deny = Deny::Internal("a host call failed");
-    let mut decision = refuse(&ErrorStyle::default(), request, deny);
+pub fn host_failed<'p>(policy: Option<&Policy>, request: &Request) -> Decision<'p> {
+    let style = ErrorStyle {
+        // The names of its parameters are needed; what it says of refusals is not.
+        redactor: policy.map_or_else(Redactor::default, |policy| policy.errors.redactor.clone()),
+        ..ErrorStyle::default()
+    };
+    let mut decision = refuse(&style, request, Deny::Internal("a host call failed"));
     if let (Step::Reply(reply), Some(path)) = (&mut decision.step, request.path()) {
-        reply.edits.set(b":path", Redactor::default().sanitize(path));
+        reply.edits.set(b":path", style.redactor.sanitize(path));
     }
     decision
 }

@@ -2,6 +2,7 @@
 //! single error, so nothing here is checked again.
 
 pub mod inbound;
+pub mod location;
 pub mod outbound;
 pub mod owned;
 pub mod rule;

@@ -33,7 +33,7 @@ fn what_cannot_be_decided_is_refused() {
     };
     for (decision, reason) in [
         (decision::without_policy(&request), "not_configured"),
-        (decision::host_failed(&request), "internal"),
+        (decision::host_failed(None, &request), "internal"),
     ] {
         assert_eq!(
             decision

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::claims::ClaimPath;
-use crate::config::document::Document;
 use crate::config::forward::{claim_headers, claim_path};
 use crate::config::header::HeaderOwners;
 use crate::config::keys::keys;
+use crate::config::locations::{Locations, token_locations};
 use crate::config::problem::{ProviderProblem, ShapeProblem};
 use crate::config::reader::{Node, Object, all, distinct, plain_text};
 use crate::config::text::text;
@@ -32,32 +32,44 @@ pub(super) struct Provider {
     pub(super) claim_headers: Vec<(String, ClaimPath)>,
 }
 
-/// Reads `providers`, in the order of the document. Headers of claims must not be those that have an owner.
-pub(super) fn providers(inbound: &Object<'_>, owners: &HeaderOwners) -> Option<Vec<Provider>> {
+/// Reads `providers`, in the order of the document. Headers of claims must not be those that have an owner, and places
+/// of tokens are owned.
+pub(super) fn providers(inbound: &Object<'_>, locations: &mut Locations) -> Option<Vec<Provider>> {
     let Some(node) = inbound.optional("providers") else {
         return Some(Vec::new());
     };
+    let members = node.members()?;
+    let mut objects = Vec::with_capacity(members.len());
+    for (index, (name, node)) in members.iter().enumerate() {
+        let is_named = node.check_name(name, LONGEST_NAME, "_-").is_some();
+        let object = node.object(MEMBERS);
+        let is_placed = object
+            .as_ref()
+            .and_then(|provider| token_locations(provider, index, locations))
+            .is_some();
+        objects.push((*name, object, is_named && is_placed));
+    }
+    // Behind the places of all: none may be the header of a claim.
     let mut issuers = BTreeMap::new();
-    all(node
-        .members()?
-        .into_iter()
-        .map(|(name, node)| provider(name, &node, owners, &mut issuers)))
+    all(objects.iter().map(|(name, object, is_good)| {
+        let provider = provider(name, object.as_ref()?, &locations.headers, &mut issuers);
+        provider.filter(|_| *is_good)
+    }))
 }
 
 fn provider<'c>(
     name: &'c str,
-    node: &Node<'c>,
+    provider: &Object<'c>,
     owners: &HeaderOwners,
     issuers: &mut BTreeMap<String, &'c str>,
 ) -> Option<Provider> {
-    let is_named = node.check_name(name, LONGEST_NAME, "_-");
-    let provider = node.object(MEMBERS)?;
-    refuse_later_members(&provider);
+    provider.not_yet(&["forward_payload_header"]);
+    provider.not_yet_unless_off(&["assertion"]);
     let issuer = provider
         .required("issuer")
         .and_then(|node| issuer(&node, name, issuers));
-    let audiences = audiences(&provider);
-    let keys = keys(&provider);
+    let audiences = audiences(provider);
+    let keys = keys(provider);
     let types = provider.list("typ", distinct(|node| Some(MediaType::new(node.text()?))));
     let clock_skew_seconds = provider.or("clock_skew_seconds", DEFAULT_CLOCK_SKEW_SECONDS, |node| {
         node.integer(0..=MAX_CLOCK_SKEW_SECONDS)
@@ -84,7 +96,6 @@ fn provider<'c>(
         claim_headers(&node, owners)
     });
 
-    is_named?;
     let keys = keys?;
     Some(Provider {
         verification: jwt::Provider {
@@ -142,29 +153,6 @@ fn subject(node: &Node<'_>) -> Option<SubjectPattern> {
         (_, true) => SubjectPattern::Prefix(text),
         _ => SubjectPattern::Suffix(text),
     })
-}
-
-fn refuse_later_members(provider: &Object<'_>) {
-    provider.not_yet(&["forward_payload_header"]);
-    provider.not_yet_unless_empty(&["from_cookies", "insecure_from_params"]);
-    provider.not_yet_unless_off(&["assertion"]);
-    if let Some(node) = provider.optional("from_headers")
-        && !is_default_place(node.document())
-    {
-        node.refuse::<()>(ShapeProblem::NotSupportedYet);
-    }
-}
-
-/// `[{name: authorization, value_prefix: "Bearer "}]`.
-fn is_default_place(places: &Document) -> bool {
-    let Document::List(places) = places else {
-        return false;
-    };
-    let [place @ Document::Object(members)] = places.as_slice() else {
-        return false;
-    };
-    let is = |name: &str, expected: &str| matches!(place.member(name), Some(Document::Text(text)) if text.expose() == expected);
-    members.len() == 2 && is("name", "authorization") && is("value_prefix", "Bearer ")
 }
 
 const MEMBERS: &[&str] = &[

@@ -178,7 +178,12 @@ fn challenge(deny: &Deny, status: &Status, text: &str, circumstances: &Circumsta
         Class::InsufficientScope => Some(format!(
             "Bearer realm=\"{realm}\", error=\"insufficient_scope\"{scope}"
         )),
-        Class::InvalidRequest if matches!(deny, Deny::CredentialRepeated { .. } | Deny::TokenInQuery) => {
+        Class::InvalidRequest
+            if matches!(
+                deny,
+                Deny::CredentialRepeated { .. } | Deny::CredentialsInTwoPlaces { .. } | Deny::TokenInQuery
+            ) =>
+        {
             Some(described("invalid_request"))
         }
         Class::SecondFactor | Class::InvalidRequest | Class::Forbidden | Class::Unavailable => None,

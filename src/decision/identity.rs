@@ -1,11 +1,11 @@
 //! From a verified caller to what is forwarded of it: headers for the upstream, filter state for the proxy.
 
 use crate::claims;
-use crate::decision::credentials::{AUTHORIZATION, Proved};
-use crate::decision::{Caller, Deny, state};
+use crate::decision::credentials::Proved;
+use crate::decision::{Caller, Deny, location, state};
 use crate::http::{Edits, Request};
-use crate::policy::RB_AUTH_CLAIMS;
 use crate::policy::inbound::Forward;
+use crate::policy::{Inbound, RB_AUTH_CLAIMS};
 
 /// Adds all that is forwarded of a verified caller.
 ///
@@ -13,11 +13,12 @@ use crate::policy::inbound::Forward;
 /// [`Deny::ClaimNotForwardable`] if an identity holds control characters, or any value is too long: to change an
 /// identity would make one caller of two.
 pub(super) fn forward(
-    forward: &Forward,
+    inbound: &Inbound,
     credential: &Proved<'_>,
     request: &Request,
     edits: &mut Edits,
 ) -> Result<(), Deny> {
+    let forward = &inbound.forward;
     let caller = &credential.caller;
     for (value, state, header) in identity(caller, forward) {
         let Some(value) = value else { continue };
@@ -36,10 +37,8 @@ pub(super) fn forward(
                 edits.set(header.as_bytes(), bounded(claims::header_value(&text), header)?);
             }
         }
-        if provider.forwards_token
-            && let Some(token) = request.headers.first(AUTHORIZATION.as_bytes())
-        {
-            edits.set(AUTHORIZATION.as_bytes(), token.to_vec());
+        if provider.forwards_token {
+            location::keep(inbound, credential.location, request, edits);
         }
     }
     if let Some(extra) = &forward.rb_auth_claims {

@@ -109,7 +109,7 @@ fn handle(attachment: &Attachment) -> State {
         // The host failed in the midst of it: whatever was applied, the request does not go on.
         Err(error) => {
             log_failure(error);
-            let decision = decision::host_failed(&request);
+            let decision = decision::host_failed(attachment.policy.as_ref(), &request);
             attachment.note(&decision.records, &request);
             match decision.step {
                 Step::Reply(reply) => answer(&reply).map_or(State::Undecided, |()| State::Answered),
