@@ -179,7 +179,10 @@ fn providers() {
         kc.claim_headers,
         [("x-agent-roles".to_owned(), claim("realm_access.roles"))]
     );
+    assert_eq!(kc.payload_header.as_deref(), Some("x-agent-payload"));
+    assert_eq!(partner.payload_header, None);
     assert!(policy.owned_headers.contains(b"x_agent_roles"));
+    assert!(policy.owned_headers.contains(b"x-agent-payload"));
     assert!(policy.owned_headers.contains(b"rb-auth-claims"));
     // Left away by this policy, and believed by an upstream that knows peergate.
     assert!(policy.owned_headers.contains(b"x-agent-iss"));

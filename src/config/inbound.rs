@@ -146,6 +146,7 @@ fn with_peers(
             peer_claim: provider.peer_claim,
             scope_claims: provider.scope_claims,
             forwards_token: provider.forwards_token,
+            payload_header: provider.payload_header,
             claim_headers: provider.claim_headers,
         };
         (provider.verification, meaning)
@@ -160,7 +161,13 @@ fn owned_headers(forward: &Forward, providers: &[Provider]) -> OwnedHeaders {
     let claims = providers
         .iter()
         .flat_map(|provider| provider.claim_headers.iter().map(|(name, _)| name));
-    let named = identity.chain(claims).map(|name| name.as_bytes().to_vec());
+    let payloads = providers
+        .iter()
+        .filter_map(|provider| provider.payload_header.as_ref());
+    let named = identity
+        .chain(claims)
+        .chain(payloads)
+        .map(|name| name.as_bytes().to_vec());
     OwnedHeaders::new(named.chain(always_owned()))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::claims::ClaimPath;
 use crate::config::forward::{claim_headers, claim_path};
-use crate::config::header::HeaderOwners;
+use crate::config::header::{HeaderOwners, Use, header};
 use crate::config::keys::keys;
 use crate::config::locations::{Locations, token_locations};
 use crate::config::problem::{ProviderProblem, ShapeProblem};
@@ -28,6 +28,8 @@ pub(super) struct Provider {
     pub(super) scope_claims: Vec<ClaimPath>,
     /// Whether its tokens go to the upstream.
     pub(super) forwards_token: bool,
+    /// The header that carries the token's payload.
+    pub(super) payload_header: Option<String>,
     /// Headers that carry claims.
     pub(super) claim_headers: Vec<(String, ClaimPath)>,
 }
@@ -63,7 +65,6 @@ fn provider<'c>(
     owners: &HeaderOwners,
     issuers: &mut BTreeMap<String, &'c str>,
 ) -> Option<Provider> {
-    provider.not_yet(&["forward_payload_header"]);
     provider.not_yet_unless_off(&["assertion"]);
     let issuer = provider
         .required("issuer")
@@ -92,8 +93,13 @@ fn provider<'c>(
         None => ClaimPath::parse(DEFAULT_PEER_CLAIM).ok(),
     };
     let forwards_token = provider.flag("forward");
+    let mut owners = owners.clone();
+    let payload_header = provider.or("forward_payload_header", None, |node| {
+        let name = header(&node, Use::Own)?;
+        owners.claim_at(&node, name).map(Some)
+    });
     let claim_headers = provider.or("claim_to_headers", Vec::new(), |node| {
-        claim_headers(&node, owners)
+        claim_headers(&node, &mut owners)
     });
 
     let keys = keys?;
@@ -114,6 +120,7 @@ fn provider<'c>(
         peer_claim: peer_claim?,
         scope_claims: scope_claims?,
         forwards_token: forwards_token?,
+        payload_header: payload_header?,
         claim_headers: claim_headers?,
     })
 }

@@ -37,6 +37,9 @@ pub(super) fn forward(
                 edits.set(header.as_bytes(), bounded(claims::header_value(&text), header)?);
             }
         }
+        if let (Some(header), Some(token)) = (&provider.payload_header, &credential.token) {
+            edits.set(header.as_bytes(), bounded(token.payload().to_owned(), header)?);
+        }
         if provider.forwards_token {
             location::keep(inbound, credential.location, request, edits);
         }
@@ -123,3 +126,19 @@ fn bounded(value: String, header: &str) -> Result<Vec<u8>, Deny> {
 
 /// Common servers refuse a header line of more than 8 KiB.
 const MAX_VALUE_BYTES: usize = 8192;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_is_refused() {
+        let longest = "a".repeat(MAX_VALUE_BYTES);
+        assert_eq!(bounded(longest.clone(), "x-a"), Ok(longest.clone().into_bytes()));
+        let header = "x-a".to_owned();
+        assert_eq!(
+            bounded(longest + "a", "x-a"),
+            Err(Deny::ClaimNotForwardable { header })
+        );
+    }
+}

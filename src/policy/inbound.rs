@@ -66,6 +66,8 @@ pub struct Provider {
     pub scope_claims: Vec<ClaimPath>,
     /// Whether the token itself goes to the upstream.
     pub forwards_token: bool,
+    /// The header that carries the token's payload, in base64url as it stood in the token.
+    pub payload_header: Option<String>,
     /// Headers that carry claims.
     pub claim_headers: Vec<(String, ClaimPath)>,
 }
