@@ -82,15 +82,15 @@ pub struct Caller {
     pub method: Method,
     /// The peer that the credential belongs to.
     pub peer: Option<Rc<Peer>>,
-    /// The subject: a token's `sub`, else the peer's name.
+    /// The subject: a token's `sub`, a certificate's SPIFFE ID, else the peer's name.
     pub sub: Option<String>,
-    /// The issuer: a token's `iss`, else the kind of key.
+    /// The issuer: a token's `iss`, else a word for the kind of credential.
     pub iss: String,
     /// A name for people.
     pub display_name: Option<String>,
     /// What it may do.
     pub scopes: Vec<String>,
-    /// The claims of its token; none for keys.
+    /// The claims of its token; none for others.
     pub claims: Claims,
 }
 
@@ -103,6 +103,8 @@ pub enum Method {
     BearerToken,
     /// An API key.
     ApiKey,
+    /// The certificate of the connection.
+    Mtls,
 }
 
 impl Method {
@@ -112,6 +114,7 @@ impl Method {
             Self::Jwt => "jwt",
             Self::BearerToken => "bearer_token",
             Self::ApiKey => "api_key",
+            Self::Mtls => "mtls",
         }
     }
 }

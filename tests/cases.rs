@@ -10,6 +10,7 @@ use peergate_filter::config::{self, Environment};
 use peergate_filter::decision::{self, Step};
 use peergate_filter::http::{Edits, Headers, Request};
 use peergate_filter::role::Place;
+use peergate_filter::spiffe;
 use peergate_filter::time::UnixTime;
 
 use support::case::Prepared;
@@ -79,6 +80,10 @@ fn run(case: &Prepared) -> Seen {
         headers: Headers::new(case.headers.iter().cloned()),
         cluster: case.place.cluster.clone().map(String::into_bytes),
         mark: case.place.mark.clone().map(String::into_bytes),
+        principal: match loaded.policy.asks_for_principal(role) {
+            true => spiffe::principal(&place.node_id, |path| case.place.property(path)),
+            false => None,
+        },
         injected: case.place.injected.clone().map(String::into_bytes),
     };
     let mut stream = Stream {

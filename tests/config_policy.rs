@@ -217,6 +217,12 @@ fn peers() {
     );
     assert_eq!(code.expose(), b"287082");
     assert_eq!(inbound.totp.shared_seeds.len(), 1);
+    let principals = inbound.principals.as_ref().unwrap();
+    let mrpinks = principals
+        .find("spiffe://cluster.local/ns/agents/sa/pink")
+        .unwrap();
+    assert!(Rc::ptr_eq(pink, mrpinks));
+    assert!(principals.find("spiffe://cluster.local/ns/agents").is_none());
 }
 
 #[test]
@@ -300,6 +306,7 @@ fn rules() {
         jwt: AcceptedTokens::Any,
         api_key: true,
         bearer_token: true,
+        mtls: true,
         none: false,
     };
     assert_eq!(*accept, all);
@@ -327,6 +334,23 @@ fn rules() {
         ),
         (1, 0, 0)
     );
+}
+
+/// Each such question is a host call.
+#[test]
+fn who_has_connected_is_asked_where_a_rule_accepts_it() {
+    let mtls = "mtls: {listener_validates_client_certificates: true}";
+    let asks = |rules: &str, role| {
+        load(&format!(
+            "{{version: 1, inbound: {{{mtls}, rules: [{rules}]}}, outbound: {{}}}}"
+        ))
+        .asks_for_principal(role)
+    };
+    let accepted = "{accept: [mtls]}";
+    assert!(asks(accepted, Role::Inbound) && asks(accepted, Role::Gateway));
+    assert!(asks("{accept: [mtls, none], enforcement: shadow}", Role::Inbound));
+    assert!(!asks(accepted, Role::Outbound) && !asks(accepted, Role::Upstream));
+    assert!(!asks("{accept: [none]}, {deny: true, name: a}", Role::Inbound));
 }
 
 #[test]

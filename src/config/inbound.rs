@@ -14,6 +14,7 @@ use crate::config::surroundings::Surroundings;
 use crate::config::totp::{SecondFactor, second_factor};
 use crate::jwt::{self, Verifier};
 use crate::policy::inbound::{self, AmbiguousPaths, ApiKeys, CorsPreflight, Forward, Inbound, Peer};
+use crate::policy::rule::Action;
 use crate::policy::{ErrorStyle, OwnedHeaders};
 
 /// The inbound half, and what the whole policy has of it.
@@ -60,6 +61,7 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
             declared,
             has_seeds,
             code,
+            validates_certificates: validates_certificates(&inbound).unwrap_or(true),
             owned_headers: owned_headers.clone(),
         },
     );
@@ -78,7 +80,11 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
     let errors = errors(&inbound);
     let max_token_bytes = max_token_bytes(&inbound);
 
-    let (providers, peers, forward) = (providers?, peers?, forward?);
+    let (providers, peers, forward, rules) = (providers?, peers?, forward?, rules?);
+    let accepts_certificates = rules.iter().any(|rule| match &rule.action {
+        Action::Authenticate(accept, _) => accept.mtls,
+        Action::Deny | Action::Public => false,
+    });
     let (verifications, providers) = with_peers(providers, peers.by_token);
     let inbound = Inbound {
         // Issuers and the limit were checked where they stand.
@@ -95,10 +101,11 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
             keys: peers.by_api_key,
             lacks_key: peers.lacks_api_key,
         },
+        principals: accepts_certificates.then_some(peers.by_principal),
         totp: totp?,
         ambiguous_paths: ambiguous_paths?,
         cors_preflight: cors_preflight?,
-        rules: rules?,
+        rules,
         forward,
     };
     Some(InboundHalf {
@@ -111,8 +118,14 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
 fn refuse_later_members(inbound: &Object<'_>) {
     inbound.not_yet_unless_empty(&["introspection", "protected_resources"]);
     inbound.not_yet(&["agent_card"]);
-    if let Some(mtls) = inbound.section("mtls", &["listener_validates_client_certificates"]) {
-        mtls.not_yet_unless_off(&["listener_validates_client_certificates"]);
+}
+
+/// Reads `mtls`: the operator's word for what the proxy does not tell.
+fn validates_certificates(inbound: &Object<'_>) -> Option<bool> {
+    let mtls = inbound.section("mtls", &["listener_validates_client_certificates"])?;
+    match mtls.is_mistyped("listener_validates_client_certificates") {
+        true => None,
+        false => mtls.flag("listener_validates_client_certificates"),
     }
 }
 

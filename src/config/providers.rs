@@ -13,7 +13,7 @@ use crate::config::text::text;
 use crate::config::warning::Caution;
 use crate::excerpt::Excerpt;
 use crate::jwt::{self, Audiences, MediaType, SubjectPattern};
-use crate::policy::{API_KEY_ISSUER, BEARER_TOKEN_ISSUER};
+use crate::policy::{API_KEY_ISSUER, BEARER_TOKEN_ISSUER, MTLS_ISSUER};
 
 /// A provider, before it is known which peers its tokens belong to.
 #[derive(Debug)]
@@ -186,7 +186,7 @@ const MEMBERS: &[&str] = &[
 const PATTERNS: &[&str] = &["exact", "prefix", "suffix"];
 
 /// What the filter names as the issuer of callers who come with another credential.
-const RESERVED_ISSUERS: [&str; 2] = [API_KEY_ISSUER, BEARER_TOKEN_ISSUER];
+const RESERVED_ISSUERS: [&str; 3] = [API_KEY_ISSUER, BEARER_TOKEN_ISSUER, MTLS_ISSUER];
 /// Ours: a name is a label of metrics.
 const LONGEST_NAME: usize = 64;
 const DEFAULT_CLOCK_SKEW_SECONDS: u16 = 60;

@@ -8,9 +8,9 @@ use crate::decision::{Caller, Deny, Method};
 use crate::http::Request;
 use crate::policy::inbound::{Peer, Provider};
 use crate::policy::location::{Location, TokenForm, TokenLocation};
-use crate::policy::{API_KEY_ISSUER, BEARER_TOKEN_ISSUER, Inbound};
+use crate::policy::{API_KEY_ISSUER, BEARER_TOKEN_ISSUER, Inbound, MTLS_ISSUER};
 use crate::time::UnixTime;
-use crate::{claims, jwt};
+use crate::{claims, jwt, spiffe};
 
 /// A credential that was proved, and whose it is.
 pub(super) struct Proved<'p> {
@@ -20,8 +20,8 @@ pub(super) struct Proved<'p> {
     pub(super) provider: Option<&'p Provider>,
     /// The token, where it is a token's.
     pub(super) token: Option<jwt::Verified>,
-    /// Where it stands.
-    pub(super) location: &'p Location,
+    /// Where it stands; a certificate stands nowhere in the request.
+    pub(super) location: Option<&'p Location>,
 }
 
 /// What a request presents, proved when a rule first asks for it, and once.
@@ -66,6 +66,19 @@ impl<'p, 'r> Presented<'p, 'r> {
             Err(deny) => Err(deny.clone()),
         }
     }
+
+    /// Who has connected, by the certificate of the connection. It is not presented with the request: what is counts
+    /// before it, good or bad.
+    pub(super) fn connected(&self) -> Option<Proved<'p>> {
+        let id = spiffe::parse(self.request.principal.as_deref()?)?;
+        let peer = self.inbound.principals.as_ref()?.find(id);
+        Some(Proved {
+            caller: Rc::new(certified(id, peer)),
+            provider: None,
+            token: None,
+            location: None,
+        })
+    }
 }
 
 fn prove<'p>(inbound: &'p Inbound, request: &Request, now: UnixTime) -> Result<Vec<Proved<'p>>, Deny> {
@@ -86,7 +99,7 @@ fn prove<'p>(inbound: &'p Inbound, request: &Request, now: UnixTime) -> Result<V
             caller: Rc::new(keyed(peer, Method::ApiKey, API_KEY_ISSUER)),
             provider: None,
             token: None,
-            location,
+            location: Some(location),
         });
     }
     Ok(proved)
@@ -113,7 +126,7 @@ fn prove_token<'p>(
             caller: Rc::new(keyed(peer, Method::BearerToken, BEARER_TOKEN_ISSUER)),
             provider: None,
             token: None,
-            location,
+            location: Some(location),
         });
     }
     if inbound.providers.is_empty() {
@@ -140,7 +153,7 @@ fn prove_token<'p>(
         caller: Rc::new(tokened(provider, &token)),
         provider: Some(provider),
         token: Some(token),
-        location,
+        location: Some(location),
     })
 }
 
@@ -204,5 +217,18 @@ fn keyed(peer: &Rc<Peer>, method: Method, issuer: &str) -> Caller {
         scopes: peer.scopes.clone(),
         claims: claims::Claims::new(),
         peer: Some(Rc::clone(peer)),
+    }
+}
+
+/// The caller that a certificate stands for: a peer, or, where none has its name, a caller without a peer.
+fn certified(id: &str, peer: Option<&Rc<Peer>>) -> Caller {
+    Caller {
+        method: Method::Mtls,
+        sub: Some(id.to_owned()),
+        iss: MTLS_ISSUER.to_owned(),
+        display_name: peer.and_then(|peer| peer.display_name.clone()),
+        scopes: peer.map(|peer| peer.scopes.clone()).unwrap_or_default(),
+        claims: claims::Claims::new(),
+        peer: peer.cloned(),
     }
 }

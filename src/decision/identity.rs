@@ -40,8 +40,10 @@ pub(super) fn forward(
         if let (Some(header), Some(token)) = (&provider.payload_header, &credential.token) {
             edits.set(header.as_bytes(), bounded(token.payload().to_owned(), header)?);
         }
-        if provider.forwards_token {
-            location::keep(inbound, credential.location, request, edits);
+        if provider.forwards_token
+            && let Some(location) = credential.location
+        {
+            location::keep(inbound, location, request, edits);
         }
     }
     if let Some(extra) = &forward.rb_auth_claims {

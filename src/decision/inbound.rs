@@ -318,8 +318,12 @@ fn authenticate(
     for credential in proved {
         check_accepted(accept, credential).map_err(unproved)?;
     }
+    let connected = match proved.is_empty() && accept.mtls {
+        true => presented.connected(),
+        false => None,
+    };
     // The token's identity wins over the key's: it is proved first.
-    let Some(credential) = proved.first() else {
+    let Some(credential) = proved.first().or(connected.as_ref()) else {
         return match accept.none {
             true => Ok(None),
             false => Err(unproved(Deny::CredentialsMissing)),
@@ -353,6 +357,7 @@ fn check_accepted(accept: &Accept, credential: &Proved<'_>) -> Result<(), Deny> 
         Method::Jwt => provider.is_some_and(|provider| accept.jwt.accepts(provider)),
         Method::BearerToken => accept.bearer_token,
         Method::ApiKey => accept.api_key,
+        Method::Mtls => accept.mtls,
     };
     match is_accepted {
         true => Ok(()),

@@ -8,6 +8,7 @@ use crate::claims::ClaimPath;
 use crate::jwt;
 use crate::policy::location::{Location, TokenLocation};
 use crate::policy::rule::Rule;
+use crate::spiffe::Patterns;
 use crate::totp::Seed;
 
 /// The inbound half of a policy.
@@ -26,6 +27,8 @@ pub struct Inbound {
     pub lacks_bearer_token: bool,
     /// API keys and where they stand.
     pub api_keys: ApiKeys,
+    /// The peers by the names in their certificates. `None`: no rule accepts these, and nobody asks for them.
+    pub principals: Option<Patterns<Rc<Peer>>>,
     /// The second factor.
     pub totp: Totp,
     /// What becomes of paths that two servers could read in two ways.
@@ -83,7 +86,7 @@ pub struct Peer {
     pub totp_seeds: Vec<Seed>,
     /// Whether one of these is not there (`on_missing_secret: deny_rule`).
     pub lacks_seed: bool,
-    /// Its scopes where it comes with an API key or a static token.
+    /// Its scopes where it comes with an API key, a static token or a certificate.
     pub scopes: Vec<String>,
 }
 
