@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use crate::decision::location::{only, single};
+use crate::decision::location::{Found, only, single};
 use crate::decision::{Caller, Deny, Method};
 use crate::http::Request;
 use crate::policy::inbound::{Peer, Provider};
@@ -87,11 +87,11 @@ fn prove<'p>(inbound: &'p Inbound, request: &Request, now: UnixTime) -> Result<V
     let api_keys = &inbound.api_keys;
     let api_key = only(api_keys.locations.iter().map(|location| (location, ())), request)?;
     let mut proved = Vec::new();
-    if let Some((_, place, value)) = token {
-        proved.push(prove_token(inbound, place, &value, now)?);
+    if let Some(Found { meaning, value, .. }) = token {
+        proved.push(prove_token(inbound, meaning, &value, now)?);
     }
-    if let Some((location, (), key)) = api_key {
-        let peer = api_keys.keys.find(&key).ok_or(match api_keys.lacks_key {
+    if let Some(Found { location, value, .. }) = api_key {
+        let peer = api_keys.keys.find(&value).ok_or(match api_keys.lacks_key {
             true => Deny::SecretMissing,
             false => Deny::ApiKeyUnknown,
         })?;
@@ -145,8 +145,8 @@ fn prove_token<'p>(
         .ok_or(Deny::Internal("a verified token of no provider"))?;
     if form.providers.binary_search(&token.provider()).is_err() {
         return Err(Deny::TokenMisplaced {
-            provider: provider.name.clone(),
-            place: location.to_string(),
+            provider: provider.name.as_str().into(),
+            place: location.to_string().into(),
         });
     }
     Ok(Proved {

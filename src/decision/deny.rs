@@ -39,9 +39,9 @@ pub enum Deny {
     /// A credential of one kind more than once, in several places.
     CredentialsInTwoPlaces {
         /// One of them.
-        first: String,
+        first: Box<str>,
         /// Another.
-        second: String,
+        second: Box<str>,
     },
     /// A token in the query of an MCP request, where MCP forbids it.
     TokenInQuery,
@@ -73,9 +73,9 @@ pub enum Deny {
     /// A valid token in a place that its provider does not list.
     TokenMisplaced {
         /// The provider.
-        provider: String,
+        provider: Box<str>,
         /// The place.
-        place: String,
+        place: Box<str>,
     },
     /// A valid token for none of the rule's audiences.
     AudienceNotAccepted,

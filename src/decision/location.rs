@@ -9,23 +9,35 @@ use crate::policy::location::Location;
 use crate::policy::owned::is_same_header;
 use crate::{cookie, query};
 
-/// The one of these places that holds something, and what. A credential of a kind stands once.
+/// What stands in a place.
+pub(super) struct Found<'p, 'r, T> {
+    pub(super) location: &'p Location,
+    /// What the place means to who asks.
+    pub(super) meaning: T,
+    pub(super) value: Cow<'r, [u8]>,
+}
+
+/// The one of these places that holds something. A credential of a kind stands once.
 pub(super) fn only<'p, 'r, T>(
     places: impl Iterator<Item = (&'p Location, T)>,
     request: &'r Request,
-) -> Result<Option<(&'p Location, T, Cow<'r, [u8]>)>, Deny> {
-    let mut found: Option<(&Location, T, Cow<'_, [u8]>)> = None;
+) -> Result<Option<Found<'p, 'r, T>>, Deny> {
+    let mut found: Option<Found<'_, '_, T>> = None;
     for (location, meaning) in places {
         let Some(value) = value(location, request)? else {
             continue;
         };
-        if let Some((first, ..)) = found {
+        if let Some(first) = found {
             return Err(Deny::CredentialsInTwoPlaces {
-                first: first.to_string(),
-                second: location.to_string(),
+                first: first.location.to_string().into(),
+                second: location.to_string().into(),
             });
         }
-        found = Some((location, meaning, value));
+        found = Some(Found {
+            location,
+            meaning,
+            value,
+        });
     }
     Ok(found)
 }
