@@ -16,6 +16,7 @@ mod outbound;
 pub mod record;
 mod shadow;
 
+use std::mem;
 use std::rc::Rc;
 
 use crate::claims::Claims;
@@ -136,7 +137,8 @@ fn decide_in_earnest<'p>(policy: &'p Policy, role: Role, request: &Request, now:
         (Role::Inbound | Role::Gateway, Some(_)) => refuse(&policy.errors, request, Deny::LayerOrder),
         (Role::Inbound | Role::Gateway, None) => match inbound::decide(policy, request, now) {
             Verdict::Permitted(permit, edits, records) if role == Role::Gateway => {
-                outbound::continue_gateway(policy, request, now, permit, edits, records)
+                let decision = outbound::continue_gateway(policy, request, now, permit, edits, records);
+                unlogged(policy, request, decision)
             }
             Verdict::Permitted(permit, edits, records) => {
                 Decision::new(Step::Forward(permit, edits), records)
@@ -144,6 +146,24 @@ fn decide_in_earnest<'p>(policy: &'p Policy, role: Role, request: &Request, now:
             Verdict::Refused(reply, records) => Decision::new(Step::Reply(reply), records),
         },
     }
+}
+
+/// Keeps what the inbound half knows to be a credential in the query out of what the outbound half has logged.
+fn unlogged<'p>(policy: &Policy, request: &Request, mut decision: Decision<'p>) -> Decision<'p> {
+    match &mut decision.step {
+        Step::Forward(_, edits) | Step::Recheck(edits, _) => {
+            if let Some(inbound) = &policy.inbound {
+                location::clean_original_path(inbound, edits);
+            }
+        }
+        // It saw the request without them, and the proxy still has the one that it received.
+        Step::Reply(reply) => {
+            let mut edits = answer::without_secrets(&policy.errors.redactor, request);
+            edits.merge(mem::take(&mut reply.edits));
+            reply.edits = edits;
+        }
+    }
+    decision
 }
 
 /// What is taken out of the trailers of a request that goes on: a forged identity stays one behind the body.

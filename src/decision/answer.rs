@@ -296,7 +296,7 @@ struct Problem<'a> {
 }
 
 /// What access logs print of a refused request is the request as it stands when it is answered.
-fn without_secrets(redactor: &Redactor, request: &Request) -> Edits {
+pub(super) fn without_secrets(redactor: &Redactor, request: &Request) -> Edits {
     let mut edits = Edits::default();
     for name in LOGGED_URLS {
         if let Some(url) = request.headers.first(name) {

@@ -138,6 +138,15 @@ pub(super) fn keep(inbound: &Inbound, location: &Location, request: &Request, ed
     }
 }
 
+/// Takes the parameters of credentials off the path that logs print. One of them may still be on the path itself.
+pub(super) fn clean_original_path(inbound: &Inbound, edits: &mut Edits) {
+    let set = edits.settings().find(|(name, _)| *name == ORIGINAL_PATH);
+    let clean = set.map(|(_, target)| target_but(inbound, target, None));
+    if let Some(clean) = clean {
+        edits.set(ORIGINAL_PATH, clean);
+    }
+}
+
 /// All cookies as one header, but for those of credentials, of which one may stay.
 fn cookies_but(inbound: &Inbound, headers: &Headers, kept: Option<&str>) -> Option<Vec<u8>> {
     let is_removed = |name: &[u8]| {
