@@ -12,6 +12,7 @@ mod forward;
 mod header;
 mod inbound;
 mod keys;
+mod locations;
 mod nearest;
 mod outbound;
 mod path;
@@ -31,7 +32,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::policy::outbound::{Outbound, Rule};
-use crate::policy::{Enforcement, Policy};
+use crate::policy::{Enforcement, Inbound, Policy};
 use crate::redact::Redactor;
 use crate::role::{Role, RoleSetting};
 
@@ -142,7 +143,7 @@ fn policy(context: &Context<'_>) -> Option<Policy> {
         // Without an inbound half a workload's calls still must not carry an identity of its own making.
         None => (None, default_owned_headers(), default_style(node.environment())),
     };
-    errors.redactor = redactor(outbound.as_ref());
+    errors.redactor = redactor(inbound.as_ref(), outbound.as_ref());
     Some(Policy {
         role,
         is_fallback: is_fallback?,
@@ -156,12 +157,15 @@ fn policy(context: &Context<'_>) -> Option<Policy> {
 
 /// What keeps secrets out of everything that the filter prints: it knows the names under which they travel in URLs, and
 /// those that are put on calls.
-fn redactor(outbound: Option<&Outbound>) -> Redactor {
+fn redactor(inbound: Option<&Inbound>, outbound: Option<&Outbound>) -> Redactor {
     let rules = || outbound.iter().flat_map(|outbound| &outbound.rules);
     let parameters = rules().flat_map(|rule| &rule.query_parameters);
     let moved = rules().flat_map(|rule| &rule.query_to_header);
-    let names = parameters.map(|(name, _)| name.as_str());
-    let mut redactor = Redactor::new(names.chain(moved.map(|moved| moved.from.as_str())));
+    let names = parameters
+        .map(|(name, _)| name.as_str())
+        .chain(moved.map(|moved| moved.from.as_str()))
+        .chain(inbound.into_iter().flat_map(Inbound::parameters));
+    let mut redactor = Redactor::new(names);
     for secret in rules().flat_map(Rule::secrets) {
         redactor.add_secret(secret.expose());
     }

@@ -10,11 +10,13 @@ pub mod deny;
 mod identity;
 mod inbound;
 mod injected;
+mod location;
 mod mark;
 mod outbound;
 pub mod record;
 mod shadow;
 
+use std::mem;
 use std::rc::Rc;
 
 use crate::claims::Claims;
@@ -81,15 +83,15 @@ pub struct Caller {
     pub method: Method,
     /// The peer that the credential belongs to.
     pub peer: Option<Rc<Peer>>,
-    /// The subject: a token's `sub`, else the peer's name.
+    /// The subject: a token's `sub`, a certificate's SPIFFE ID, else the peer's name.
     pub sub: Option<String>,
-    /// The issuer: a token's `iss`, else the kind of key.
+    /// The issuer: a token's `iss`, else a word for the kind of credential.
     pub iss: String,
     /// A name for people.
     pub display_name: Option<String>,
     /// What it may do.
     pub scopes: Vec<String>,
-    /// The claims of its token; none for keys.
+    /// The claims of its token; none for others.
     pub claims: Claims,
 }
 
@@ -102,6 +104,8 @@ pub enum Method {
     BearerToken,
     /// An API key.
     ApiKey,
+    /// The certificate of the connection.
+    Mtls,
 }
 
 impl Method {
@@ -111,6 +115,7 @@ impl Method {
             Self::Jwt => "jwt",
             Self::BearerToken => "bearer_token",
             Self::ApiKey => "api_key",
+            Self::Mtls => "mtls",
         }
     }
 }
@@ -132,7 +137,8 @@ fn decide_in_earnest<'p>(policy: &'p Policy, role: Role, request: &Request, now:
         (Role::Inbound | Role::Gateway, Some(_)) => refuse(&policy.errors, request, Deny::LayerOrder),
         (Role::Inbound | Role::Gateway, None) => match inbound::decide(policy, request, now) {
             Verdict::Permitted(permit, edits, records) if role == Role::Gateway => {
-                outbound::continue_gateway(policy, request, now, permit, edits, records)
+                let decision = outbound::continue_gateway(policy, request, now, permit, edits, records);
+                unlogged(policy, request, decision)
             }
             Verdict::Permitted(permit, edits, records) => {
                 Decision::new(Step::Forward(permit, edits), records)
@@ -142,12 +148,30 @@ fn decide_in_earnest<'p>(policy: &'p Policy, role: Role, request: &Request, now:
     }
 }
 
+/// Keeps what the inbound half knows to be a credential in the query out of what the outbound half has logged.
+fn unlogged<'p>(policy: &Policy, request: &Request, mut decision: Decision<'p>) -> Decision<'p> {
+    match &mut decision.step {
+        Step::Forward(_, edits) | Step::Recheck(edits, _) => {
+            if let Some(inbound) = &policy.inbound {
+                location::clean_original_path(inbound, edits);
+            }
+        }
+        // It saw the request without them, and the proxy still has the one that it received.
+        Step::Reply(reply) => {
+            let mut edits = answer::without_secrets(&policy.errors.redactor, request);
+            edits.merge(mem::take(&mut reply.edits));
+            reply.edits = edits;
+        }
+    }
+    decision
+}
+
 /// What is taken out of the trailers of a request that goes on: a forged identity stays one behind the body.
 pub fn decide_trailers(policy: &Policy, permit: &Permit, trailers: &Headers) -> Edits {
     if permit.is_aside {
         return Edits::default();
     }
-    let mut edits = inbound::strip(policy, trailers);
+    let mut edits = inbound::strip_trailers(policy, trailers);
     if policy.enforcement == Enforcement::Shadow {
         edits.retain(|name| policy.owned_headers.contains(name));
     }
@@ -161,11 +185,15 @@ pub fn without_policy<'p>(request: &Request) -> Decision<'p> {
 
 /// The decision for a stream on which a host call failed: whatever was decided cannot be applied, and what was applied
 /// so far must not be logged.
-pub fn host_failed<'p>(request: &Request) -> Decision<'p> {
-    let deny = Deny::Internal("a host call failed");
-    let mut decision = refuse(&ErrorStyle::default(), request, deny);
+pub fn host_failed<'p>(policy: Option<&Policy>, request: &Request) -> Decision<'p> {
+    let style = ErrorStyle {
+        // The names of its parameters are needed; what it says of refusals is not.
+        redactor: policy.map_or_else(Redactor::default, |policy| policy.errors.redactor.clone()),
+        ..ErrorStyle::default()
+    };
+    let mut decision = refuse(&style, request, Deny::Internal("a host call failed"));
     if let (Step::Reply(reply), Some(path)) = (&mut decision.step, request.path()) {
-        reply.edits.set(b":path", Redactor::default().sanitize(path));
+        reply.edits.set(b":path", style.redactor.sanitize(path));
     }
     decision
 }

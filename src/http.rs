@@ -68,6 +68,9 @@ pub struct Request {
     /// The mark of an inbound decision that was made on this stream before: by another filter, or downstream of a
     /// cluster's own. Only filters can set it.
     pub mark: Option<Vec<u8>>,
+    /// The name that the certificate of who has connected bears, where the policy asks for it: only the proxy tells it,
+    /// and it does not tell whether anybody has checked the certificate.
+    pub principal: Option<Vec<u8>>,
     /// What an outbound decision has put on this stream before, where the proxy runs it again: after a redirect that
     /// it followed itself, or as a retry within a cluster. Only filters can set it.
     pub injected: Option<Vec<u8>>,

@@ -32,6 +32,7 @@ pub mod authority;
 pub mod jwks;
 pub mod jwt;
 pub mod path;
+pub mod spiffe;
 pub mod totp;
 
 pub mod matcher;

@@ -2,13 +2,14 @@
 //! single error, so nothing here is checked again.
 
 pub mod inbound;
+pub mod location;
 pub mod outbound;
 pub mod owned;
 pub mod rule;
 
 use crate::jwt;
 use crate::redact::Redactor;
-use crate::role::RoleSetting;
+use crate::role::{Role, RoleSetting};
 
 pub use self::inbound::Inbound;
 pub use self::outbound::Outbound;
@@ -31,6 +32,14 @@ pub struct Policy {
     pub owned_headers: OwnedHeaders,
     /// How refusals are worded.
     pub errors: ErrorStyle,
+}
+
+impl Policy {
+    /// Whether a decision in this role may ask who has connected.
+    pub fn asks_for_principal(&self, role: Role) -> bool {
+        let accepts_some = |inbound: &Inbound| inbound.principals.is_some();
+        role.looks_inbound() && self.inbound.as_ref().is_some_and(accepts_some)
+    }
 }
 
 /// Whether a policy, or a rule, decides (`enforcement`).
@@ -75,6 +84,8 @@ pub const RB_AUTH_CLAIMS: &str = "rb-auth-claims";
 pub const API_KEY_ISSUER: &str = jwt::RESERVED_ISSUER;
 /// The issuer of callers with a static bearer token. No provider may have it.
 pub const BEARER_TOKEN_ISSUER: &str = "bearer-token";
+/// The issuer of callers who are known by their certificate. No provider may have it.
+pub const MTLS_ISSUER: &str = "mtls";
 /// The realm of challenges where neither the configuration nor the proxy knows a better one.
 const DEFAULT_REALM: &str = "peergate";
 /// In the range that JSON-RPC 2.0 §5.1 leaves to servers, outside what A2A has taken (-32001 to -32010).

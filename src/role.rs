@@ -61,6 +61,14 @@ impl RoleSetting {
 }
 
 impl Role {
+    /// Whether inbound rules are looked at.
+    pub const fn looks_inbound(self) -> bool {
+        match self {
+            Self::Inbound | Self::Gateway => true,
+            Self::Outbound | Self::Upstream => false,
+        }
+    }
+
     /// Whether outbound rules are looked at.
     pub const fn looks_outbound(self) -> bool {
         match self {

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use peergate_filter::config::{self, Environment};
 use peergate_filter::decision::{self, Step};
 use peergate_filter::http::{Edits, Headers, Request};
-use peergate_filter::role::Place;
+use peergate_filter::policy::Policy;
+use peergate_filter::role::{Place, Role};
+use peergate_filter::spiffe;
 use peergate_filter::time::UnixTime;
 
 use support::case::Prepared;
@@ -33,7 +35,7 @@ fn what_cannot_be_decided_is_refused() {
     };
     for (decision, reason) in [
         (decision::without_policy(&request), "not_configured"),
-        (decision::host_failed(&request), "internal"),
+        (decision::host_failed(None, &request), "internal"),
     ] {
         assert_eq!(
             decision
@@ -54,6 +56,67 @@ fn what_cannot_be_decided_is_refused() {
             .map(|(_, value)| value.to_vec());
         assert_eq!(path, Some(b"/a?token=*****".to_vec()));
     }
+}
+
+/// A host that fails in the midst of a request: its path is logged as it came, but for the names of this policy.
+#[test]
+fn a_request_on_which_the_host_failed_is_logged_without_its_credentials() {
+    let policy = locations_policy();
+    let headers = [(b":path".to_vec(), b"/a?pass=hunter2&b=1".to_vec())];
+    let request = Request {
+        headers: Headers::new(headers),
+        ..Request::default()
+    };
+    let Step::Reply(reply) = decision::host_failed(Some(&policy), &request).step else {
+        panic!("not refused")
+    };
+    let settings: Vec<_> = reply.edits.settings().collect();
+    assert_eq!(settings, [(b":path".as_slice(), b"/a?pass=*****&b=1".as_slice())]);
+}
+
+/// Some servers read trailers like headers.
+#[test]
+fn trailers_hold_no_credential_either() {
+    let policy = locations_policy();
+    let pairs = |names: &[(&str, &str)]| {
+        let bytes = |(name, value): &(&str, &str)| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+        Headers::new(names.iter().map(bytes))
+    };
+    let request = Request {
+        headers: pairs(&[
+            (":method", "GET"),
+            (":path", "/"),
+            (":authority", "agent.example"),
+        ]),
+        ..Request::default()
+    };
+    let decided = decision::decide(&policy, Role::Inbound, &request, UnixTime::from_seconds(0));
+    let Step::Forward(permit, _) = decided.step else {
+        panic!("not let in")
+    };
+    let removed = |trailers: &[(&str, &str)]| {
+        let edits = decision::decide_trailers(&policy, &permit, &pairs(trailers));
+        let names: Vec<String> = edits
+            .removals()
+            .map(|name| String::from_utf8_lossy(name).into_owned())
+            .collect();
+        names
+    };
+    assert_eq!(
+        removed(&[("x-key", "a"), ("X_Agent_Sub", "a"), ("grpc-status", "0")]),
+        ["x-key", "x_agent_sub"]
+    );
+    assert_eq!(removed(&[("cookie", "a=1; key=2")]), ["cookie"]);
+    assert_eq!(removed(&[("cookie", "a=1; keys=2")]), [""; 0]);
+}
+
+fn locations_policy() -> Policy {
+    let policy = r#"{"version": 1, "inbound": {
+        "api_key": {"from": [{"header": "x-key"}, {"cookie": "key"}, {"insecure_param": "pass"}]},
+        "rules": [{"accept": ["none"]}]}}"#;
+    config::from_plugin_configuration(policy.as_bytes(), &Environment::default())
+        .unwrap()
+        .policy
 }
 
 fn run(case: &Prepared) -> Seen {
@@ -79,6 +142,10 @@ fn run(case: &Prepared) -> Seen {
         headers: Headers::new(case.headers.iter().cloned()),
         cluster: case.place.cluster.clone().map(String::into_bytes),
         mark: case.place.mark.clone().map(String::into_bytes),
+        principal: match loaded.policy.asks_for_principal(role) {
+            true => spiffe::principal(&place.node_id, |path| case.place.property(path)),
+            false => None,
+        },
         injected: case.place.injected.clone().map(String::into_bytes),
     };
     let mut stream = Stream {

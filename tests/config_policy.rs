@@ -16,6 +16,7 @@ use peergate_filter::jwks::{Algorithm, AlgorithmSet};
 use peergate_filter::jwt::{Audiences, MediaType, SubjectPattern};
 use peergate_filter::policy::Policy;
 use peergate_filter::policy::inbound::{AmbiguousPaths, CorsPreflight, Forward, Inbound};
+use peergate_filter::policy::location::{Location, TokenForm, TokenLocation};
 use peergate_filter::policy::outbound::{Clusters, OnNoMatch, Outbound, ParameterValue};
 use peergate_filter::policy::rule::{Accept, AcceptedTokens, Action, Protocol, Require, TotpRequirement};
 use peergate_filter::role::{Role, RoleSetting};
@@ -65,9 +66,7 @@ fn the_least_inbound_policy() {
 
     let inbound = inbound(&policy);
     assert!(inbound.providers.is_empty() && inbound.rules.is_empty() && inbound.bearer_tokens.is_empty());
-    assert!(!inbound.reads_authorization());
-    assert_eq!(inbound.api_keys.header, "x-api-key");
-    assert!(!inbound.api_keys.in_use);
+    assert_eq!(inbound.locations().count(), 0);
     assert_eq!(inbound.totp.header, "x-totp");
     assert!(inbound.totp.shared_seeds.is_empty());
     assert_eq!(inbound.ambiguous_paths, AmbiguousPaths::Reject);
@@ -116,7 +115,18 @@ fn the_least_provider() {
           y: 4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM}]}}}}, peers: {mrpink: {}}}}",
     );
     let inbound = inbound(&policy);
-    assert!(inbound.reads_authorization());
+    assert_eq!(
+        inbound.token_locations,
+        [TokenLocation {
+            location: Location::Header("authorization".into()),
+            forms: vec![TokenForm {
+                scheme: Some("Bearer".into()),
+                providers: vec![0],
+                is_for_static_tokens: false,
+            }],
+        }]
+    );
+    assert_eq!(inbound.api_keys.locations, []);
     let verification = &inbound.tokens.providers()[0];
     let default = [
         Algorithm::Rs256,
@@ -169,7 +179,10 @@ fn providers() {
         kc.claim_headers,
         [("x-agent-roles".to_owned(), claim("realm_access.roles"))]
     );
+    assert_eq!(kc.payload_header.as_deref(), Some("x-agent-payload"));
+    assert_eq!(partner.payload_header, None);
     assert!(policy.owned_headers.contains(b"x_agent_roles"));
+    assert!(policy.owned_headers.contains(b"x-agent-payload"));
     assert!(policy.owned_headers.contains(b"rb-auth-claims"));
     // Left away by this policy, and believed by an upstream that knows peergate.
     assert!(policy.owned_headers.contains(b"x-agent-iss"));
@@ -204,6 +217,50 @@ fn peers() {
     );
     assert_eq!(code.expose(), b"287082");
     assert_eq!(inbound.totp.shared_seeds.len(), 1);
+    let principals = inbound.principals.as_ref().unwrap();
+    let mrpinks = principals
+        .find("spiffe://cluster.local/ns/agents/sa/pink")
+        .unwrap();
+    assert!(Rc::ptr_eq(pink, mrpinks));
+    assert!(principals.find("spiffe://cluster.local/ns/agents").is_none());
+}
+
+#[test]
+fn places_of_credentials() {
+    let policy = full();
+    let inbound = inbound(&policy);
+    let form = |scheme: Option<&str>, providers: &[usize]| TokenForm {
+        scheme: scheme.map(str::to_owned),
+        providers: providers.to_vec(),
+        is_for_static_tokens: false,
+    };
+    let header = |name: &str| Location::Header(name.to_owned());
+    let tokens: Vec<_> = inbound
+        .token_locations
+        .iter()
+        .map(|token| (token.location.clone(), token.forms.clone()))
+        .collect();
+    let bearer = TokenForm {
+        is_for_static_tokens: true,
+        ..form(Some("Bearer"), &[1])
+    };
+    assert_eq!(
+        tokens,
+        [
+            (header("x-agent-token"), vec![form(None, &[0])]),
+            (header("authorization"), vec![form(Some("Token"), &[0]), bearer]),
+            (Location::Cookie("agent_token".into()), vec![form(None, &[0])]),
+            (Location::Parameter("agent-token".into()), vec![form(None, &[0])]),
+        ]
+    );
+    assert_eq!(
+        inbound.api_keys.locations,
+        [
+            header("x-key"),
+            Location::Cookie("agent_key".into()),
+            Location::Parameter("agentKey".into())
+        ]
+    );
 }
 
 #[test]
@@ -249,6 +306,7 @@ fn rules() {
         jwt: AcceptedTokens::Any,
         api_key: true,
         bearer_token: true,
+        mtls: true,
         none: false,
     };
     assert_eq!(*accept, all);
@@ -278,6 +336,23 @@ fn rules() {
     );
 }
 
+/// Each such question is a host call.
+#[test]
+fn who_has_connected_is_asked_where_a_rule_accepts_it() {
+    let mtls = "mtls: {listener_validates_client_certificates: true}";
+    let asks = |rules: &str, role| {
+        load(&format!(
+            "{{version: 1, inbound: {{{mtls}, rules: [{rules}]}}, outbound: {{}}}}"
+        ))
+        .asks_for_principal(role)
+    };
+    let accepted = "{accept: [mtls]}";
+    assert!(asks(accepted, Role::Inbound) && asks(accepted, Role::Gateway));
+    assert!(asks("{accept: [mtls, none], enforcement: shadow}", Role::Inbound));
+    assert!(!asks(accepted, Role::Outbound) && !asks(accepted, Role::Upstream));
+    assert!(!asks("{accept: [none]}, {deny: true, name: a}", Role::Inbound));
+}
+
 #[test]
 fn the_rest_of_the_inbound_half() {
     let policy = full();
@@ -288,12 +363,13 @@ fn the_rest_of_the_inbound_half() {
         (false, -32050)
     );
     // The names of all query parameters are redacted.
-    let path = policy.errors.redactor.sanitize(b"/mcp?searchKey=abc&q=1");
-    assert_eq!(path, b"/mcp?searchKey=*****&q=1");
+    let path = b"/mcp?searchKey=abc&q=1&agent-token=abc&agentKey=abc";
+    assert_eq!(
+        policy.errors.redactor.sanitize(path),
+        b"/mcp?searchKey=*****&q=1&agent-token=*****&agentKey=*****"
+    );
 
     let inbound = inbound(&policy);
-    assert_eq!(inbound.api_keys.header, "x-key");
-    assert!(inbound.api_keys.in_use);
     assert_eq!(inbound.totp.header, "x-code");
     assert_eq!(inbound.ambiguous_paths, AmbiguousPaths::Raw);
     assert_eq!(inbound.cors_preflight, CorsPreflight::Pass);
@@ -350,9 +426,8 @@ fn the_outbound_half() {
 #[test]
 fn api_keys_are_in_use_where_anything_is_said_of_them() {
     let in_use = |half: &str| {
-        inbound(&load(&format!("{{version: 1, inbound: {half}}}")))
-            .api_keys
-            .in_use
+        let policy = load(&format!("{{version: 1, inbound: {half}}}"));
+        !inbound(&policy).api_keys.locations.is_empty()
     };
     assert!(!in_use("{peers: {a: {}}}"));
     assert!(!in_use("{peers: {a: {api_keys: []}}}"));

@@ -57,6 +57,9 @@ fn request(case: &Prepared) -> Request {
     if case.place.within_cluster {
         request = request.property("upstream.address", "10.0.0.9:443");
     }
+    for name in case.place.properties.keys() {
+        request = request.property(name, case.place.property(&[name.as_str()]).unwrap());
+    }
     if let Some(mark) = &case.place.mark {
         request = request.property("filter_state.wasm.peergate.inbound", mark);
     }

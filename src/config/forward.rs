@@ -49,9 +49,9 @@ pub(super) fn claim_path(node: &Node<'_>) -> Option<ClaimPath> {
     }
 }
 
-/// Reads `claim_to_headers`. Several providers may write the same header, for a caller has the token of one.
-pub(super) fn claim_headers(node: &Node<'_>, owners: &HeaderOwners) -> Option<Vec<(String, ClaimPath)>> {
-    let mut owners = owners.clone();
+/// Reads `claim_to_headers`. Several providers may write the same header, for a caller has the token of one: each has
+/// owners of its own.
+pub(super) fn claim_headers(node: &Node<'_>, owners: &mut HeaderOwners) -> Option<Vec<(String, ClaimPath)>> {
     all(node.members()?.into_iter().map(|(name, node)| {
         let header = header_name(&node, name, Use::Own).and_then(|name| owners.claim_at(&node, name));
         let claim = claim_path(&node);

@@ -7,7 +7,7 @@ use crate::excerpt::Excerpt;
 /// What a header is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
-    /// The filter writes it, or reads a credential from it.
+    /// The filter writes it, or reads a code or a key from it.
     Own,
     /// The filter only removes it.
     Removed,

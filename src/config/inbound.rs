@@ -5,9 +5,8 @@ use std::rc::Rc;
 
 use crate::config::declared::Declared;
 use crate::config::forward::{always_owned, errors, forward};
-use crate::config::header::{HeaderOwners, Use, header, own_header};
+use crate::config::locations::{Locations, api_key_locations};
 use crate::config::peers::peers;
-use crate::config::problem::ShapeProblem;
 use crate::config::providers::{Provider, providers};
 use crate::config::reader::{Node, Object};
 use crate::config::rules::rules;
@@ -15,7 +14,7 @@ use crate::config::surroundings::Surroundings;
 use crate::config::totp::{SecondFactor, second_factor};
 use crate::jwt::{self, Verifier};
 use crate::policy::inbound::{self, AmbiguousPaths, ApiKeys, CorsPreflight, Forward, Inbound, Peer};
-use crate::policy::rule::Rule;
+use crate::policy::rule::{Action, Rule};
 use crate::policy::{ErrorStyle, OwnedHeaders};
 
 /// The inbound half, and what the whole policy has of it.
@@ -35,20 +34,23 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
     refuse_later_members(&inbound);
     let declared = Declared::new(&inbound);
 
-    let mut owners = HeaderOwners::default();
-    let api_key_header = api_key_header(&inbound, &mut owners);
+    let mut locations = Locations::default();
+    let api_key_locations = api_key_locations(&inbound, &mut locations);
     let SecondFactor {
         totp,
         code,
         short_seeds,
         has_shared_seeds,
-    } = second_factor(&inbound, &mut owners);
-    let forward = forward(&inbound, &mut owners);
-    let providers = providers(&inbound, &owners);
+    } = second_factor(&inbound, &mut locations.headers);
+    let forward = forward(&inbound, &mut locations.headers);
+    let providers = providers(&inbound, &mut locations);
     let peers = peers(&inbound, &declared, short_seeds);
     let has_seeds = declared.totp_seeds || has_shared_seeds;
     // A rule accepts API keys only where a peer has one.
-    let in_use = declared.api_keys || inbound.has("api_key");
+    let api_keys_are_in_use = declared.api_keys || inbound.has("api_key");
+    if declared.bearer_tokens {
+        locations.add_static_tokens();
+    }
     let owned_headers = match (&forward, &providers) {
         (Some(forward), Some(providers)) => owned_headers(forward, providers),
         _ => OwnedHeaders::default(),
@@ -59,6 +61,7 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
             declared,
             has_seeds,
             code,
+            validates_certificates: validates_certificates(&inbound).unwrap_or(true),
             owned_headers: owned_headers.clone(),
         },
     );
@@ -78,19 +81,27 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
     let max_token_bytes = max_token_bytes(&inbound);
 
     let (providers, peers, forward, rules) = (providers?, peers?, forward?, rules?);
+    let accepts_certificates = rules.iter().any(|rule| match &rule.action {
+        Action::Authenticate(accept, _) => accept.mtls,
+        Action::Deny | Action::Public => false,
+    });
     let (verifications, providers) = with_peers(providers, peers.by_token);
     let inbound = Inbound {
         // Issuers and the limit were checked where they stand.
         tokens: Verifier::new(verifications, max_token_bytes?).ok()?,
         providers,
+        token_locations: locations.into_tokens(),
         bearer_tokens: peers.by_bearer_token,
         lacks_bearer_token: peers.lacks_bearer_token,
         api_keys: ApiKeys {
-            header: api_key_header?,
-            in_use,
+            locations: api_key_locations?
+                .into_iter()
+                .filter(|_| api_keys_are_in_use)
+                .collect(),
             keys: peers.by_api_key,
             lacks_key: peers.lacks_api_key,
         },
+        principals: accepts_certificates.then_some(peers.by_principal),
         totp: totp?,
         ambiguous_paths: ambiguous_paths?,
         cors_preflight: cors_preflight?,
@@ -108,29 +119,15 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
 fn refuse_later_members(inbound: &Object<'_>) {
     inbound.not_yet_unless_empty(&["introspection", "protected_resources"]);
     inbound.not_yet(&["agent_card"]);
-    if let Some(mtls) = inbound.section("mtls", &["listener_validates_client_certificates"]) {
-        mtls.not_yet_unless_off(&["listener_validates_client_certificates"]);
-    }
 }
 
-/// Reads `api_key`: `{from: [{header: NAME}]}`.
-fn api_key_header(inbound: &Object<'_>, owners: &mut HeaderOwners) -> Option<String> {
-    let api_key = inbound.section("api_key", &["from"])?;
-    let Some(from) = api_key.optional("from") else {
-        return own_header(&api_key, "from", DEFAULT_API_KEY_HEADER, owners);
-    };
-    let mut places = from.non_empty_list(|node| node.object(&["header", "cookie", "insecure_param"]))?;
-    let place = match (places.pop(), places.is_empty()) {
-        (Some(place), true) => place,
-        _ => return from.refuse(ShapeProblem::NotSupportedYet),
-    };
-    place.not_yet(&["cookie", "insecure_param"]);
-    if place.has("cookie") || place.has("insecure_param") {
-        return None;
+/// Reads `mtls`: the operator's word for what the proxy does not tell.
+fn validates_certificates(inbound: &Object<'_>) -> Option<bool> {
+    let mtls = inbound.section("mtls", &["listener_validates_client_certificates"])?;
+    match mtls.is_mistyped("listener_validates_client_certificates") {
+        true => None,
+        false => mtls.flag("listener_validates_client_certificates"),
     }
-    let node = place.required("header")?;
-    let name = header(&node, Use::Own)?;
-    owners.claim_at(&node, name)
 }
 
 fn max_token_bytes(inbound: &Object<'_>) -> Option<usize> {
@@ -163,6 +160,7 @@ fn with_peers(
             peer_claim: provider.peer_claim,
             scope_claims: provider.scope_claims,
             forwards_token: provider.forwards_token,
+            payload_header: provider.payload_header,
             claim_headers: provider.claim_headers,
         };
         (provider.verification, meaning)
@@ -188,7 +186,13 @@ fn owned_headers(forward: &Forward, providers: &[Provider]) -> OwnedHeaders {
     let claims = providers
         .iter()
         .flat_map(|provider| provider.claim_headers.iter().map(|(name, _)| name));
-    let named = identity.chain(claims).map(|name| name.as_bytes().to_vec());
+    let payloads = providers
+        .iter()
+        .filter_map(|provider| provider.payload_header.as_ref());
+    let named = identity
+        .chain(claims)
+        .chain(payloads)
+        .map(|name| name.as_bytes().to_vec());
     OwnedHeaders::new(named.chain(always_owned()))
 }
 
@@ -208,7 +212,6 @@ const MEMBERS: &[&str] = &[
     "errors",
     "limits",
 ];
-const DEFAULT_API_KEY_HEADER: &str = "x-api-key";
 /// Ours: the tokens of real providers stay below 4 KiB, but for those with hundreds of groups.
 const DEFAULT_MAX_TOKEN_BYTES: usize = 8192;
 /// As [`crate::jwt::MAX_TOKEN_BYTES`] has it.

@@ -12,6 +12,7 @@ use crate::config::secret::{Found, present, secret};
 use crate::config::totp::seed;
 use crate::excerpt::Excerpt;
 use crate::policy::inbound::Peer;
+use crate::spiffe::{Pattern, Patterns};
 
 /// All peers, by each thing that tells who a caller is.
 #[derive(Debug, Default)]
@@ -22,6 +23,8 @@ pub(super) struct Peers {
     pub(super) by_api_key: Credentials<Rc<Peer>>,
     /// By static bearer token.
     pub(super) by_bearer_token: Credentials<Rc<Peer>>,
+    /// By name in a certificate.
+    pub(super) by_principal: Patterns<Rc<Peer>>,
     /// Whether an API key is not there.
     pub(super) lacks_api_key: bool,
     /// Whether a static bearer token is not there.
@@ -44,6 +47,7 @@ pub(super) fn peers(inbound: &Object<'_>, declared: &Declared<'_>, short_seeds: 
         tokens,
         api_keys,
         bearer_tokens,
+        principals,
     } in read
     {
         let peer = Rc::new(peer);
@@ -62,6 +66,9 @@ pub(super) fn peers(inbound: &Object<'_>, declared: &Declared<'_>, short_seeds: 
         let (bearer_tokens, lacks_bearer_token) = present(bearer_tokens);
         for digest in bearer_tokens {
             peers.by_bearer_token.insert(digest, Rc::clone(&peer)).ok()?;
+        }
+        for principal in principals {
+            peers.by_principal.insert(principal, Rc::clone(&peer));
         }
         peers.lacks_api_key |= lacks_api_key;
         peers.lacks_bearer_token |= lacks_bearer_token;
@@ -83,6 +90,7 @@ struct ReadPeer<'c> {
     tokens: Vec<(&'c str, &'c str)>,
     api_keys: Vec<Found<Digest>>,
     bearer_tokens: Vec<Found<Digest>>,
+    principals: Vec<Pattern>,
 }
 
 /// Whose each credential is, among the peers that were read so far.
@@ -93,6 +101,8 @@ struct Owners<'c> {
     /// Where each key stands.
     api_keys: Credentials<String>,
     bearer_tokens: Credentials<String>,
+    /// The peer's name, by pattern.
+    principals: BTreeMap<Pattern, &'c str>,
 }
 
 fn read_peer<'c>(
@@ -104,11 +114,14 @@ fn read_peer<'c>(
 ) -> Option<ReadPeer<'c>> {
     let is_named = node.check_name(name, LONGEST_NAME, "._@:/-");
     let peer = node.object(MEMBERS)?;
-    peer.not_yet_unless_empty(&["principals"]);
     let display_name = peer.or("display_name", None, |node| plain_text(&node).map(Some));
     let tokens = tokens(name, &peer, declared, owners);
     let api_keys = peer.list("api_keys", |node| key(&node, &mut owners.api_keys));
     let bearer_tokens = peer.list("bearer_tokens", |node| key(&node, &mut owners.bearer_tokens));
+    let principals = peer.list(
+        "principals",
+        distinct(|node| principal(node, name, &mut owners.principals)),
+    );
     let totp_seeds = peer.list("totp_seeds", |node| seed(&node, short_seeds));
     let scopes = peer.list("scopes", distinct(scope));
     is_named?;
@@ -124,6 +137,7 @@ fn read_peer<'c>(
         tokens: tokens?,
         api_keys: api_keys?,
         bearer_tokens: bearer_tokens?,
+        principals: principals?,
     })
 }
 
@@ -157,6 +171,18 @@ fn tokens<'c>(
         is_known?;
         take(&node, provider, value?)
     }))
+}
+
+/// A SPIFFE ID, or all below one.
+fn principal<'c>(node: &Node<'c>, peer: &'c str, owners: &mut BTreeMap<Pattern, &'c str>) -> Option<Pattern> {
+    let pattern = match Pattern::parse(node.text()?) {
+        Ok(pattern) => pattern,
+        Err(error) => return node.refuse(PeerProblem::Principal(error)),
+    };
+    match *owners.entry(pattern.clone()).or_insert(peer) {
+        owner if owner == peer => Some(pattern),
+        owner => node.refuse(PeerProblem::PrincipalTwice(Excerpt::new(owner))),
+    }
 }
 
 /// A key: `{sha256: …}` or a SECRET, of which only the digest is kept.

@@ -5,6 +5,7 @@
 mod credential;
 mod document;
 mod error;
+mod location;
 mod outbound;
 mod provider;
 mod rule;
@@ -16,6 +17,7 @@ use std::fmt;
 pub use self::credential::PeerProblem;
 pub use self::document::DocumentProblem;
 pub use self::error::{Error, Errors};
+pub use self::location::LocationProblem;
 pub(super) use self::outbound::HOSTS_BOUND;
 pub use self::outbound::OutboundProblem;
 pub use self::provider::ProviderProblem;
@@ -69,6 +71,8 @@ problems! {
     Secret(SecretProblem),
     /// With the name of a header.
     Header(HeaderProblem),
+    /// With a place where credentials stand.
+    Location(LocationProblem),
     /// With a provider.
     Provider(ProviderProblem),
     /// With a peer and its credentials.

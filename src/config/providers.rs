@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use crate::claims::ClaimPath;
-use crate::config::document::Document;
 use crate::config::forward::{claim_headers, claim_path};
-use crate::config::header::HeaderOwners;
+use crate::config::header::{HeaderOwners, Use, header};
 use crate::config::keys::keys;
+use crate::config::locations::{Locations, token_locations};
 use crate::config::problem::{ProviderProblem, ShapeProblem};
 use crate::config::reader::{Node, Object, all, distinct, plain_text};
 use crate::config::text::text;
 use crate::config::warning::Caution;
 use crate::excerpt::Excerpt;
 use crate::jwt::{self, Audiences, MediaType, SubjectPattern};
-use crate::policy::{API_KEY_ISSUER, BEARER_TOKEN_ISSUER};
+use crate::policy::{API_KEY_ISSUER, BEARER_TOKEN_ISSUER, MTLS_ISSUER};
 
 /// A provider, before it is known which peers its tokens belong to.
 #[derive(Debug)]
@@ -28,36 +28,49 @@ pub(super) struct Provider {
     pub(super) scope_claims: Vec<ClaimPath>,
     /// Whether its tokens go to the upstream.
     pub(super) forwards_token: bool,
+    /// The header that carries the token's payload.
+    pub(super) payload_header: Option<String>,
     /// Headers that carry claims.
     pub(super) claim_headers: Vec<(String, ClaimPath)>,
 }
 
-/// Reads `providers`, in the order of the document. Headers of claims must not be those that have an owner.
-pub(super) fn providers(inbound: &Object<'_>, owners: &HeaderOwners) -> Option<Vec<Provider>> {
+/// Reads `providers`, in the order of the document. Headers of claims must not be those that have an owner, and places
+/// of tokens are owned.
+pub(super) fn providers(inbound: &Object<'_>, locations: &mut Locations) -> Option<Vec<Provider>> {
     let Some(node) = inbound.optional("providers") else {
         return Some(Vec::new());
     };
+    let members = node.members()?;
+    let mut objects = Vec::with_capacity(members.len());
+    for (index, (name, node)) in members.iter().enumerate() {
+        let is_named = node.check_name(name, LONGEST_NAME, "_-").is_some();
+        let object = node.object(MEMBERS);
+        let is_placed = object
+            .as_ref()
+            .and_then(|provider| token_locations(provider, index, locations))
+            .is_some();
+        objects.push((*name, object, is_named && is_placed));
+    }
+    // Behind the places of all: none may be the header of a claim.
     let mut issuers = BTreeMap::new();
-    all(node
-        .members()?
-        .into_iter()
-        .map(|(name, node)| provider(name, &node, owners, &mut issuers)))
+    all(objects.iter().map(|(name, object, is_good)| {
+        let provider = provider(name, object.as_ref()?, &locations.headers, &mut issuers);
+        provider.filter(|_| *is_good)
+    }))
 }
 
 fn provider<'c>(
     name: &'c str,
-    node: &Node<'c>,
+    provider: &Object<'c>,
     owners: &HeaderOwners,
     issuers: &mut BTreeMap<String, &'c str>,
 ) -> Option<Provider> {
-    let is_named = node.check_name(name, LONGEST_NAME, "_-");
-    let provider = node.object(MEMBERS)?;
-    refuse_later_members(&provider);
+    provider.not_yet_unless_off(&["assertion"]);
     let issuer = provider
         .required("issuer")
         .and_then(|node| issuer(&node, name, issuers));
-    let audiences = audiences(&provider);
-    let keys = keys(&provider);
+    let audiences = audiences(provider);
+    let keys = keys(provider);
     let types = provider.list("typ", distinct(|node| Some(MediaType::new(node.text()?))));
     let clock_skew_seconds = provider.or("clock_skew_seconds", DEFAULT_CLOCK_SKEW_SECONDS, |node| {
         node.integer(0..=MAX_CLOCK_SKEW_SECONDS)
@@ -80,11 +93,15 @@ fn provider<'c>(
         None => ClaimPath::parse(DEFAULT_PEER_CLAIM).ok(),
     };
     let forwards_token = provider.flag("forward");
+    let mut owners = owners.clone();
+    let payload_header = provider.or("forward_payload_header", None, |node| {
+        let name = header(&node, Use::Own)?;
+        owners.claim_at(&node, name).map(Some)
+    });
     let claim_headers = provider.or("claim_to_headers", Vec::new(), |node| {
-        claim_headers(&node, owners)
+        claim_headers(&node, &mut owners)
     });
 
-    is_named?;
     let keys = keys?;
     Some(Provider {
         verification: jwt::Provider {
@@ -103,6 +120,7 @@ fn provider<'c>(
         peer_claim: peer_claim?,
         scope_claims: scope_claims?,
         forwards_token: forwards_token?,
+        payload_header: payload_header?,
         claim_headers: claim_headers?,
     })
 }
@@ -144,29 +162,6 @@ fn subject(node: &Node<'_>) -> Option<SubjectPattern> {
     })
 }
 
-fn refuse_later_members(provider: &Object<'_>) {
-    provider.not_yet(&["forward_payload_header"]);
-    provider.not_yet_unless_empty(&["from_cookies", "insecure_from_params"]);
-    provider.not_yet_unless_off(&["assertion"]);
-    if let Some(node) = provider.optional("from_headers")
-        && !is_default_place(node.document())
-    {
-        node.refuse::<()>(ShapeProblem::NotSupportedYet);
-    }
-}
-
-/// `[{name: authorization, value_prefix: "Bearer "}]`.
-fn is_default_place(places: &Document) -> bool {
-    let Document::List(places) = places else {
-        return false;
-    };
-    let [place @ Document::Object(members)] = places.as_slice() else {
-        return false;
-    };
-    let is = |name: &str, expected: &str| matches!(place.member(name), Some(Document::Text(text)) if text.expose() == expected);
-    members.len() == 2 && is("name", "authorization") && is("value_prefix", "Bearer ")
-}
-
 const MEMBERS: &[&str] = &[
     "issuer",
     "audiences",
@@ -191,7 +186,7 @@ const MEMBERS: &[&str] = &[
 const PATTERNS: &[&str] = &["exact", "prefix", "suffix"];
 
 /// What the filter names as the issuer of callers who come with another credential.
-const RESERVED_ISSUERS: [&str; 2] = [API_KEY_ISSUER, BEARER_TOKEN_ISSUER];
+const RESERVED_ISSUERS: [&str; 3] = [API_KEY_ISSUER, BEARER_TOKEN_ISSUER, MTLS_ISSUER];
 /// Ours: a name is a label of metrics.
 const LONGEST_NAME: usize = 64;
 const DEFAULT_CLOCK_SKEW_SECONDS: u16 = 60;

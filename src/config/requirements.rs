@@ -1,7 +1,6 @@
 //! What a rule asks of a caller: `accept` and `require`.
 
 use crate::claims::ClaimPath;
-use crate::config::declared::Declared;
 use crate::config::document::Document;
 use crate::config::forward::claim_path;
 use crate::config::nearest::nearest;
@@ -15,7 +14,7 @@ use crate::excerpt::Excerpt;
 use crate::policy::rule::{Accept, AcceptedTokens, Require, TotpRequirement};
 
 /// Reads `accept`.
-pub(super) fn accept(node: &Node<'_>, declared: &Declared<'_>) -> Option<Accept> {
+pub(super) fn accept(node: &Node<'_>, around: &Surroundings<'_>) -> Option<Accept> {
     let accepts_all_tokens = match node.document() {
         Document::List(entries) => entries
             .iter()
@@ -23,7 +22,7 @@ pub(super) fn accept(node: &Node<'_>, declared: &Declared<'_>) -> Option<Accept>
         _ => false,
     };
     let kinds = node.non_empty_list(distinct(|node| {
-        let kind = kind(node, declared)?;
+        let kind = kind(node, around)?;
         match (&kind, accepts_all_tokens) {
             (AcceptedCredential::TokensOf(_), true) => node.refuse(RuleProblem::AcceptRedundant),
             _ => Some(kind),
@@ -37,6 +36,7 @@ pub(super) fn accept(node: &Node<'_>, declared: &Declared<'_>) -> Option<Accept>
             AcceptedCredential::TokensOf(provider) => providers.push(provider),
             AcceptedCredential::ApiKey => accept.api_key = true,
             AcceptedCredential::BearerToken => accept.bearer_token = true,
+            AcceptedCredential::Mtls => accept.mtls = true,
             AcceptedCredential::None => accept.none = true,
         }
     }
@@ -82,10 +82,12 @@ enum AcceptedCredential {
     TokensOf(String),
     ApiKey,
     BearerToken,
+    Mtls,
     None,
 }
 
-fn kind(node: &Node<'_>, declared: &Declared<'_>) -> Option<AcceptedCredential> {
+fn kind(node: &Node<'_>, around: &Surroundings<'_>) -> Option<AcceptedCredential> {
+    let declared = &around.declared;
     let text = node.text()?;
     let exists = |exists: bool, kind: AcceptedKind, accepted: AcceptedCredential| match exists {
         true => Some(accepted),
@@ -108,7 +110,8 @@ fn kind(node: &Node<'_>, declared: &Declared<'_>) -> Option<AcceptedCredential> 
             AcceptedCredential::BearerToken,
         ),
         "none" => Some(AcceptedCredential::None),
-        "mtls" => node.refuse(ShapeProblem::ValueNotSupportedYet(Excerpt::new(text))),
+        "mtls" if around.validates_certificates => Some(AcceptedCredential::Mtls),
+        "mtls" => node.refuse(RuleProblem::CertificatesUnvalidated),
         other => match other.split_once(':') {
             Some(("jwt", provider)) => {
                 declared.check_provider(node, provider)?;
@@ -163,13 +166,14 @@ fn claim(node: &Node<'_>) -> Option<(ClaimPath, Vec<String>)> {
     Some((name?, values?))
 }
 
-/// A caller with a key has no claims, so that a rule which accepts keys could never let it pass.
+/// A caller with a key or a certificate has no claims, so that a rule which accepts these could never let it pass.
 fn check_only_tokens(require: &Object<'_>, accept: Option<&Accept>, members: &[&'static str]) -> Option<()> {
     let other = match accept {
         Some(Accept { api_key: true, .. }) => "api_key",
         Some(Accept {
             bearer_token: true, ..
         }) => "bearer_token",
+        Some(Accept { mtls: true, .. }) => "mtls",
         Some(_) | None => return Some(()),
     };
     let mut result = Some(());

@@ -64,9 +64,7 @@ fn rule(index: usize, node: &Node<'_>, names: &mut RuleNames, around: &Surroundi
 /// Reads `deny`, `accept` and `require`.
 fn action(rule: &Object<'_>, around: &Surroundings<'_>) -> Option<Action> {
     let denies = rule.flag("deny");
-    let accept = rule
-        .optional("accept")
-        .map(|node| accept(&node, &around.declared));
+    let accept = rule.optional("accept").map(|node| accept(&node, around));
     let accepted = accept.as_ref().and_then(Option::as_ref);
     let require = rule.or("require", Require::default(), |node| {
         require(&node, accepted, around)

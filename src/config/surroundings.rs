@@ -13,6 +13,9 @@ pub(super) struct Surroundings<'c> {
     pub(super) has_seeds: bool,
     /// How codes are made; `None` if that could not be read.
     pub(super) code: Option<CodeParameters>,
+    /// Whether the operator says that the listener validates certificates of clients. Where that could not be read, it
+    /// counts as said, so that nothing is reported twice.
+    pub(super) validates_certificates: bool,
     /// The headers that only the filter writes.
     pub(super) owned_headers: OwnedHeaders,
 }

@@ -53,6 +53,8 @@ pub enum Caution {
     ShortSeeds,
     /// `insecure_allow_query_param_auth`.
     QueryParameters,
+    /// Tokens or API keys of callers in the query.
+    CredentialInUrl,
     /// `insecure_any_cluster`.
     AnyCluster,
     /// `insecure_for_anonymous`.
@@ -84,6 +86,9 @@ impl fmt::Display for Caution {
                 formatter.write_str("seeds below 128 bits can be found by trying (RFC 4226 §4)")
             }
             Self::QueryParameters => formatter.write_str("API keys in URLs may appear in proxy logs"),
+            Self::CredentialInUrl => formatter.write_str(
+                "credentials in URLs may appear in the logs and histories of callers, and of every proxy before this one",
+            ),
             Self::AnyCluster => formatter.write_str(
                 "a caller who names the host in a request to any other cluster gets the secret sent there",
             ),

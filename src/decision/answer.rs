@@ -178,7 +178,12 @@ fn challenge(deny: &Deny, status: &Status, text: &str, circumstances: &Circumsta
         Class::InsufficientScope => Some(format!(
             "Bearer realm=\"{realm}\", error=\"insufficient_scope\"{scope}"
         )),
-        Class::InvalidRequest if matches!(deny, Deny::CredentialRepeated { .. } | Deny::TokenInQuery) => {
+        Class::InvalidRequest
+            if matches!(
+                deny,
+                Deny::CredentialRepeated { .. } | Deny::CredentialsInTwoPlaces { .. } | Deny::TokenInQuery
+            ) =>
+        {
             Some(described("invalid_request"))
         }
         Class::SecondFactor | Class::InvalidRequest | Class::Forbidden | Class::Unavailable => None,
@@ -291,7 +296,7 @@ struct Problem<'a> {
 }
 
 /// What access logs print of a refused request is the request as it stands when it is answered.
-fn without_secrets(redactor: &Redactor, request: &Request) -> Edits {
+pub(super) fn without_secrets(redactor: &Redactor, request: &Request) -> Edits {
     let mut edits = Edits::default();
     for name in LOGGED_URLS {
         if let Some(url) = request.headers.first(name) {

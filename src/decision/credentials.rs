@@ -3,12 +3,14 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
+use crate::decision::location::{Found, only, single};
 use crate::decision::{Caller, Deny, Method};
-use crate::http::{Headers, Repeated, Request};
+use crate::http::Request;
 use crate::policy::inbound::{Peer, Provider};
-use crate::policy::{API_KEY_ISSUER, BEARER_TOKEN_ISSUER, Inbound};
+use crate::policy::location::{Location, TokenForm, TokenLocation};
+use crate::policy::{API_KEY_ISSUER, BEARER_TOKEN_ISSUER, Inbound, MTLS_ISSUER};
 use crate::time::UnixTime;
-use crate::{claims, jwt};
+use crate::{claims, jwt, spiffe};
 
 /// A credential that was proved, and whose it is.
 pub(super) struct Proved<'p> {
@@ -18,6 +20,8 @@ pub(super) struct Proved<'p> {
     pub(super) provider: Option<&'p Provider>,
     /// The token, where it is a token's.
     pub(super) token: Option<jwt::Verified>,
+    /// Where it stands; a certificate stands nowhere in the request.
+    pub(super) location: Option<&'p Location>,
 }
 
 /// What a request presents, proved when a rule first asks for it, and once.
@@ -56,87 +60,73 @@ impl<'p, 'r> Presented<'p, 'r> {
     /// Every credential, each proved; the one that gives the identity first. One that is presented and not valid
     /// refuses the request, whatever else it carries.
     pub(super) fn proved(&self) -> Result<&[Proved<'p>], Deny> {
-        let prove = || prove(self.inbound, &self.request.headers, self.now);
+        let prove = || prove(self.inbound, self.request, self.now);
         match self.proved.get_or_init(prove) {
             Ok(proved) => Ok(proved),
             Err(deny) => Err(deny.clone()),
         }
     }
+
+    /// Who has connected, by the certificate of the connection. It is not presented with the request: what is counts
+    /// before it, good or bad.
+    pub(super) fn connected(&self) -> Option<Proved<'p>> {
+        let id = spiffe::parse(self.request.principal.as_deref()?)?;
+        let peer = self.inbound.principals.as_ref()?.find(id);
+        Some(Proved {
+            caller: Rc::new(certified(id, peer)),
+            provider: None,
+            token: None,
+            location: None,
+        })
+    }
 }
 
-fn prove<'p>(inbound: &'p Inbound, headers: &Headers, now: UnixTime) -> Result<Vec<Proved<'p>>, Deny> {
-    let bearer = match inbound.reads_authorization() {
-        true => bearer(headers)?,
-        false => None,
-    };
-    let api_key = match inbound.api_keys.in_use {
-        true => single(headers, &inbound.api_keys.header)?,
-        false => None,
-    };
+fn prove<'p>(inbound: &'p Inbound, request: &Request, now: UnixTime) -> Result<Vec<Proved<'p>>, Deny> {
+    let tokens = &inbound.token_locations;
+    let token = only(tokens.iter().map(|place| (&place.location, place)), request)?;
+    let api_keys = &inbound.api_keys;
+    let api_key = only(api_keys.locations.iter().map(|location| (location, ())), request)?;
     let mut proved = Vec::new();
-    if let Some(bearer) = bearer {
-        proved.push(prove_bearer(inbound, bearer, now)?);
+    if let Some(Found { meaning, value, .. }) = token {
+        proved.push(prove_token(inbound, meaning, &value, now)?);
     }
-    if let Some(api_key) = api_key {
-        let peer = inbound
-            .api_keys
-            .keys
-            .find(api_key)
-            .ok_or(match inbound.api_keys.lacks_key {
-                true => Deny::SecretMissing,
-                false => Deny::ApiKeyUnknown,
-            })?;
+    if let Some(Found { location, value, .. }) = api_key {
+        let peer = api_keys.keys.find(&value).ok_or(match api_keys.lacks_key {
+            true => Deny::SecretMissing,
+            false => Deny::ApiKeyUnknown,
+        })?;
         proved.push(Proved {
             caller: Rc::new(keyed(peer, Method::ApiKey, API_KEY_ISSUER)),
             provider: None,
             token: None,
+            location: Some(location),
         });
     }
     Ok(proved)
 }
 
-/// A header that may come once. Envoy joins repeated ones with a comma, which no credential holds.
-fn single<'h>(headers: &'h Headers, name: &str) -> Result<Option<&'h [u8]>, Deny> {
-    let repeated = || Deny::CredentialRepeated {
-        header: name.to_owned(),
+/// Proves what stands in a place of tokens. One that is not written as tokens are there is none.
+fn prove_token<'p>(
+    inbound: &'p Inbound,
+    place: &'p TokenLocation,
+    value: &[u8],
+    now: UnixTime,
+) -> Result<Proved<'p>, Deny> {
+    let location = &place.location;
+    let written = |form: &'p TokenForm| Some((form, form.token(value)?));
+    let Some((form, token)) = place.forms.iter().find_map(written) else {
+        return Err(Deny::AuthorizationMalformed {
+            place: location.to_string(),
+        });
     };
-    match headers.single(name.as_bytes()) {
-        Ok(Some(value)) if value.contains(&b',') => Err(repeated()),
-        Ok(value) => Ok(value),
-        Err(Repeated) => Err(repeated()),
-    }
-}
-
-/// The token of `Authorization: Bearer <token>`: the scheme's name without case, one or more spaces, one token
-/// (RFC 9110 §11.4).
-fn bearer(headers: &Headers) -> Result<Option<&[u8]>, Deny> {
-    let Some(value) = single(headers, AUTHORIZATION)? else {
-        return Ok(None);
-    };
-    let (scheme, rest) = value
-        .split_at_checked(SCHEME.len())
-        .ok_or(Deny::AuthorizationMalformed)?;
-    let token = rest.trim_ascii_start();
-    let spaces = rest.len() - token.len();
-    let is_parted_by_spaces = spaces > 0 && rest.iter().take(spaces).all(|byte| *byte == b' ');
-    // What is longer than any token is refused for its length: an attacker gets no work for it.
-    let looked_at = token.get(..jwt::MAX_TOKEN_BYTES).unwrap_or(token);
-    if !scheme.eq_ignore_ascii_case(SCHEME)
-        || !is_parted_by_spaces
-        || token.is_empty()
-        || looked_at.iter().any(u8::is_ascii_whitespace)
+    if form.is_for_static_tokens
+        && let Some(peer) = inbound.bearer_tokens.find(token)
     {
-        return Err(Deny::AuthorizationMalformed);
-    }
-    Ok(Some(token))
-}
-
-fn prove_bearer<'p>(inbound: &'p Inbound, bearer: &[u8], now: UnixTime) -> Result<Proved<'p>, Deny> {
-    if let Some(peer) = inbound.bearer_tokens.find(bearer) {
         return Ok(Proved {
             caller: Rc::new(keyed(peer, Method::BearerToken, BEARER_TOKEN_ISSUER)),
             provider: None,
             token: None,
+            location: Some(location),
         });
     }
     if inbound.providers.is_empty() {
@@ -147,21 +137,28 @@ fn prove_bearer<'p>(inbound: &'p Inbound, bearer: &[u8], now: UnixTime) -> Resul
     }
     let token = inbound
         .tokens
-        .verify(bearer, now)
-        .map_err(|error| token_refused(inbound, error))?;
+        .verify(token, now)
+        .map_err(|error| token_refused(inbound, form, error))?;
     let provider = inbound
         .providers
         .get(token.provider())
         .ok_or(Deny::Internal("a verified token of no provider"))?;
+    if form.providers.binary_search(&token.provider()).is_err() {
+        return Err(Deny::TokenMisplaced {
+            provider: provider.name.as_str().into(),
+            place: location.to_string().into(),
+        });
+    }
     Ok(Proved {
         caller: Rc::new(tokened(provider, &token)),
         provider: Some(provider),
         token: Some(token),
+        location: Some(location),
     })
 }
 
 /// Why a token is refused. What may be good and cannot be checked here, for a secret is not there, is not called bad.
-fn token_refused(inbound: &Inbound, error: jwt::Error) -> Deny {
+fn token_refused(inbound: &Inbound, form: &TokenForm, error: jwt::Error) -> Deny {
     let lacks_keys = |provider: usize| {
         inbound
             .providers
@@ -177,7 +174,9 @@ fn token_refused(inbound: &Inbound, error: jwt::Error) -> Deny {
             Deny::SecretMissing
         }
         // No token at all: a static one, perhaps.
-        jwt::Error::Malformed(_) if inbound.lacks_bearer_token => Deny::SecretMissing,
+        jwt::Error::Malformed(_) if inbound.lacks_bearer_token && form.is_for_static_tokens => {
+            Deny::SecretMissing
+        }
         error => Deny::Token(error),
     }
 }
@@ -221,6 +220,15 @@ fn keyed(peer: &Rc<Peer>, method: Method, issuer: &str) -> Caller {
     }
 }
 
-/// The header of bearer credentials, and their scheme.
-pub(super) const AUTHORIZATION: &str = "authorization";
-const SCHEME: &[u8] = b"Bearer";
+/// The caller that a certificate stands for: a peer, or, where none has its name, a caller without a peer.
+fn certified(id: &str, peer: Option<&Rc<Peer>>) -> Caller {
+    Caller {
+        method: Method::Mtls,
+        sub: Some(id.to_owned()),
+        iss: MTLS_ISSUER.to_owned(),
+        display_name: peer.and_then(|peer| peer.display_name.clone()),
+        scopes: peer.map(|peer| peer.scopes.clone()).unwrap_or_default(),
+        claims: claims::Claims::new(),
+        peer: peer.cloned(),
+    }
+}

@@ -31,10 +31,17 @@ pub enum Deny {
         /// The rule.
         rule: String,
     },
-    /// A credential of one kind more than once.
+    /// A credential of one kind more than once, in one place.
     CredentialRepeated {
-        /// The header.
-        header: String,
+        /// The place.
+        place: String,
+    },
+    /// A credential of one kind more than once, in several places.
+    CredentialsInTwoPlaces {
+        /// One of them.
+        first: Box<str>,
+        /// Another.
+        second: Box<str>,
     },
     /// A token in the query of an MCP request, where MCP forbids it.
     TokenInQuery,
@@ -44,8 +51,12 @@ pub enum Deny {
     RuleDenied,
     /// The rule wants a credential and there is none.
     CredentialsMissing,
-    /// `Authorization` without one bearer token behind the scheme's name (RFC 6750 §2.1).
-    AuthorizationMalformed,
+    /// A place of tokens that does not hold one token as it is written there: in `Authorization` one behind the
+    /// scheme's name (RFC 6750 §2.1).
+    AuthorizationMalformed {
+        /// The place.
+        place: String,
+    },
     /// A bearer token that is nobody's static one, where no provider issues tokens.
     BearerTokenUnknown,
     /// An API key that is nobody's.
@@ -59,6 +70,13 @@ pub enum Deny {
     },
     /// A token that does not verify.
     Token(jwt::Error),
+    /// A valid token in a place that its provider does not list.
+    TokenMisplaced {
+        /// The provider.
+        provider: Box<str>,
+        /// The place.
+        place: Box<str>,
+    },
     /// A valid token for none of the rule's audiences.
     AudienceNotAccepted,
     /// A claim that would break out of the header that forwards it.
@@ -117,16 +135,17 @@ impl Deny {
             Self::ConnectionNamesOwned => "connection_names_owned",
             Self::MethodAmbiguous => "method_ambiguous",
             Self::HeaderRepeated { .. } => "header_repeated",
-            Self::CredentialRepeated { .. } => "credential_repeated",
+            Self::CredentialRepeated { .. } | Self::CredentialsInTwoPlaces { .. } => "credential_repeated",
             Self::TokenInQuery => "token_in_query",
             Self::NoRule => "no_rule",
             Self::RuleDenied => "rule_denied",
             Self::CredentialsMissing => "credentials_missing",
-            Self::AuthorizationMalformed => "authorization_malformed",
+            Self::AuthorizationMalformed { .. } => "authorization_malformed",
             Self::BearerTokenUnknown => "bearer_token_unknown",
             Self::ApiKeyUnknown => "api_key_unknown",
             Self::CredentialNotAccepted { .. } => "credential_not_accepted",
             Self::Token(error) => token_reason(error),
+            Self::TokenMisplaced { .. } => "token_misplaced",
             Self::AudienceNotAccepted => "audience_not_accepted",
             Self::ClaimNotForwardable { .. } => "claim_not_forwardable",
             Self::TotpMissing => "totp_missing",
@@ -156,14 +175,16 @@ impl Deny {
             | Self::MethodAmbiguous
             | Self::HeaderRepeated { .. }
             | Self::CredentialRepeated { .. }
+            | Self::CredentialsInTwoPlaces { .. }
             | Self::CredentialMalformed
             | Self::TokenInQuery => Class::InvalidRequest,
             Self::CredentialsMissing => Class::Unauthenticated,
-            Self::AuthorizationMalformed
+            Self::AuthorizationMalformed { .. }
             | Self::BearerTokenUnknown
             | Self::ApiKeyUnknown
             | Self::CredentialNotAccepted { .. }
             | Self::Token(_)
+            | Self::TokenMisplaced { .. }
             | Self::AudienceNotAccepted
             | Self::ClaimNotForwardable { .. } => Class::InvalidToken,
             Self::TotpMissing | Self::TotpNotConfigured | Self::TotpInvalid => Class::SecondFactor,
@@ -195,19 +216,20 @@ impl Deny {
             Self::ConnectionNamesOwned => Told::new("CONNECTION_INVALID", "Invalid Connection header"),
             Self::MethodAmbiguous => Told::new("METHOD_INVALID", "Invalid method"),
             Self::HeaderRepeated { .. } => Told::new("HEADER_REPEATED", "A header must not be repeated"),
-            Self::CredentialRepeated { .. } => {
+            Self::CredentialRepeated { .. } | Self::CredentialsInTwoPlaces { .. } => {
                 Told::new("CREDENTIAL_REPEATED", "More than one credential of a kind")
             }
             Self::TokenInQuery => Told::new("TOKEN_IN_QUERY", "Token in the query"),
             Self::NoRule | Self::RuleDenied | Self::PeerNotAllowed | Self::ClaimNotAllowed { .. } => {
                 Told::new("ACCESS_DENIED", "Access denied")
             }
-            Self::CredentialsMissing | Self::AuthorizationMalformed => {
+            Self::CredentialsMissing | Self::AuthorizationMalformed { .. } => {
                 Told::new("CREDENTIALS_MISSING", "Missing or invalid Authorization header")
             }
             Self::BearerTokenUnknown
             | Self::ApiKeyUnknown
             | Self::CredentialNotAccepted { .. }
+            | Self::TokenMisplaced { .. }
             | Self::ClaimNotForwardable { .. } => Told::credentials_invalid(),
             Self::Token(error) => told_of_token(error),
             Self::AudienceNotAccepted => Told::audience_invalid(),
@@ -290,7 +312,10 @@ impl fmt::Display for Deny {
                     "a header that rule `{rule}` asks for came more than once"
                 )
             }
-            Self::CredentialRepeated { header } => write!(formatter, "header `{header}` came more than once"),
+            Self::CredentialRepeated { place } => write!(formatter, "{place} came more than once"),
+            Self::CredentialsInTwoPlaces { first, second } => {
+                write!(formatter, "both {first} and {second} hold a credential")
+            }
             Self::CredentialNotAccepted {
                 method,
                 provider: None,
@@ -308,6 +333,9 @@ impl fmt::Display for Deny {
                 )
             }
             Self::Token(error) => error.fmt(formatter),
+            Self::TokenMisplaced { provider, place } => {
+                write!(formatter, "tokens of provider `{provider}` do not count in {place}")
+            }
             Self::AudienceNotAccepted => formatter.write_str("the token is for none of the rule's audiences"),
             Self::ClaimNotForwardable { header } => {
                 write!(
@@ -335,11 +363,13 @@ impl fmt::Display for Deny {
             ),
             Self::PathMissing => formatter.write_str("the request has no path"),
             Self::ConnectionNamesOwned => formatter.write_str("`connection` names a header of the filter"),
-            Self::TokenInQuery => formatter.write_str("`access_token` in the query of an MCP request"),
+            Self::TokenInQuery => formatter.write_str("a token in the query of an MCP request"),
             Self::NoRule => formatter.write_str("no rule matches"),
             Self::RuleDenied => formatter.write_str("the rule refuses everyone"),
             Self::CredentialsMissing => formatter.write_str("no credential"),
-            Self::AuthorizationMalformed => formatter.write_str("`authorization` is not one bearer token"),
+            Self::AuthorizationMalformed { place } => {
+                write!(formatter, "{place} does not hold one token as it is written there")
+            }
             Self::BearerTokenUnknown => formatter.write_str("the bearer token is nobody's"),
             Self::ApiKeyUnknown => formatter.write_str("the API key is nobody's"),
             Self::TotpMissing => formatter.write_str("no code"),

@@ -1,11 +1,11 @@
 //! From a verified caller to what is forwarded of it: headers for the upstream, filter state for the proxy.
 
 use crate::claims;
-use crate::decision::credentials::{AUTHORIZATION, Proved};
-use crate::decision::{Caller, Deny, state};
+use crate::decision::credentials::Proved;
+use crate::decision::{Caller, Deny, location, state};
 use crate::http::{Edits, Request};
-use crate::policy::RB_AUTH_CLAIMS;
 use crate::policy::inbound::Forward;
+use crate::policy::{Inbound, RB_AUTH_CLAIMS};
 
 /// Adds all that is forwarded of a verified caller.
 ///
@@ -13,11 +13,12 @@ use crate::policy::inbound::Forward;
 /// [`Deny::ClaimNotForwardable`] if an identity holds control characters, or any value is too long: to change an
 /// identity would make one caller of two.
 pub(super) fn forward(
-    forward: &Forward,
+    inbound: &Inbound,
     credential: &Proved<'_>,
     request: &Request,
     edits: &mut Edits,
 ) -> Result<(), Deny> {
+    let forward = &inbound.forward;
     let caller = &credential.caller;
     for (value, state, header) in identity(caller, forward) {
         let Some(value) = value else { continue };
@@ -36,10 +37,13 @@ pub(super) fn forward(
                 edits.set(header.as_bytes(), bounded(claims::header_value(&text), header)?);
             }
         }
+        if let (Some(header), Some(token)) = (&provider.payload_header, &credential.token) {
+            edits.set(header.as_bytes(), bounded(token.payload().to_owned(), header)?);
+        }
         if provider.forwards_token
-            && let Some(token) = request.headers.first(AUTHORIZATION.as_bytes())
+            && let Some(location) = credential.location
         {
-            edits.set(AUTHORIZATION.as_bytes(), token.to_vec());
+            location::keep(inbound, location, request, edits);
         }
     }
     if let Some(extra) = &forward.rb_auth_claims {
@@ -124,3 +128,19 @@ fn bounded(value: String, header: &str) -> Result<Vec<u8>, Deny> {
 
 /// Common servers refuse a header line of more than 8 KiB.
 const MAX_VALUE_BYTES: usize = 8192;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_is_refused() {
+        let longest = "a".repeat(MAX_VALUE_BYTES);
+        assert_eq!(bounded(longest.clone(), "x-a"), Ok(longest.clone().into_bytes()));
+        let header = "x-a".to_owned();
+        assert_eq!(
+            bounded(longest + "a", "x-a"),
+            Err(Deny::ClaimNotForwardable { header })
+        );
+    }
+}

@@ -13,10 +13,10 @@ use std::rc::Rc;
 
 use crate::authority::Authority;
 use crate::decision::answer::{self, Circumstances};
-use crate::decision::credentials::{AUTHORIZATION, Presented, Proved};
+use crate::decision::credentials::{Presented, Proved};
 use crate::decision::mark::Mark;
 use crate::decision::record::{Outcome, Record};
-use crate::decision::{Caller, Deny, Method, ORIGINAL_PATH, Permit, identity, state};
+use crate::decision::{Caller, Deny, Method, ORIGINAL_PATH, Permit, identity, location, state};
 use crate::http::{Edits, Headers, Repeated, Reply, Request};
 use crate::path::RequestPath;
 use crate::policy::inbound::{AmbiguousPaths, CorsPreflight, Totp};
@@ -102,7 +102,7 @@ fn judge<'p>(
     records: &mut Vec<Record<'p>>,
 ) -> Result<Entry<'p>, Refusal<'p>> {
     let inbound = policy.inbound.as_ref().ok_or(Deny::NotConfigured)?;
-    let mut edits = strip(policy, &request.headers);
+    let mut edits = strip(policy, request);
     let (path, authority) = target(policy, inbound, request)?;
     if inbound.cors_preflight == CorsPreflight::Pass && is_cors_preflight(request) {
         return Ok(Entry {
@@ -164,11 +164,27 @@ fn circumstances<'a>(policy: &'a Policy, request: &'a Request, rule: Option<&'a 
     }
 }
 
-/// Takes away all that only the filter writes, and every place of a credential, on every path; in trailers too, for some
-/// servers read them like headers. A provider may put its token back.
-pub(super) fn strip(policy: &Policy, headers: &Headers) -> Edits {
+/// Takes away all that only the filter writes, and what stands in every place of a credential, on every path. A
+/// provider may have its token put back.
+fn strip(policy: &Policy, request: &Request) -> Edits {
     let mut edits = Edits::default();
-    edits.remove_all(headers, |name| is_ours(policy, name));
+    edits.remove_all(&request.headers, |name| is_ours(policy, name));
+    if let Some(inbound) = &policy.inbound {
+        location::strip(inbound, request, &mut edits);
+    }
+    edits
+}
+
+/// The same of trailers, for some servers read them like headers. Cookies there are no honest client's: all go if one
+/// is a credential.
+pub(super) fn strip_trailers(policy: &Policy, trailers: &Headers) -> Edits {
+    let mut edits = Edits::default();
+    edits.remove_all(trailers, |name| is_ours(policy, name));
+    if let Some(inbound) = &policy.inbound
+        && location::is_in_cookies(inbound, trailers)
+    {
+        edits.remove(location::COOKIE);
+    }
     edits
 }
 
@@ -178,8 +194,7 @@ fn is_ours(policy: &Policy, name: &[u8]) -> bool {
         || policy.inbound.as_ref().is_some_and(|inbound| {
             name == ORIGINAL_PATH
                 || is_same_header(name, inbound.totp.header.as_bytes())
-                || (inbound.reads_authorization() && is_same_header(name, AUTHORIZATION.as_bytes()))
-                || (inbound.api_keys.in_use && is_same_header(name, inbound.api_keys.header.as_bytes()))
+                || location::is_header(inbound, name)
         })
 }
 
@@ -222,14 +237,16 @@ fn is_cors_preflight(request: &Request) -> bool {
         && request.headers.first(b"access-control-request-method").is_some()
 }
 
-/// Whether a query carries a bearer token (RFC 6750 §2.3), which MCP forbids.
-fn holds_token(query: &[u8]) -> bool {
+/// Whether a query carries a token (RFC 6750 §2.3), which MCP forbids.
+fn holds_token(inbound: &Inbound, query: &[u8]) -> bool {
     // `;` parts parameters for some servers.
     let mut parameters = query.split(|byte| matches!(byte, b'&' | b';'));
     parameters.any(|parameter| {
-        form_urlencoded::parse(parameter)
-            .next()
-            .is_some_and(|(name, _)| name == "access_token")
+        form_urlencoded::parse(parameter).next().is_some_and(|(name, _)| {
+            let tokens = inbound.token_locations.iter();
+            let mut own = tokens.filter_map(|token| token.location.parameter());
+            name == ACCESS_TOKEN || own.any(|own| own == name)
+        })
     })
 }
 
@@ -272,7 +289,7 @@ fn apply(
     presented: &Presented<'_, '_>,
     edits: &mut Edits,
 ) -> Result<Option<Rc<Caller>>, (Deny, Edits)> {
-    if rule.protocol == Protocol::Mcp && path.query().is_some_and(holds_token) {
+    if rule.protocol == Protocol::Mcp && path.query().is_some_and(|query| holds_token(inbound, query)) {
         return Err(unproved(Deny::TokenInQuery));
     }
     match &rule.action {
@@ -301,15 +318,19 @@ fn authenticate(
     for credential in proved {
         check_accepted(accept, credential).map_err(unproved)?;
     }
+    let connected = match proved.is_empty() && accept.mtls {
+        true => presented.connected(),
+        false => None,
+    };
     // The token's identity wins over the key's: it is proved first.
-    let Some(credential) = proved.first() else {
+    let Some(credential) = proved.first().or(connected.as_ref()) else {
         return match accept.none {
             true => Ok(None),
             false => Err(unproved(Deny::CredentialsMissing)),
         };
     };
     check_requirements(inbound, require, credential, code, presented.now())
-        .and_then(|()| identity::forward(&inbound.forward, credential, presented.request(), edits))
+        .and_then(|()| identity::forward(inbound, credential, presented.request(), edits))
         .map_err(|deny| (deny, identity::shown(&inbound.forward, &credential.caller)))?;
     Ok(Some(Rc::clone(&credential.caller)))
 }
@@ -336,6 +357,7 @@ fn check_accepted(accept: &Accept, credential: &Proved<'_>) -> Result<(), Deny> 
         Method::Jwt => provider.is_some_and(|provider| accept.jwt.accepts(provider)),
         Method::BearerToken => accept.bearer_token,
         Method::ApiKey => accept.api_key,
+        Method::Mtls => accept.mtls,
     };
     match is_accepted {
         true => Ok(()),
@@ -408,3 +430,6 @@ fn check_authorization(require: &Require, caller: &Caller) -> Result<(), Deny> {
         None => Ok(()),
     }
 }
+
+/// The parameter of bearer tokens (RFC 6750 §2.3).
+const ACCESS_TOKEN: &str = "access_token";

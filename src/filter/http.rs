@@ -12,6 +12,7 @@ use crate::http::{Edits, Reply, Request};
 use crate::policy::{Outbound, Policy};
 use crate::redact::Redactor;
 use crate::role::Role;
+use crate::spiffe;
 
 /// See the module.
 pub(super) struct Stream {
@@ -59,7 +60,7 @@ impl HttpContext for Stream {
             && let Err(error) = clean_answer(permit)
         {
             log_failure(error);
-            if let Step::Reply(reply) = decision::host_failed(&Request::default()).step {
+            if let Step::Reply(reply) = decision::host_failed(None, &Request::default()).step {
                 let _ = host::send_local_response(&reply);
             }
             self.state = State::Answered;
@@ -109,7 +110,7 @@ fn handle(attachment: &Attachment) -> State {
         // The host failed in the midst of it: whatever was applied, the request does not go on.
         Err(error) => {
             log_failure(error);
-            let decision = decision::host_failed(&request);
+            let decision = decision::host_failed(attachment.policy.as_ref(), &request);
             attachment.note(&decision.records, &request);
             match decision.step {
                 Step::Reply(reply) => answer(&reply).map_or(State::Undecided, |()| State::Answered),
@@ -126,6 +127,9 @@ fn decide_and_apply(attachment: &Attachment, request: &mut Request) -> Result<St
     };
     let role = role(attachment, policy);
     request.mark = host::property(MARK);
+    if policy.asks_for_principal(role) {
+        request.principal = spiffe::principal(&attachment.node_id, host::property);
+    }
     if role.looks_outbound() && policy.outbound.as_ref().is_some_and(Outbound::puts_on) {
         request.injected = host::property(INJECTED);
     }

@@ -6,7 +6,9 @@ use std::rc::Rc;
 use crate::api_key::Credentials;
 use crate::claims::ClaimPath;
 use crate::jwt;
+use crate::policy::location::{Location, TokenLocation};
 use crate::policy::rule::Rule;
+use crate::spiffe::Patterns;
 use crate::totp::Seed;
 
 /// The inbound half of a policy.
@@ -16,12 +18,17 @@ pub struct Inbound {
     pub tokens: jwt::Verifier,
     /// What each provider's tokens mean, in the verifier's order.
     pub providers: Vec<Provider>,
+    /// Where tokens stand. Empty where there are none: `Authorization` is the upstream's business then, not looked at
+    /// and not removed.
+    pub token_locations: Vec<TokenLocation>,
     /// Static bearer tokens.
     pub bearer_tokens: Credentials<Rc<Peer>>,
     /// Whether one of these is not there (`on_missing_secret: deny_rule`).
     pub lacks_bearer_token: bool,
     /// API keys and where they stand.
     pub api_keys: ApiKeys,
+    /// The peers by the names in their certificates. `None`: no rule accepts these, and nobody asks for them.
+    pub principals: Option<Patterns<Rc<Peer>>>,
     /// The second factor.
     pub totp: Totp,
     /// What becomes of paths that two servers could read in two ways.
@@ -37,10 +44,15 @@ pub struct Inbound {
 }
 
 impl Inbound {
-    /// Whether `Authorization` is a place of this policy's credentials. Where it is not, the header is the
-    /// upstream's business: not looked at, not removed.
-    pub fn reads_authorization(&self) -> bool {
-        !self.providers.is_empty() || !self.bearer_tokens.is_empty() || self.lacks_bearer_token
+    /// Every place of a credential, but for that of codes.
+    pub fn locations(&self) -> impl Iterator<Item = &Location> {
+        let tokens = self.token_locations.iter().map(|token| &token.location);
+        tokens.chain(&self.api_keys.locations)
+    }
+
+    /// The parameters among them.
+    pub fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.locations().filter_map(Location::parameter)
     }
 }
 
@@ -59,6 +71,8 @@ pub struct Provider {
     pub scope_claims: Vec<ClaimPath>,
     /// Whether the token itself goes to the upstream.
     pub forwards_token: bool,
+    /// The header that carries the token's payload, in base64url as it stood in the token.
+    pub payload_header: Option<String>,
     /// Headers that carry claims.
     pub claim_headers: Vec<(String, ClaimPath)>,
 }
@@ -74,17 +88,16 @@ pub struct Peer {
     pub totp_seeds: Vec<Seed>,
     /// Whether one of these is not there (`on_missing_secret: deny_rule`).
     pub lacks_seed: bool,
-    /// Its scopes where it comes with an API key or a static token.
+    /// Its scopes where it comes with an API key, a static token or a certificate.
     pub scopes: Vec<String>,
 }
 
-/// API keys and the header that they stand in.
+/// API keys and where they stand.
 #[derive(Debug)]
 pub struct ApiKeys {
-    /// The header, in lower case.
-    pub header: String,
-    /// Whether the policy has to do with API keys at all. Where it has not, the header is the upstream's business.
-    pub in_use: bool,
+    /// The places. Empty where the policy has nothing to do with API keys: their header is the upstream's business
+    /// then.
+    pub locations: Vec<Location>,
     /// The keys' digests.
     pub keys: Credentials<Rc<Peer>>,
     /// Whether one of the keys is not there (`on_missing_secret: deny_rule`).

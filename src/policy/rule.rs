@@ -60,6 +60,8 @@ pub struct Accept {
     pub api_key: bool,
     /// Static bearer tokens.
     pub bearer_token: bool,
+    /// Certificates of connections, where nothing else is presented.
+    pub mtls: bool,
     /// No credential at all; what is presented must be valid all the same.
     pub none: bool,
 }

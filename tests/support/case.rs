@@ -50,8 +50,18 @@ pub(crate) struct Place {
     pub(crate) within_cluster: bool,
     /// What an inbound decision before this one left on the stream: `verified` or `anonymous`.
     pub(crate) mark: Option<String>,
+    /// Further properties, by their names with dots; `\xNN` is that byte.
+    #[serde(default)]
+    pub(crate) properties: BTreeMap<String, String>,
     /// What an outbound decision before this one has put on the stream: a rule, then a line for each name.
     pub(crate) injected: Option<String>,
+}
+
+impl Place {
+    /// One of the further properties.
+    pub(crate) fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
+        self.properties.get(&path.join(".")).map(|value| bytes(value))
+    }
 }
 
 /// A token to sign.

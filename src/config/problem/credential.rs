@@ -5,6 +5,7 @@ use std::fmt;
 use crate::api_key::DigestError;
 use crate::config::problem::{Kind, did_you_mean};
 use crate::excerpt::Excerpt;
+use crate::spiffe::PatternError;
 use crate::totp::SeedError;
 
 /// What is wrong with a peer, or with a credential.
@@ -29,6 +30,10 @@ pub enum PeerProblem {
     Key(DigestError),
     /// A key holds, at this place from 1, a character that no request can bring it with.
     KeyCharacter(usize),
+    /// A SPIFFE ID, or a pattern of them.
+    Principal(PatternError),
+    /// Another peer has this pattern already.
+    PrincipalTwice(Excerpt),
     /// A TOTP seed.
     Seed(SeedError),
     /// Not a scope-token (RFC 6749 §3.3).
@@ -52,6 +57,11 @@ impl PeerProblem {
             Self::Scope(_) => {
                 Some("a scope has no spaces and no quotes (RFC 6749 §3.3); a list takes several".into())
             }
+            Self::Principal(_) => Some(
+                "such as `spiffe://cluster.local/ns/agents/sa/mrpink`, or `spiffe://cluster.local/ns/agents/*` for all below"
+                    .into(),
+            ),
+            Self::PrincipalTwice(_) => Some("a certificate belongs to one peer".into()),
             Self::TokenTwice { .. } => Some("a token belongs to one peer".into()),
             Self::KeyTwice(_) => Some("a key belongs to one peer".into()),
             Self::Key(_) | Self::Seed(_) => None,
@@ -81,6 +91,8 @@ impl fmt::Display for PeerProblem {
                     "character {position} of the key is not allowed in a key"
                 )
             }
+            Self::Principal(error) => error.fmt(formatter),
+            Self::PrincipalTwice(peer) => write!(formatter, "is that of peer `{peer}` too"),
             Self::Seed(error) => error.fmt(formatter),
             Self::Scope(scope) => write!(formatter, "`{scope}` is no scope"),
         }

@@ -29,6 +29,8 @@ pub enum RuleProblem {
     AcceptRedundant,
     /// A kind of credential that nobody has.
     AcceptsNobody(AcceptedKind),
+    /// Certificates, where nobody says that they are validated.
+    CertificatesUnvalidated,
     /// A requirement that only tokens can meet, in a rule that accepts this as well.
     OnlyTokens { accepted: &'static str },
     /// A second factor that nobody has.
@@ -75,13 +77,17 @@ impl RuleProblem {
                 ..
             } => return Some(did_you_mean(nearest)),
             Self::AcceptUnknown { nearest: None, .. } => {
-                "it takes jwt, jwt:PROVIDER, api_key, bearer_token and none"
+                "it takes jwt, jwt:PROVIDER, api_key, bearer_token, mtls and none"
             }
             Self::AcceptRedundant => "`jwt` takes the tokens of every provider; keep one of them",
             Self::AcceptsNobody(AcceptedKind::Jwt) => "add one under `inbound.providers`",
             Self::AcceptsNobody(AcceptedKind::ApiKey) => "add one under `inbound.peers.NAME.api_keys`",
             Self::AcceptsNobody(AcceptedKind::BearerToken) => {
                 "add one under `inbound.peers.NAME.bearer_tokens`"
+            }
+            Self::CertificatesUnvalidated => {
+                "Envoy says of a connection only that a certificate was presented, not that it was validated: set it \
+                 where every listener of this policy requires one and checks it against a CA that you trust"
             }
             Self::OnlyTokens { .. } => "give it a rule of its own",
             Self::TotpWithoutSeed => "add one under `inbound.peers.NAME.totp_seeds`",
@@ -115,6 +121,9 @@ impl fmt::Display for RuleProblem {
             Self::AcceptUnknown { found, .. } => write!(formatter, "unknown kind of credential `{found}`"),
             Self::AcceptRedundant => formatter.write_str("is accepted already, by `jwt`"),
             Self::AcceptsNobody(kind) => write!(formatter, "there is no {kind} that this could accept"),
+            Self::CertificatesUnvalidated => {
+                formatter.write_str("needs `inbound.mtls.listener_validates_client_certificates: true`")
+            }
             Self::OnlyTokens { accepted } => {
                 write!(
                     formatter,

@@ -97,6 +97,8 @@ pub enum HeaderProblem {
     Name(Excerpt),
     /// The header is HTTP's own, or the proxy's.
     Reserved(String),
+    /// The filter itself writes the header, or removes it in case a caller does.
+    Owned(String),
     /// Another member has the header already, be it with `_` in place of `-`.
     Taken {
         name: String,
@@ -113,7 +115,7 @@ impl HeaderProblem {
                 Some("servers that fold names take `_` for `-`, so that these count as equal".into())
             }
             Self::Taken { is_folded: false, .. } => None,
-            Self::Reserved(_) => None,
+            Self::Reserved(_) | Self::Owned(_) => None,
         }
     }
 }
@@ -123,6 +125,10 @@ impl fmt::Display for HeaderProblem {
         match self {
             Self::Name(name) => write!(formatter, "`{name}` is no name of a header"),
             Self::Reserved(name) => write!(formatter, "header `{name}` belongs to HTTP or to the proxy"),
+            Self::Owned(name) => write!(
+                formatter,
+                "header `{name}` is the filter's own, whatever `forward` says"
+            ),
             Self::Taken { name, by, .. } => write!(formatter, "header `{name}` is already that of {by}"),
         }
     }

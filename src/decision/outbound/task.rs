@@ -8,6 +8,7 @@ use crate::decision::injected::{Injected, cookies};
 use crate::decision::{Deny, ORIGINAL_PATH};
 use crate::echo::Given;
 use crate::http::{Edits, Repeated, Request};
+use crate::policy::location::Location;
 use crate::policy::outbound::{Outbound, ParameterValue, QueryToHeader, Rule, SharedSecret};
 use crate::policy::owned::is_same_header;
 use crate::query::{self, ParameterName};
@@ -156,7 +157,7 @@ impl Task<'_> {
         let value = match (values.next(), values.next()) {
             (_, Some(_)) => {
                 return Err(Deny::CredentialRepeated {
-                    header: moved.from.clone(),
+                    place: Location::Parameter(moved.from.clone()).to_string(),
                 });
             }
             (None, None) => None,
@@ -239,7 +240,7 @@ impl Task<'_> {
             .headers
             .single(header.as_bytes())
             .map_err(|Repeated| Deny::CredentialRepeated {
-                header: header.to_owned(),
+                place: Location::Header(header.to_owned()).to_string(),
             })
     }
 }

@@ -1,7 +1,9 @@
-"""Makes certificates for servers of the tests."""
+"""Makes certificates of workloads and servers, and the authorities that sign them."""
 
 import datetime
+import ipaddress
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
@@ -10,28 +12,73 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate with its key, as PEM."""
+
+    certificate: str
+    key: str
+
+    def write(self, directory: Path, name: str) -> Path:
+        """Both in one file, as OpenSSL reads it."""
+        file = directory / f"{name}.pem"
+        file.write_text(self.certificate + self.key, encoding="ascii")
+        return file
+
+
+class Authority:
+    """Signs certificates."""
+
+    def __init__(self, name: str):
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        constraints = x509.BasicConstraints(ca=True, path_length=0)
+        builder = _builder(self._name, self._name, self._key.public_key())
+        signed = builder.add_extension(constraints, critical=True).sign(self._key, hashes.SHA256())
+        self.certificate = _pem(signed)
+
+    def sign(self, *uris: str, address: str | None = None, host: str | None = None) -> Certificate:
+        """A certificate for these URIs, such as SPIFFE ids, for an address, and for a host."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri) for uri in uris]
+        if address:
+            names.append(x509.IPAddress(ipaddress.ip_address(address)))
+        builder = _builder(x509.Name([]), self._name, key.public_key())
+        if host:
+            names.append(x509.DNSName(host))
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=True)
+        signed = builder.sign(self._key, hashes.SHA256())
+        encoded = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return Certificate(_pem(signed), encoded.decode())
+
+
 def tls_server(directory: Path, name: str) -> tuple[Path, ssl.SSLContext]:
     """The file of an authority, and how a server has a certificate of it for a host."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    now = datetime.datetime.now(datetime.UTC)
-    names = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(names)
-        .issuer_name(names)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    authority, both = directory / "authority.pem", directory / "server.pem"
-    authority.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    both.write_bytes(private + authority.read_bytes())
+    authority = Authority("tests")
+    file = directory / "authority.pem"
+    file.write_text(authority.certificate, encoding="ascii")
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(both)
-    return authority, server
+    server.load_cert_chain(authority.sign(host=name).write(directory, "server"))
+    return file, server
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+    )
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
