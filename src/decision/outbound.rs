@@ -106,7 +106,7 @@ impl<'p> Recheck<'p> {
         }
         let deny = Deny::OutboundClusterChanged;
         let mut reply = answer::reply(&deny, &Circumstances::plain(self.style, request));
-        reply.edits = self.undo;
+        reply.edits.merge(self.undo);
         self.records.push(Record::denied(Direction::Outbound, rule, deny));
         Decision::new(Step::Reply(reply), self.records)
     }
