@@ -15,7 +15,7 @@ mod keys;
 mod locations;
 mod nearest;
 mod outbound;
-mod path;
+pub(crate) mod path;
 mod peers;
 pub mod problem;
 mod providers;

@@ -49,6 +49,10 @@ pub mod policy;
 // From a configuration to a policy
 pub mod config;
 
+// What the author of a good policy may not have meant: for the program, and no part of the filter
+#[cfg(not(target_arch = "wasm32"))]
+pub mod advice;
+
 // The machines
 pub mod decision;
 

@@ -14,4 +14,4 @@ pub use header::{HeaderMatch, HeaderMatchError, HeaderTest};
 pub use host::{HostMatch, HostMatchError};
 pub use method::{MethodMatch, MethodMatchError};
 pub use path::{PathExact, PathPatternError, PathPrefix};
-pub use template::{PathTemplate, PathTemplateError};
+pub use template::{PathTemplate, PathTemplateError, TemplateSegment};

@@ -1,7 +1,7 @@
 //! `peergate check FILE`: would a proxy take this policy?
 //!
-//! It reads what the filter would read, with the same code, only that the file may be YAML. It starts no proxy and
-//! fetches nothing.
+//! It reads what the filter would read, with the same code, only that the file may be YAML. Of a policy that is good it
+//! says what its author may not have meant. It starts no proxy and fetches nothing.
 
 use std::fmt;
 use std::fs;
@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use peergate_filter::advice::{self, Hint};
 use peergate_filter::config::{self, Document, Environment, Errors, Loaded, MAX_DEPTH};
 use peergate_filter::json;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
@@ -29,6 +30,9 @@ pub(crate) struct Arguments {
     /// The namespace of that workload: `${NAMESPACE}`
     #[arg(long, value_name = "NAME")]
     namespace: Option<String>,
+    /// Fail if there is a hint
+    #[arg(long)]
+    deny_hints: bool,
 }
 
 /// Checks a policy: `ok` on the standard output and 0, or what is wrong on the standard error and 1.
@@ -50,6 +54,12 @@ pub(crate) fn check(arguments: &Arguments) -> ExitCode {
     match config::load(&document, &environment) {
         Ok(loaded) => {
             report_warnings(&loaded);
+            let hints = advice::hints(&loaded.policy, &document, &environment);
+            report_hints(&loaded, &hints);
+            if arguments.deny_hints && !hints.is_empty() {
+                report_count(hints.len(), "hint");
+                return ExitCode::FAILURE;
+            }
             say(&mut io::stdout(), "ok");
             ExitCode::SUCCESS
         }
@@ -67,6 +77,15 @@ fn report_warnings(loaded: &Loaded) {
     }
 }
 
+fn report_hints(loaded: &Loaded, hints: &[Hint]) {
+    for hint in hints {
+        let help = hint.help().map(|help| format!("  help: {help}"));
+        for line in [Some(format!("hint: {hint}")), help].into_iter().flatten() {
+            say(&mut io::stderr(), loaded.redactor.clean(line).as_str());
+        }
+    }
+}
+
 fn report_errors(errors: &Errors) {
     for line in errors.lines() {
         let kind = if line.as_str().starts_with("  help: ") {
@@ -76,9 +95,12 @@ fn report_errors(errors: &Errors) {
         };
         say(&mut io::stderr(), &format!("{kind}{line}"));
     }
-    let count = errors.iter().len();
-    let noun = if count == 1 { "error" } else { "errors" };
-    say(&mut io::stderr(), &format!("{count} {noun}"));
+    report_count(errors.iter().len(), "error");
+}
+
+fn report_count(count: usize, noun: &str) {
+    let ending = if count == 1 { "" } else { "s" };
+    say(&mut io::stderr(), &format!("{count} {noun}{ending}"));
 }
 
 /// This process's environment, with what the arguments say put over it.

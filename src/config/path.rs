@@ -7,7 +7,7 @@ use crate::excerpt::Excerpt;
 
 /// The way from the root of a document to one of its values, or to one that is missing.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Path<'c> {
+pub(crate) struct Path<'c> {
     segments: Vec<Segment<'c>>,
 }
 
@@ -19,28 +19,28 @@ enum Segment<'c> {
 
 impl<'c> Path<'c> {
     /// The document itself.
-    pub(super) const fn root() -> Self {
+    pub(crate) const fn root() -> Self {
         Self { segments: Vec::new() }
     }
 
     /// The path of a member of the object that stands here.
-    pub(super) fn member(&self, name: &'c str) -> Self {
+    pub(crate) fn member(&self, name: &'c str) -> Self {
         self.followed_by(Segment::Member(name))
     }
 
     /// The path of an entry of the list that stands here.
-    pub(super) fn index(&self, index: usize) -> Self {
+    pub(crate) fn index(&self, index: usize) -> Self {
         self.followed_by(Segment::Index(index))
     }
 
     /// How many objects and lists stand around.
-    pub(super) const fn depth(&self) -> usize {
+    pub(crate) const fn depth(&self) -> usize {
         self.segments.len()
     }
 
     /// The place in the order of the document, as the positions on the way. What is missing comes after all that is
     /// there.
-    pub(super) fn position(&self, root: &Document) -> Vec<usize> {
+    pub(crate) fn position(&self, root: &Document) -> Vec<usize> {
         let mut here = Some(root);
         let step = |segment: &Segment<'_>| {
             let (position, next) = match (segment, here) {

@@ -61,6 +61,11 @@ impl HeaderMatch {
         &self.name
     }
 
+    /// What its value must be: to compare one match with another.
+    pub const fn test(&self) -> &HeaderTest {
+        &self.test
+    }
+
     /// Whether the request has such a header. If it stands more than once, every value must pass the test: which
     /// of them a server takes is not known here.
     pub fn matches(&self, headers: &Headers) -> bool {

@@ -57,6 +57,14 @@ impl HostMatch {
             Form::Below(_) => None,
         }
     }
+
+    /// The domain with its leading dot, if this is a wildcard: to compare one with another.
+    pub fn below(&self) -> Option<&str> {
+        match &self.form {
+            Form::Exact(_) => None,
+            Form::Below(domain) => Some(domain),
+        }
+    }
 }
 
 /// Why a host in a rule was refused.
@@ -131,6 +139,8 @@ mod tests {
             assert!(!matches("*.mesh.example", authority));
         }
         assert_eq!(HostMatch::parse("*.b").unwrap().exact(), None);
+        assert_eq!(HostMatch::parse("*.B").unwrap().below(), Some(".b"));
+        assert_eq!(HostMatch::parse("b").unwrap().below(), None);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::path::RequestPath;
 /// | anything else | itself, byte for byte |
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathTemplate {
-    segments: Vec<Segment>,
+    segments: Vec<TemplateSegment>,
     is_open: bool,
 }
 
@@ -86,6 +86,16 @@ impl PathTemplate {
         }
         segments.next().is_some() == self.is_open
     }
+
+    /// The segments, without the rest: to compare one template with another.
+    pub fn segments(&self) -> &[TemplateSegment] {
+        &self.segments
+    }
+
+    /// Whether the rest of the path is free (`**`).
+    pub const fn is_open(&self) -> bool {
+        self.is_open
+    }
 }
 
 /// Why a template was refused.
@@ -132,16 +142,19 @@ impl fmt::Display for PathTemplateError {
 
 impl std::error::Error for PathTemplateError {}
 
+/// One segment of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Segment {
+pub enum TemplateSegment {
+    /// This, byte for byte.
     Literal(Vec<u8>),
     /// Anything that is not empty, then this.
     Any {
+        /// What it ends in, which may be nothing.
         suffix: Vec<u8>,
     },
 }
 
-impl Segment {
+impl TemplateSegment {
     fn matches(&self, segment: &[u8]) -> bool {
         match self {
             Self::Literal(literal) => segment == literal,
@@ -153,7 +166,7 @@ impl Segment {
 }
 
 enum Part {
-    Segment(Segment),
+    Segment(TemplateSegment),
     Rest,
 }
 
@@ -174,14 +187,14 @@ fn parse_segment(text: &str) -> Result<(Option<&str>, Part), PathTemplateError> 
     } else if text.contains(['{', '}', '*']) {
         return Err(malformed());
     } else {
-        return Ok((None, Part::Segment(Segment::Literal(text.into()))));
+        return Ok((None, Part::Segment(TemplateSegment::Literal(text.into()))));
     };
     let is_verb = suffix.len() > 1 && suffix.starts_with(':') && !suffix.contains(['{', '}', '*']);
     match (glob, suffix) {
         ("**", "") => Ok((variable, Part::Rest)),
         ("*", suffix) if suffix.is_empty() || is_verb => {
             let suffix = suffix.into();
-            Ok((variable, Part::Segment(Segment::Any { suffix })))
+            Ok((variable, Part::Segment(TemplateSegment::Any { suffix })))
         }
         _ => Err(malformed()),
     }

@@ -1,0 +1,65 @@
+//! The outbound half: rules that can never match, and what no rule makes use of.
+
+use crate::advice::Findings;
+use crate::advice::conditions::takes_all_calls;
+use crate::advice::words::Advice;
+use crate::config::Document;
+use crate::config::path::Path;
+use crate::policy::Policy;
+use crate::policy::outbound::{Outbound, Rule};
+use crate::role::{Role, RoleSetting};
+
+/// Looks at `outbound`.
+pub(super) fn advise(policy: &Policy, document: &Document, findings: &mut Findings<'_>) {
+    let is_looked_at = policy.role != RoleSetting::Fixed(Role::Inbound);
+    let Some(outbound) = policy.outbound.as_ref().filter(|_| is_looked_at) else {
+        return;
+    };
+    order(&outbound.rules, findings);
+    let section = document.member("outbound");
+    unused_hosts(outbound, findings);
+    let switch = "insecure_allow_query_param_auth";
+    let is_on = matches!(
+        section.and_then(|section| section.member(switch)),
+        Some(Document::Flag(true))
+    );
+    if is_on && !outbound.rules.iter().any(sends_key) {
+        findings.add(
+            &Path::root().member("outbound").member(switch),
+            Advice::QuerySwitchUnused,
+        );
+    }
+}
+
+fn order(rules: &[Rule], findings: &mut Findings<'_>) {
+    let list = Path::root().member("outbound").member("rules");
+    for (index, rule) in rules.iter().enumerate().take(MAX_RULES) {
+        let mut earlier = rules.iter().take(index);
+        if let Some(by) = earlier.find(|other| takes_all_calls(&other.condition, &rule.condition)) {
+            let by = by.name.clone();
+            findings.add(&list.index(index), Advice::NeverMatches { by });
+        }
+    }
+}
+
+/// Hosts that may be sent a key and never are. A rule without hosts, within its cluster, sends it to all of them.
+fn unused_hosts(outbound: &Outbound, findings: &mut Findings<'_>) {
+    let keyed: Vec<&Rule> = outbound.rules.iter().filter(|rule| sends_key(rule)).collect();
+    if keyed.is_empty() || keyed.iter().any(|rule| rule.condition.hosts.is_empty()) {
+        return;
+    }
+    let outbound_path = Path::root().member("outbound");
+    let path = outbound_path.member("insecure_query_param_auth_allowed_hosts");
+    for (index, host) in outbound.query_hosts.iter().enumerate() {
+        if !keyed.iter().any(|rule| rule.condition.hosts.contains(host)) {
+            findings.add(&path.index(index), Advice::QueryHostUnused);
+        }
+    }
+}
+
+fn sends_key(rule: &Rule) -> bool {
+    !rule.query_parameters.is_empty()
+}
+
+/// Ours: rules are compared in pairs. What stands behind so many is not looked at.
+const MAX_RULES: usize = 1000;
