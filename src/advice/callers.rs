@@ -26,8 +26,11 @@ pub(super) fn advise(policy: &Policy, document: &Document, findings: &mut Findin
         unused(&rules, document, &peers, findings);
     }
     // By the document: a seed may be missing here and be there elsewhere (`on_missing_secret`).
-    let has_shared_seeds =
-        !entries(section.and_then(|section| section.member("totp")), "insecure_shared_seeds").is_empty();
+    let has_shared_seeds = !entries(
+        section.and_then(|section| section.member("totp")),
+        "insecure_shared_seeds",
+    )
+    .is_empty();
     let list = Path::root().member("inbound").member("rules");
     let nodes = entries(section, "rules");
     for (index, (rule, node)) in inbound.rules.iter().zip(nodes).enumerate() {
