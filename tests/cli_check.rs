@@ -85,6 +85,7 @@ inbound:
   peers:
     mrpink: {api_keys: [{env: KEY}], totp_seeds: [{env: SEED}]}
   rules:
+    - {name: card, match: {paths: [/.well-known/agent-card.json]}, accept: [none]}
     - {name: all, accept: [api_key], require: {totp: true}}
 ";
 
@@ -92,20 +93,96 @@ inbound:
 fn a_good_policy() {
     let environment = [("KEY", KEY), ("SEED", SEED)];
     assert_eq!(check("good.yaml", GOOD.as_bytes(), &[], &environment), ok());
-    let json = br#"{"version": 1, "inbound": {"rules": [{"deny": true}]}}"#;
+    let json = br#"{"version": 1, "outbound": {"on_no_match": "deny"}}"#;
     assert_eq!(check("good.json", json, &[], &[]), ok());
     assert_eq!(check("json-is-yaml", json, &[], &[]), ok());
 }
 
 #[test]
 fn warnings_come_before_ok() {
-    let yaml = format!("{{version: 1, inbound: {{peers: {{a: {{api_keys: [{{inline: {KEY}}}]}}}}}}}}");
+    let rules = "[{match: {paths: [/.well-known/agent-card.json]}, accept: [none]}, {accept: [api_key]}]";
+    let yaml = format!(
+        "{{version: 1, inbound: {{peers: {{a: {{api_keys: [{{inline: {KEY}}}]}}}}, rules: {rules}}}}}"
+    );
     let (status, output, errors) = check("warned.yaml", yaml.as_bytes(), &[], &[]);
     assert_eq!((status, output.as_str()), (0, "ok\n"));
     assert_eq!(
         errors,
         "warning: inbound.peers.a.api_keys[0].inline: secret is written into the configuration, where every dump \
          and every reader of it shows it\n"
+    );
+}
+
+/// A policy with a warning and two hints, of which one is about its key.
+const HINTED: &str = "
+version: 1
+inbound:
+  peers:
+    mrpink: {api_keys: [{env: KEY}], totp_seeds: [{inline: GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ}]}
+  rules:
+    - {name: admin, match: {paths: [/.well-known/agent-card.json, /admin], methods: [POST]}, accept: [api_key]}
+    - {name: rest, accept: [none], match: {methods: [GET]}}
+";
+
+const HINTED_SAYS: &str = "\
+warning: inbound.peers.mrpink.totp_seeds[0].inline: secret is written into the configuration, where every dump and \
+every reader of it shows it
+warning: inbound.rules[1]: lets everybody through on every path that no earlier rule matches
+hint: inbound.peers.mrpink.api_keys[0]: key has 5 bytes, and can be guessed below 16
+  help: make one by chance: `openssl rand -hex 32`, in base32 for a seed
+hint: inbound.peers.mrpink.totp_seeds: no rule asks for a code
+  help: a rule asks for one with `require: {totp: true}`
+";
+
+#[test]
+fn hints_come_between_warnings_and_ok() {
+    let environment = [("KEY", "short")];
+    let seen = check("hinted.yaml", HINTED.as_bytes(), &[], &environment);
+    assert_eq!(seen, (0, "ok\n".into(), HINTED_SAYS.into()));
+}
+
+#[test]
+fn hints_can_be_denied() {
+    let environment = [("KEY", "short")];
+    let denied = |yaml: &str| check("denied.yaml", yaml.as_bytes(), &["--deny-hints"], &environment);
+    assert_eq!(denied(HINTED), refused(&format!("{HINTED_SAYS}2 hints\n")));
+
+    let one = "hint: inbound.rules: no rule lets anybody in\n  help: write a rule with `accept`\n1 hint\n";
+    assert_eq!(denied("{version: 1, inbound: {}}"), refused(one));
+    // Warnings alone are none.
+    let warned = denied("{version: 1, inbound: {rules: [{accept: [none]}]}}");
+    assert_eq!((warned.0, warned.1.as_str()), (0, "ok\n"));
+    assert_eq!(
+        warned.2,
+        "warning: inbound.rules[0]: lets everybody through on every path that no earlier rule matches\n"
+    );
+    // Errors come alone: there is no policy to advise on.
+    let wrong = "error: inbound: expected an object, found a list\n1 error\n";
+    assert_eq!(denied("{version: 1, inbound: []}"), refused(wrong));
+}
+
+#[test]
+fn a_secret_in_a_name_is_not_repeated() {
+    // A key that somebody also wrote into a path, where a hint names it.
+    let yaml = format!(
+        "
+version: 1
+inbound:
+  peers: {{a: {{api_keys: [{{env: KEY}}]}}}}
+  rules:
+    - {{match: {{paths: [/.well-known/agent-card.json]}}, accept: [none]}}
+    - {{match: {{paths: [/{KEY}]}}, deny: true}}
+    - {{name: agent, accept: [api_key]}}
+"
+    );
+    let hint = "\
+hint: inbound.rules[1].match.paths[0]: covers `/*****` but not `/*****/`, which falls to rule `agent`, and that lets \
+callers through
+  help: some servers take one for the other: a prefix in `path_prefixes` covers both, or list both
+";
+    assert_eq!(
+        check("repeated.yaml", yaml.as_bytes(), &[], &[("KEY", KEY)]),
+        (0, "ok\n".into(), hint.into())
     );
 }
 
@@ -138,7 +215,7 @@ error: inbound.peers.mrpink.api_keys[0].env: variable `KEY` is not set
         ok()
     );
 
-    let text = b"{version: 1, inbound: {errors: {realm: \"${WORKLOAD}.${NAMESPACE}\"}}}";
+    let text = b"{version: 1, outbound: {}, inbound: {errors: {realm: \"${WORKLOAD}.${NAMESPACE}\"}, rules: [{match: {paths: [/a]}, accept: [none]}]}}";
     assert_eq!(
         check(
             "text.yaml",

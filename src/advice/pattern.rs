@@ -2,14 +2,13 @@
 
 use crate::advice::entry::{as_text, entries};
 use crate::config::Document;
-use crate::excerpt::Excerpt;
 use crate::matcher::TemplateSegment;
 use crate::policy::rule::Condition;
 
 /// A path, prefix or template of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pattern {
-    /// As it was written, fit for printing.
+    /// As it was written.
     pub(super) text: String,
     /// Where it stands: the member of `match`, and its index there.
     pub(super) place: (&'static str, usize),
@@ -63,7 +62,7 @@ impl Pattern {
             .chain(templates)
             .zip(places)
             .map(|((segments, tail), (text, place))| Self {
-                text: Excerpt::new(text).to_string(),
+                text: text.to_owned(),
                 place,
                 segments,
                 tail,

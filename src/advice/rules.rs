@@ -113,7 +113,7 @@ fn card(rules: &Rules<'_>, findings: &mut Findings<'_>) {
     });
     // A server of several agents has a card below each one's path.
     let has_another = rules.viewed.iter().any(|viewed| {
-        let is_card = |pattern: &Pattern| pattern.text.ends_with(CARD);
+        let is_card = |pattern: &Pattern| pattern.text.ends_with(CARD) && pattern.text != CARD;
         viewed.is_enforced() && viewed.admits_strangers() && viewed.patterns.iter().any(is_card)
     });
     if !serves_agents || has_another {

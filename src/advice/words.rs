@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::advice::strength::Weakness;
+use crate::excerpt::Excerpt;
 
 /// What may not be meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,7 +177,9 @@ impl fmt::Display for Advice {
                 weakness,
             } => write!(
                 formatter,
-                "covers `{of}` but not `{sibling}`, which falls to rule `{to}`, and that {weakness}"
+                "covers `{}` but not `{}`, which falls to rule `{to}`, and that {weakness}",
+                Excerpt::new(of),
+                Excerpt::new(sibling)
             ),
             Self::TakesAway {
                 requests,
@@ -297,7 +300,7 @@ fn in_a_row(names: &[impl AsRef<str>], word: &str) -> String {
     let mut shown: Vec<String> = names
         .iter()
         .take(MAX_SHOWN)
-        .map(|name| format!("`{}`", name.as_ref()))
+        .map(|name| format!("`{}`", Excerpt::new(name.as_ref())))
         .collect();
     if names.len() > MAX_SHOWN {
         return format!("{} {word} {} more", shown.join(", "), names.len() - MAX_SHOWN);
