@@ -103,3 +103,190 @@ pub(super) fn sample_value(test: &HeaderTest) -> Option<&str> {
         HeaderTest::Exact(value) | HeaderTest::Prefix(value) | HeaderTest::Suffix(value) => Some(value),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::{Authority, HostName};
+    use crate::http::{Headers, Request};
+    use crate::matcher::{HeaderMatch, MethodMatch, PathExact};
+    use crate::path::RequestPath;
+    use crate::policy::rule::Protocol;
+
+    /// All combinations of hosts, methods and headers; paths are compared in a file of their own.
+    fn conditions() -> Vec<Condition> {
+        let hosts: [&[&str]; 6] = [
+            &[],
+            &["a.b"],
+            &["b"],
+            &["*.b"],
+            &["*.a.b"],
+            &["b", "*.b", "[::1]"],
+        ];
+        let methods: [&[&str]; 4] = [&[], &["GET"], &["POST"], &["GET", "POST"]];
+        let headers: [&[(&str, &str)]; 4] = [&[], &[("x", "1")], &[("x", "2")], &[("X", "1"), ("y", "1")]];
+        let mut all = Vec::new();
+        for hosts in hosts {
+            for methods in methods {
+                for headers in headers {
+                    let header = |(name, value): &(&str, &str)| {
+                        HeaderMatch::parse(name, HeaderTest::Exact((*value).into()))
+                    };
+                    all.push(Condition {
+                        hosts: hosts.iter().map(|host| HostMatch::parse(host).unwrap()).collect(),
+                        methods: methods
+                            .iter()
+                            .map(|name| MethodMatch::parse(name).unwrap())
+                            .collect(),
+                        headers: headers.iter().map(|pair| header(pair).unwrap()).collect(),
+                        ..Condition::default()
+                    });
+                }
+            }
+        }
+        all
+    }
+
+    fn requests() -> Vec<Request> {
+        let headers: [&[(&str, &str)]; 5] = [
+            &[],
+            &[("x", "1")],
+            &[("x", "2")],
+            &[("y", "1")],
+            &[("x", "1"), ("y", "1")],
+        ];
+        let mut all = Vec::new();
+        for host in ["a.b", "b", "c.a.b", "c", "[::1]"] {
+            for method in ["GET", "POST", "PUT"] {
+                for headers in headers {
+                    let pseudo = [(":authority", host), (":method", method), (":path", "/")];
+                    let pairs = pseudo.iter().chain(headers);
+                    let bytes =
+                        pairs.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+                    all.push(Request {
+                        headers: Headers::new(bytes),
+                        ..Request::default()
+                    });
+                }
+            }
+        }
+        all
+    }
+
+    fn matches(condition: &Condition, request: &Request) -> bool {
+        let authority = Authority::parse(request.authority()).unwrap();
+        condition.matches_target(request, &authority, &RequestPath::raw(b"/"))
+            && condition.matches_headers(&request.headers).unwrap()
+    }
+
+    fn rule(condition: Condition, action: Action, enforcement: Enforcement) -> Rule {
+        Rule {
+            name: "a".into(),
+            condition,
+            action,
+            protocol: Protocol::Auto,
+            enforcement,
+        }
+    }
+
+    fn viewed(rule: &Rule) -> Viewed<'_> {
+        Viewed {
+            rule,
+            patterns: Vec::new(),
+        }
+    }
+
+    /// Not only sound but complete, for one of all that is written down here.
+    #[test]
+    fn one_takes_all_of_another_if_it_matches_every_request() {
+        let requests = requests();
+        let rules: Vec<Rule> = conditions()
+            .into_iter()
+            .map(|condition| rule(condition, Action::Deny, Enforcement::Enforce))
+            .collect();
+        let matched: Vec<Vec<bool>> = rules
+            .iter()
+            .map(|rule| {
+                requests
+                    .iter()
+                    .map(|request| matches(&rule.condition, request))
+                    .collect()
+            })
+            .collect();
+        let mut count = 0;
+        for (one, own) in rules.iter().zip(&matched) {
+            for (other, others) in rules.iter().zip(&matched) {
+                let takes = viewed(one).takes_all_of(&viewed(other), AmbiguousPaths::Reject);
+                let is_so = own.iter().zip(others).all(|(own, other)| *own || !other);
+                assert_eq!(takes, is_so, "{:?} {:?}", one.condition, other.condition);
+                count += usize::from(takes);
+            }
+        }
+        assert!(count > rules.len(), "{count}");
+    }
+
+    #[test]
+    fn a_rule_in_shadow_takes_nothing() {
+        let shadow = rule(Condition::default(), Action::Public, Enforcement::Shadow);
+        let public = rule(Condition::default(), Action::Public, Enforcement::Enforce);
+        let taken = |by: &Rule, other: &Rule| viewed(by).takes_all_of(&viewed(other), AmbiguousPaths::Reject);
+        assert!(!taken(&shadow, &public));
+        assert!(taken(&public, &shadow));
+    }
+
+    #[test]
+    fn ambiguous_paths_go_past_strangers() {
+        let public = rule(Condition::default(), Action::Public, Enforcement::Enforce);
+        let denial = rule(Condition::default(), Action::Deny, Enforcement::Enforce);
+        let taken = |by: &Rule, other: &Rule, paths| viewed(by).takes_all_of(&viewed(other), paths);
+        assert!(taken(&public, &denial, AmbiguousPaths::Reject));
+        assert!(!taken(&public, &denial, AmbiguousPaths::Raw));
+        assert!(taken(&public, &public, AmbiguousPaths::Raw));
+        assert!(taken(&denial, &public, AmbiguousPaths::Raw));
+    }
+
+    #[test]
+    fn a_path_is_less_than_every_path() {
+        let every = rule(Condition::default(), Action::Deny, Enforcement::Enforce);
+        let condition = Condition {
+            paths: vec![PathExact::parse("/a").unwrap()],
+            ..Condition::default()
+        };
+        let one = rule(condition, Action::Deny, Enforcement::Enforce);
+        assert!(viewed(&every).takes_paths_of(&viewed(&one)));
+        assert!(!viewed(&one).takes_paths_of(&viewed(&every)));
+    }
+
+    #[test]
+    fn calls() {
+        let condition =
+            |hosts: &[&str], clusters: &[&str], ports: &[u16], prefixes: &[&str]| outbound::Condition {
+                hosts: hosts.iter().map(|host| HostName::parse(host).unwrap()).collect(),
+                clusters: match clusters {
+                    [] => Clusters::Any,
+                    names => Clusters::OneOf(names.iter().map(|name| (*name).to_owned()).collect()),
+                },
+                ports: ports.to_vec(),
+                path_prefixes: prefixes
+                    .iter()
+                    .map(|prefix| PathPrefix::parse(prefix).unwrap())
+                    .collect(),
+            };
+        let any = condition(&[], &[], &[], &[]);
+        let root = condition(&[], &[], &[], &["/"]);
+        let some = condition(&["a", "b"], &["x", "y"], &[80, 443], &["/a", "/b"]);
+        let less = condition(&["b"], &["y"], &[443], &["/b/c"]);
+        assert!(takes_all_calls(&any, &root) && takes_all_calls(&root, &any));
+        assert!(takes_all_calls(&any, &some) && !takes_all_calls(&some, &any));
+        assert!(takes_all_calls(&some, &less) && !takes_all_calls(&less, &some));
+        for more in [
+            condition(&["c"], &["y"], &[443], &["/b/c"]),
+            condition(&["b"], &["z"], &[443], &["/b/c"]),
+            condition(&["b"], &["y"], &[1], &["/b/c"]),
+            condition(&["b"], &["y"], &[443], &["/bc"]),
+            condition(&["b"], &["y"], &[443], &["/b", "/"]),
+        ] {
+            assert!(!takes_all_calls(&some, &more), "{more:?}");
+        }
+    }
+}

@@ -165,3 +165,151 @@ const MEMBERS: [&str; 6] = [
     "require.peers",
     "require.claims",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::rule::TotpRequirement;
+    use crate::totp::CodeParameters;
+
+    fn accept(kinds: &[&str]) -> Accept {
+        let has = |kind: &str| kinds.contains(&kind);
+        let of: Vec<String> = kinds
+            .iter()
+            .filter_map(|kind| kind.strip_prefix("jwt:"))
+            .map(str::to_owned)
+            .collect();
+        Accept {
+            jwt: match (has("jwt"), of.is_empty()) {
+                (true, _) => AcceptedTokens::Any,
+                (false, false) => AcceptedTokens::Of(of),
+                (false, true) => AcceptedTokens::None,
+            },
+            api_key: has("api_key"),
+            bearer_token: has("bearer_token"),
+            none: has("none"),
+        }
+    }
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    fn claim(values: &[&str]) -> (ClaimPath, Vec<String>) {
+        (ClaimPath::parse("role").unwrap(), texts(values))
+    }
+
+    fn jwt(require: Require) -> Action {
+        Action::Authenticate(accept(&["jwt"]), require)
+    }
+
+    fn compare(weak: &Action, strong: &Action) -> Option<Weakness> {
+        weakness(weak, strong, &["a", "b"])
+    }
+
+    #[test]
+    fn who_is_let_in() {
+        let authenticate = |kinds: &[&str]| Action::Authenticate(accept(kinds), Require::default());
+        let less = || Some(Weakness::Less(vec!["accept"]));
+        for (weak, strong, expected) in [
+            (Action::Public, Action::Deny, Some(Weakness::AdmitsStrangers)),
+            (
+                Action::Public,
+                authenticate(&["jwt"]),
+                Some(Weakness::AdmitsStrangers),
+            ),
+            (
+                authenticate(&["api_key", "none"]),
+                authenticate(&["jwt"]),
+                Some(Weakness::AdmitsStrangers),
+            ),
+            (authenticate(&["jwt"]), Action::Deny, Some(Weakness::Admits)),
+            (authenticate(&["jwt", "api_key"]), authenticate(&["jwt"]), less()),
+            (authenticate(&["jwt"]), authenticate(&["jwt:a"]), less()),
+            (
+                authenticate(&["jwt:a", "jwt:b"]),
+                authenticate(&["jwt:b"]),
+                less(),
+            ),
+            (
+                authenticate(&["jwt:a", "bearer_token"]),
+                authenticate(&["bearer_token"]),
+                less(),
+            ),
+        ] {
+            assert_eq!(compare(&weak, &strong), expected, "{weak:?} {strong:?}");
+            assert_eq!(compare(&strong, &weak), None, "{strong:?} {weak:?}");
+        }
+        for (one, other) in [
+            (Action::Deny, Action::Deny),
+            (Action::Public, Action::Public),
+            (Action::Public, authenticate(&["jwt", "none"])),
+            (authenticate(&["jwt"]), authenticate(&["jwt:a", "jwt:b"])),
+            (authenticate(&["jwt"]), authenticate(&["api_key"])),
+            (authenticate(&["jwt:a"]), authenticate(&["jwt:b"])),
+        ] {
+            assert_eq!(compare(&one, &other), None, "{one:?} {other:?}");
+            assert_eq!(compare(&other, &one), None, "{other:?} {one:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_besides() {
+        let code = |window| TotpRequirement {
+            code: CodeParameters::DEFAULT.with_window_steps(window).unwrap(),
+        };
+        let totp = |window| Require {
+            totp: Some(code(window)),
+            ..Require::default()
+        };
+        let scopes = |names: &[&str]| Require {
+            scopes: texts(names),
+            ..Require::default()
+        };
+        let audiences = |names: &[&str]| Require {
+            audiences: texts(names),
+            ..Require::default()
+        };
+        let peers = |names: &[&str]| Require {
+            peers: texts(names),
+            ..Require::default()
+        };
+        let claims = |values: &[&[&str]]| Require {
+            claims: values.iter().map(|values| claim(values)).collect(),
+            ..Require::default()
+        };
+        let nothing = Require::default;
+        for (weak, strong, member) in [
+            (nothing(), totp(1), "require.totp"),
+            (nothing(), scopes(&["x"]), "require.scopes"),
+            (scopes(&["x"]), scopes(&["y", "x"]), "require.scopes"),
+            (nothing(), audiences(&["x"]), "require.audiences"),
+            (audiences(&["x", "y"]), audiences(&["x"]), "require.audiences"),
+            (nothing(), peers(&["x"]), "require.peers"),
+            (peers(&["x", "y"]), peers(&["y"]), "require.peers"),
+            (nothing(), claims(&[&["x"]]), "require.claims"),
+            (claims(&[&["x", "y"]]), claims(&[&["x"]]), "require.claims"),
+            (claims(&[&["x"]]), claims(&[&["x"], &["z"]]), "require.claims"),
+        ] {
+            let (weak, strong) = (jwt(weak), jwt(strong));
+            assert_eq!(
+                compare(&weak, &strong),
+                Some(Weakness::Less(vec![member])),
+                "{weak:?} {strong:?}"
+            );
+            assert_eq!(compare(&strong, &weak), None, "{strong:?} {weak:?}");
+        }
+        for (one, other) in [
+            (totp(0), totp(1)),
+            (scopes(&["x"]), scopes(&["y"])),
+            (scopes(&["x"]), totp(1)),
+            (peers(&["x"]), peers(&["y"])),
+            (audiences(&["x", "y"]), audiences(&["y", "z"])),
+            (claims(&[&["x"]]), claims(&[&["y"]])),
+        ] {
+            let (one, other) = (jwt(one), jwt(other));
+            assert_eq!(compare(&one, &other), None, "{one:?} {other:?}");
+            assert_eq!(compare(&other, &one), None, "{other:?} {one:?}");
+        }
+    }
+}
