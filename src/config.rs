@@ -13,6 +13,7 @@ mod header;
 mod inbound;
 mod keys;
 mod locations;
+mod misplaced;
 mod nearest;
 mod outbound;
 pub(crate) mod path;

@@ -8,7 +8,7 @@ use crate::config::document::Document;
 use crate::config::header::{Use, header};
 use crate::config::problem::{HOSTS_BOUND, OutboundProblem, PeerProblem, ShapeProblem};
 use crate::config::reader::{Node, Object, all, distinct, plain_text};
-use crate::config::rules::{RuleNames, path_prefix};
+use crate::config::rules::{RuleNames, check_no_url, path_prefix};
 use crate::config::secret::{Found, present};
 use crate::config::totp::{DEFAULT_HEADER, code_parameters, seed};
 use crate::config::warning::Caution;
@@ -196,6 +196,7 @@ fn condition(rule: &Object<'_>, destinations: &Destinations<'_>) -> Option<Condi
 }
 
 fn host(node: &Node<'_>) -> Option<HostName> {
+    check_no_url(node)?;
     match HostName::parse(node.text()?) {
         Ok(host) => Some(host),
         Err(error) => node.refuse(OutboundProblem::Host(error)),

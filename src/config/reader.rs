@@ -11,6 +11,7 @@ use std::ops::RangeInclusive;
 
 use crate::config::Environment;
 use crate::config::document::Document;
+use crate::config::misplaced::below;
 use crate::config::nearest::nearest;
 use crate::config::path::Path;
 use crate::config::problem::{Error, Errors, Kind, Problem, ShapeProblem};
@@ -36,6 +37,8 @@ pub(super) struct Context<'c> {
 struct Findings {
     errors: Vec<(Vec<usize>, Error)>,
     warnings: Vec<(Vec<usize>, Warning)>,
+    /// Members that a later release brings, each with the place of its object.
+    later: Vec<(Vec<usize>, &'static str)>,
 }
 
 impl<'c> Context<'c> {
@@ -71,6 +74,7 @@ impl<'c> Context<'c> {
             redactor.add_secret(secret.expose().as_bytes());
         }
         let mut findings = self.findings.into_inner();
+        findings.leave_out_later();
         // Stable: what stands in one place keeps the order in which it was found.
         findings.errors.sort_by(|(left, _), (right, _)| left.cmp(right));
         findings.warnings.sort_by(|(left, _), (right, _)| left.cmp(right));
@@ -82,6 +86,13 @@ impl<'c> Context<'c> {
         }
     }
 
+    /// Remembers which members of an object a later release brings.
+    fn bring_later(&self, path: &Path<'_>, names: &[&'static str]) {
+        let position = path.position(self.document);
+        let later = names.iter().map(|name| (position.clone(), *name));
+        self.findings.borrow_mut().later.extend(later);
+    }
+
     fn refuse<T>(&self, path: &Path<'_>, problem: Problem) -> Option<T> {
         let position = path.position(self.document);
         self.findings
@@ -89,6 +100,18 @@ impl<'c> Context<'c> {
             .errors
             .push((position, Error::new(path, problem)));
         None
+    }
+}
+
+impl Findings {
+    /// Whoever is told which members there are shall not be sent to one that is refused.
+    fn leave_out_later(&mut self) {
+        for (position, error) in &mut self.errors {
+            if let Some((_, object)) = position.split_last() {
+                let here = self.later.iter().filter(|(other, _)| other == object);
+                error.leave_out(here.map(|(_, name)| *name));
+            }
+        }
     }
 }
 
@@ -263,7 +286,10 @@ impl<'c> Node<'c> {
         for (name, _) in members.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
             let nearest = nearest(name, known.iter().copied());
             meant.extend(nearest);
-            let problem = ShapeProblem::UnknownMember { known, nearest };
+            let problem = ShapeProblem::UnknownMember {
+                known: known.to_vec(),
+                nearest: nearest.or_else(|| below(name, known)),
+            };
             self.context.refuse::<()>(&self.path.member(name), problem.into());
         }
         Some(Object::new(self.clone(), meant))

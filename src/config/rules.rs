@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::authority::HostName;
 use crate::config::document::Document;
 use crate::config::enforcement;
 use crate::config::problem::{RuleProblem, ShapeProblem};
@@ -102,7 +103,10 @@ fn condition(node: &Node<'_>, owned: &OwnedHeaders) -> Option<Condition> {
     condition.refuse_null(CONDITIONS);
     let hosts = condition.list(
         "hosts",
-        distinct(|node| parsed(node, HostMatch::parse, RuleProblem::Host)),
+        distinct(|node| {
+            check_no_url(node)?;
+            parsed(node, HostMatch::parse, RuleProblem::Host)
+        }),
     );
     let paths = condition.list(
         "paths",
@@ -143,6 +147,15 @@ fn condition(node: &Node<'_>, owned: &OwnedHeaders) -> Option<Condition> {
         methods: methods?,
         headers: headers?,
     })
+}
+
+/// Reports a URL where a host stands. What it holds besides its host may be a secret, and is not repeated.
+pub(super) fn check_no_url(node: &Node<'_>) -> Option<()> {
+    let Some((_, rest)) = node.text()?.split_once("://") else {
+        return Some(());
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    node.refuse(ShapeProblem::UrlForHost(HostName::parse(authority).ok()))
 }
 
 /// Reads a prefix of whole segments.

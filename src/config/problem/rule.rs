@@ -100,6 +100,9 @@ impl RuleProblem {
             Self::Separator => "one to 8 ASCII marks or spaces, but not `%` and `\"`",
             Self::Realm => "printable ASCII without `\"` and `\\`",
             Self::JsonRpcCodeTaken(_) => "-32001 to -32010 are those of A2A",
+            Self::Host(HostMatchError::Port { .. }) => {
+                "a host is matched whatever its port: write the host alone"
+            }
             Self::Path(_)
             | Self::Template(_)
             | Self::Host(_)

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use crate::authority::HostName;
 use crate::config::problem::{alternatives, did_you_mean};
 use crate::excerpt::Excerpt;
 
@@ -18,7 +19,7 @@ pub enum ShapeProblem {
     Excluding(Vec<&'static str>),
     /// A member is not known here.
     UnknownMember {
-        known: &'static [&'static str],
+        known: Vec<&'static str>,
         nearest: Option<&'static str>,
     },
     /// A later release knows the member, or reads values of it that are not its default.
@@ -40,6 +41,8 @@ pub enum ShapeProblem {
     },
     /// A condition is null, which would ask nothing.
     NullCondition,
+    /// A URL stands where a host is read; the host in it.
+    UrlForHost(Option<HostName>),
     /// There are no characters.
     EmptyText,
     /// There are no entries.
@@ -71,6 +74,8 @@ impl ShapeProblem {
                 found: Kind::Number | Kind::Flag,
             } => Some("put quotes around it".into()),
             Self::Excluding(_) => Some("keep one of them".into()),
+            Self::UrlForHost(Some(host)) => Some(format!("write `{}`", host.as_str())),
+            Self::UrlForHost(None) => Some("write the host alone, such as `mcp.example.com`".into()),
             Self::NullCondition => Some("write what it must be, or leave the name away too".into()),
             Self::Missing
             | Self::NoneOf(_)
@@ -114,6 +119,7 @@ impl fmt::Display for ShapeProblem {
             Self::NotOneOf { found, choices, .. } => {
                 write!(formatter, "expected {}, found `{found}`", alternatives(choices))
             }
+            Self::UrlForHost(_) => formatter.write_str("expected a host, found a URL"),
             Self::NullCondition => formatter.write_str("is null, which would ask nothing"),
             Self::EmptyText => formatter.write_str("is empty"),
             Self::EmptyList => formatter.write_str("has no entry"),

@@ -169,6 +169,7 @@ impl<'c> Object<'c> {
 
     /// Refuses members that a later release brings, whatever they say.
     pub(in crate::config) fn not_yet(&self, names: &[&'static str]) {
+        self.node.context.bring_later(&self.node.path, names);
         for name in names.iter().filter(|name| self.has(name)) {
             self.refuse_member::<()>(name, ShapeProblem::NotSupportedYet);
         }
@@ -176,6 +177,7 @@ impl<'c> Object<'c> {
 
     /// Refuses members that a later release brings, unless they are empty lists or objects.
     pub(in crate::config) fn not_yet_unless_empty(&self, names: &[&'static str]) {
+        self.node.context.bring_later(&self.node.path, names);
         for node in names.iter().filter_map(|name| self.optional(name)) {
             let is_empty = match node.value {
                 Document::List(entries) => entries.is_empty(),
@@ -190,6 +192,7 @@ impl<'c> Object<'c> {
 
     /// Refuses flags that a later release brings, unless they are off.
     pub(in crate::config) fn not_yet_unless_off(&self, names: &[&'static str]) {
+        self.node.context.bring_later(&self.node.path, names);
         for node in names.iter().filter_map(|name| self.optional(name)) {
             if node.flag() == Some(true) {
                 node.refuse::<()>(ShapeProblem::NotSupportedYet);
