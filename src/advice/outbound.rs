@@ -2,6 +2,7 @@
 
 use crate::advice::Findings;
 use crate::advice::conditions::takes_all_calls;
+use crate::advice::entry::{entries, members};
 use crate::advice::words::Advice;
 use crate::config::Document;
 use crate::config::path::Path;
@@ -17,13 +18,23 @@ pub(super) fn advise(policy: &Policy, document: &Document, findings: &mut Findin
     };
     order(&outbound.rules, findings);
     let section = document.member("outbound");
-    unused_hosts(outbound, findings);
+    // By the document: a key may be missing here and be there elsewhere (`on_missing_secret`).
+    let sends_key = |(_, node): &(&Rule, &Document)| members(Some(node), "query_params").next().is_some();
+    let nodes = entries(section, "rules");
+    let keyed: Vec<&Rule> = outbound
+        .rules
+        .iter()
+        .zip(nodes)
+        .filter(sends_key)
+        .map(|(rule, _)| rule)
+        .collect();
+    unused_hosts(outbound, &keyed, findings);
     let switch = "insecure_allow_query_param_auth";
     let is_on = matches!(
         section.and_then(|section| section.member(switch)),
         Some(Document::Flag(true))
     );
-    if is_on && !outbound.rules.iter().any(sends_key) {
+    if is_on && keyed.is_empty() {
         findings.add(
             &Path::root().member("outbound").member(switch),
             Advice::QuerySwitchUnused,
@@ -43,8 +54,7 @@ fn order(rules: &[Rule], findings: &mut Findings<'_>) {
 }
 
 /// Hosts that may be sent a key and never are. A rule without hosts, within its cluster, sends it to all of them.
-fn unused_hosts(outbound: &Outbound, findings: &mut Findings<'_>) {
-    let keyed: Vec<&Rule> = outbound.rules.iter().filter(|rule| sends_key(rule)).collect();
+fn unused_hosts(outbound: &Outbound, keyed: &[&Rule], findings: &mut Findings<'_>) {
     if keyed.is_empty() || keyed.iter().any(|rule| rule.condition.hosts.is_empty()) {
         return;
     }
@@ -55,10 +65,6 @@ fn unused_hosts(outbound: &Outbound, findings: &mut Findings<'_>) {
             findings.add(&path.index(index), Advice::QueryHostUnused);
         }
     }
-}
-
-fn sends_key(rule: &Rule) -> bool {
-    !rule.query_parameters.is_empty()
 }
 
 /// Ours: rules are compared in pairs. What stands behind so many is not looked at.

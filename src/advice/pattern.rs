@@ -112,6 +112,12 @@ impl Pattern {
         (!path.is_empty()).then_some((path, written))
     }
 
+    /// A path below one that matches, where the pattern ends with a `*` that reads like everything below.
+    pub(super) fn below(&self) -> Option<String> {
+        let is_meant = self.tail == Tail::End && self.text.ends_with("/*");
+        is_meant.then(|| format!("{}/{FREE}", self.path()))
+    }
+
     /// The fewest segments of a path that matches.
     fn least_segments(&self) -> usize {
         self.segments.len() + usize::from(self.tail == Tail::Rest)
@@ -275,6 +281,13 @@ mod tests {
         assert_eq!(sibling("/a/**"), both("/a", "/a"));
         for without in ["/", "/…", "/a…", "/**"] {
             assert_eq!(sibling(without), None, "{without}");
+        }
+        assert_eq!(
+            pattern("/a/*").below().as_deref(),
+            Some("/a/peergate-sample/peergate-sample")
+        );
+        for without in ["/a", "/a…", "/a/{b}", "/a/**", "/*/a"] {
+            assert_eq!(pattern(without).below(), None, "{without}");
         }
     }
 

@@ -27,6 +27,12 @@ pub enum Advice {
         to: String,
         weakness: Weakness,
     },
+    /// What stands below a path, of which one segment is free, goes to a weaker rule.
+    BelowFallsThrough {
+        of: String,
+        to: String,
+        weakness: Weakness,
+    },
     /// A weaker rule takes some requests that a stricter one behind it names.
     TakesAway {
         requests: Requests,
@@ -117,6 +123,7 @@ impl Advice {
             Self::SiblingFallsThrough { .. } => {
                 "some servers take one for the other: a prefix in `path_prefixes` covers both, or list both"
             }
+            Self::BelowFallsThrough { .. } => "`**` at the end is everything below",
             Self::TakesAway { requests, from, .. } => return Some(requests.help_with_taking(from)),
             Self::CardNotPublic => {
                 "callers fetch it before they have a credential: put \
@@ -180,6 +187,11 @@ impl fmt::Display for Advice {
                 "covers `{}` but not `{}`, which falls to rule `{to}`, and that {weakness}",
                 Excerpt::new(of),
                 Excerpt::new(sibling)
+            ),
+            Self::BelowFallsThrough { of, to, weakness } => write!(
+                formatter,
+                "`*` is one segment: what is below `{}` falls to rule `{to}`, which {weakness}",
+                Excerpt::new(of)
             ),
             Self::TakesAway {
                 requests,

@@ -168,7 +168,8 @@ fn hosts_fall_through(
     }
 }
 
-/// A rule for a whole path, and a weaker one that gets the same with another slash at its end.
+/// A rule for a whole path, and a weaker one that gets the same with another slash at its end; or a rule for one free
+/// segment, and a weaker one that gets what is below.
 fn siblings_fall_through(
     rules: &Rules<'_>,
     index: usize,
@@ -179,6 +180,16 @@ fn siblings_fall_through(
     let Some(base) = base(rules, &rule.rule.condition) else {
         return;
     };
+    let decided = |path: &str| {
+        let decision = base.with_path(path).decided_by(&rules.viewed);
+        let to = decision.filter(|to| *to != index)?;
+        let paths = &rules.viewed.get(to)?.rule.condition.paths;
+        // A rule that names the path means it.
+        match paths.iter().any(|named| named.as_bytes() == path.as_bytes()) {
+            true => None,
+            false => Some((rules.name(to), rules.weakness(to, index)?)),
+        }
+    };
     let mut patterns: Vec<&Pattern> = own_targets(rules, index, rule)
         .into_iter()
         .filter_map(|(pattern, _)| pattern)
@@ -186,26 +197,21 @@ fn siblings_fall_through(
     // A prefix has several targets, and no sibling.
     patterns.dedup();
     for pattern in patterns {
-        let Some((path, sibling)) = pattern.sibling() else {
-            continue;
-        };
-        let decision = base.with_path(&path).decided_by(&rules.viewed);
-        let Some(to) = decision.filter(|to| *to != index) else {
-            continue;
-        };
-        let is_named = rules.viewed.get(to).is_some_and(|other| {
-            let paths = &other.rule.condition.paths;
-            paths.iter().any(|named| named.as_bytes() == path.as_bytes())
-        });
-        if let Some(weakness) = rules.weakness(to, index).filter(|_| !is_named) {
-            let (member, entry) = pattern.place;
+        let (member, entry) = pattern.place;
+        let path = conditions.member(member).index(entry);
+        let of = pattern.text.clone();
+        if let Some((to, weakness)) = pattern.below().and_then(|path| decided(&path)) {
+            findings.add(&path, Advice::BelowFallsThrough { of, to, weakness });
+        } else if let Some((sibling_path, sibling)) = pattern.sibling()
+            && let Some((to, weakness)) = decided(&sibling_path)
+        {
             let advice = Advice::SiblingFallsThrough {
                 sibling,
-                of: pattern.text.clone(),
-                to: rules.name(to),
+                of,
+                to,
                 weakness,
             };
-            findings.add(&conditions.member(member).index(entry), advice);
+            findings.add(&path, advice);
         }
     }
 }
