@@ -61,26 +61,31 @@ struct Caller<'d> {
     tokens: Vec<&'d str>,
     has_api_keys: bool,
     has_bearer_tokens: bool,
-    /// Whether it can come in a way that is not looked at here.
-    has_others: bool,
+    has_principals: bool,
     has_seeds: bool,
     scopes: Vec<&'d str>,
 }
 
 impl Caller<'_> {
-    fn has_key(&self) -> bool {
-        self.has_api_keys || self.has_bearer_tokens || self.has_others
+    /// Whether it has something besides tokens, of which they say their scopes themselves.
+    fn has_more_than_tokens(&self) -> bool {
+        self.has_api_keys || self.has_bearer_tokens || self.has_principals
     }
 
     /// Whether a rule accepts something that the peer can come with.
     fn can_meet(&self, accept: &Accept) -> bool {
-        self.tokens.iter().any(|provider| accept.jwt.accepts(provider)) || self.can_meet_with_key(accept)
-    }
-
-    fn can_meet_with_key(&self, accept: &Accept) -> bool {
-        (accept.api_key && self.has_api_keys)
-            || (accept.bearer_token && self.has_bearer_tokens)
-            || self.has_others
+        // By all of its fields, so that a new one cannot be forgotten here.
+        let Accept {
+            jwt,
+            api_key,
+            bearer_token,
+            mtls,
+            none: _,
+        } = accept;
+        self.tokens.iter().any(|provider| jwt.accepts(provider))
+            || (*api_key && self.has_api_keys)
+            || (*bearer_token && self.has_bearer_tokens)
+            || (*mtls && self.has_principals)
     }
 }
 
@@ -99,7 +104,7 @@ fn peers<'d>(inbound: &'d Inbound, section: Option<&'d Document>) -> Vec<Caller<
             tokens: tokens.get(name).cloned().unwrap_or_default(),
             has_api_keys: has("api_keys"),
             has_bearer_tokens: has("bearer_tokens"),
-            has_others: has("principals"),
+            has_principals: has("principals"),
             has_seeds: has("totp_seeds"),
             scopes: entries(Some(peer), "scopes").iter().filter_map(as_text).collect(),
         }
@@ -111,9 +116,9 @@ fn peers<'d>(inbound: &'d Inbound, section: Option<&'d Document>) -> Vec<Caller<
 fn credentials(peer: &Caller<'_>, findings: &mut Findings<'_>) {
     let peers = Path::root().member("inbound").member("peers");
     let path = peers.member(peer.name);
-    if peer.tokens.is_empty() && !peer.has_key() {
+    if peer.tokens.is_empty() && !peer.has_more_than_tokens() {
         findings.add(&path, Advice::PeerWithoutCredential);
-    } else if !peer.scopes.is_empty() && !peer.has_key() {
+    } else if !peer.scopes.is_empty() && !peer.has_more_than_tokens() {
         findings.add(&path.member("scopes"), Advice::ScopesUncounted);
     }
 }
@@ -149,6 +154,10 @@ fn unused(
     if !rules.iter().any(|(accept, _)| accept.bearer_token) {
         let advice = Advice::NotAccepted(Credential::BearerToken);
         first("bearer_tokens", |peer| peer.has_bearer_tokens, advice);
+    }
+    if !rules.iter().any(|(accept, _)| accept.mtls) {
+        let advice = Advice::NotAccepted(Credential::Certificate);
+        first("principals", |peer| peer.has_principals, advice);
     }
     if !rules.iter().any(|(_, require)| require.totp.is_some()) {
         first("totp_seeds", |peer| peer.has_seeds, Advice::SeedUnused);
@@ -194,11 +203,7 @@ fn requirements(asked: &Asked<'_, '_>, node: &Document, path: &Path<'_>, finding
         }
     }
     // A token says its scopes itself: only where none can come it is known who has which.
-    let comes_with_token = asked
-        .peers
-        .iter()
-        .any(|peer| peer.has_others || peer.tokens.iter().any(|provider| accept.jwt.accepts(provider)));
-    let may_be_token = comes_with_token || accept.jwt != AcceptedTokens::None;
+    let may_be_token = accept.jwt != AcceptedTokens::None;
     let has_scopes = |peer: &Caller<'_>| {
         require
             .scopes

@@ -79,14 +79,21 @@ fn kinds(accept: &Accept, providers: &[&str]) -> Vec<bool> {
         jwt,
         api_key,
         bearer_token,
+        mtls,
         none,
     } = accept;
     let is_any = *jwt == AcceptedTokens::Any;
     let tokens = providers.iter().map(|provider| jwt.accepts(provider));
-    [*api_key, *bearer_token, *none, is_any && providers.is_empty()]
-        .into_iter()
-        .chain(tokens)
-        .collect()
+    [
+        *api_key,
+        *bearer_token,
+        *mtls,
+        *none,
+        is_any && providers.is_empty(),
+    ]
+    .into_iter()
+    .chain(tokens)
+    .collect()
 }
 
 /// In the order of [`MEMBERS`] behind `accept`.
@@ -187,6 +194,7 @@ mod tests {
             },
             api_key: has("api_key"),
             bearer_token: has("bearer_token"),
+            mtls: has("mtls"),
             none: has("none"),
         }
     }

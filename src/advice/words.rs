@@ -110,6 +110,8 @@ pub enum Credential {
     ApiKey,
     /// Static bearer tokens.
     BearerToken,
+    /// Certificates of connections.
+    Certificate,
 }
 
 impl Advice {
@@ -140,7 +142,7 @@ impl Advice {
                 "write `${WORKLOAD}` or `${NAMESPACE}` into it, or into `require.audiences` of the rules"
             }
             Self::PeerWithoutCredential => {
-                "give it `tokens` (provider: value of its `peer_claim`), `api_keys` or `bearer_tokens`"
+                "give it `tokens` (provider: value of its `peer_claim`), `api_keys`, `bearer_tokens` or `principals`"
             }
             Self::PeerNotAccepted { .. } => "add what the peer has to `accept`, or take it out of `peers`",
             Self::PeerWithoutSeed { .. } | Self::CodeOfNobody => {
@@ -148,7 +150,7 @@ impl Advice {
             }
             Self::ScopesOfNobody => "add them under `inbound.peers.NAME.scopes`",
             Self::ScopesUncounted => {
-                "a token says its scopes itself, in the provider's `scope_claims`: these are for keys and static tokens"
+                "a token says its scopes itself, in the provider's `scope_claims`: these are for keys, static tokens and certificates"
             }
             Self::NotAccepted(credential) => return Some(credential.help()),
             Self::SeedUnused => "a rule asks for one with `require: {totp: true}`",
@@ -211,7 +213,7 @@ impl fmt::Display for Advice {
                 "every workload that this policy serves has the same audience: a token for one is good at all others",
             ),
             Self::PeerWithoutCredential => {
-                formatter.write_str("nobody can come as this peer: no token, key or static token is its own")
+                formatter.write_str("nobody can come as this peer: no token, key, static token or principal is its own")
             }
             Self::PeerNotAccepted { peer } => write!(formatter, "peer `{peer}` has nothing that this rule accepts"),
             Self::PeerWithoutSeed { peer } => write!(formatter, "peer `{peer}` has no seed, and this rule asks for a code"),
@@ -221,6 +223,7 @@ impl fmt::Display for Advice {
             Self::NotAccepted(Credential::Jwt) => formatter.write_str("no rule accepts its tokens"),
             Self::NotAccepted(Credential::ApiKey) => formatter.write_str("no rule accepts `api_key`"),
             Self::NotAccepted(Credential::BearerToken) => formatter.write_str("no rule accepts `bearer_token`"),
+            Self::NotAccepted(Credential::Certificate) => formatter.write_str("no rule accepts `mtls`"),
             Self::SeedUnused => formatter.write_str("no rule asks for a code"),
             Self::SeedShared { with } => write!(formatter, "is the same seed as {with}"),
             Self::KeyShort { bytes } => write!(formatter, "key has {bytes} bytes, and can be guessed below {LEAST_KEY_BYTES}"),
@@ -302,6 +305,7 @@ impl Credential {
             Self::Jwt => "jwt",
             Self::ApiKey => "api_key",
             Self::BearerToken => "bearer_token",
+            Self::Certificate => "mtls",
         };
         format!("add `{entry}` to `accept` of a rule, or take it away here")
     }

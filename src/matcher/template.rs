@@ -69,7 +69,7 @@ impl PathTemplate {
     /// The parts that are not free.
     pub fn literals(&self) -> impl Iterator<Item = &[u8]> {
         self.segments.iter().map(|segment| match segment {
-            Segment::Literal(text) | Segment::Any { suffix: text } => text.as_slice(),
+            TemplateSegment::Literal(text) | TemplateSegment::Any { suffix: text } => text.as_slice(),
         })
     }
 
