@@ -7,7 +7,8 @@
     reason = "clippy knows tests by their attribute, and helpers have none"
 )]
 
-use peergate_filter::config::{self, Environment};
+use peergate_filter::advice;
+use peergate_filter::config::{self, Document, Environment};
 use serde_json::{Value, json};
 
 const SEED: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
@@ -59,6 +60,17 @@ fn check(bytes: &[u8]) -> bool {
     let (texts, is_refused) = match config::from_plugin_configuration(bytes, &environment) {
         Ok(loaded) => {
             let mut texts: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+            if let Ok(document) = Document::from_json(bytes) {
+                let hints = advice::hints(&loaded.policy, &document, &environment);
+                let lines = hints
+                    .iter()
+                    .flat_map(|hint| [Some(hint.to_string()), hint.help()]);
+                texts.extend(lines.flatten());
+            }
+            assert!(
+                texts.iter().all(|text| !text.contains(char::is_control)),
+                "{texts:?}"
+            );
             texts.push(format!("{loaded:?}"));
             (texts, false)
         }
