@@ -32,6 +32,8 @@ mod warning;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::policy::outbound::{Outbound, Rule};
 use crate::policy::{Enforcement, Inbound, Policy};
 use crate::redact::Redactor;
@@ -84,7 +86,19 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn from_plugin_configuration(bytes: &[u8], environment: &Environment) -> Result<Loaded, Errors> {
-    load(&Document::from_plugin_configuration(bytes)?, environment)
+    let mut loaded = load(&Document::from_plugin_configuration(bytes)?, environment)?;
+    loaded.policy.identity = identity(bytes);
+    Ok(loaded)
+}
+
+/// What tells the policy of one configuration from those of others.
+pub fn identity(bytes: &[u8]) -> String {
+    let digest: [u8; 32] = Sha256::digest(bytes).into();
+    digest
+        .iter()
+        .take(IDENTITY_BYTES)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Reads a configuration.
@@ -146,6 +160,7 @@ fn policy(context: &Context<'_>) -> Option<Policy> {
     };
     errors.redactor = redactor(inbound.as_ref(), outbound.as_ref());
     Some(Policy {
+        identity: String::new(),
         role,
         is_fallback: is_fallback?,
         enforcement: enforcement?,
@@ -227,6 +242,9 @@ fn enforcement(object: &Object<'_>) -> Option<Enforcement> {
 }
 
 const VERSION: i64 = 1;
+
+/// Ours: no two policies of one proxy are alike by chance.
+const IDENTITY_BYTES: usize = 8;
 
 const MEMBERS: &[&str] = &[
     "version",

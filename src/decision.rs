@@ -29,6 +29,7 @@ use crate::role::{Direction, Role};
 use crate::time::UnixTime;
 
 use self::inbound::Verdict;
+use self::injected::Injected;
 use self::mark::Mark;
 
 pub use self::answered::Exposure;
@@ -122,22 +123,75 @@ impl Method {
 
 /// Decides a request in the role that the filter has on its stream.
 pub fn decide<'p>(policy: &'p Policy, role: Role, request: &Request, now: UnixTime) -> Decision<'p> {
-    let decision = decide_in_earnest(policy, role, request, now);
+    let injected = Injected::of(request);
+    match injected.filter(|injected| injected.is_of_a_run_before(policy, role, request)) {
+        Some(injected) => decide_again(policy, role, request, &injected, now),
+        None => decide_once(policy, role, request, None, now),
+    }
+}
+
+/// Takes off what a run before has put on, and decides what is left.
+fn decide_again<'p>(
+    policy: &'p Policy,
+    role: Role,
+    request: &Request,
+    injected: &Injected,
+    now: UnixTime,
+) -> Decision<'p> {
+    let (removal, mut decision) = match injected.removal(request, &policy.secrets()) {
+        Ok(removal) => {
+            let mut left = request.edited(&removal);
+            left.injected = None;
+            let decision = decide_once(policy, role, &left, Some(injected), now);
+            (removal, decision)
+        }
+        Err(removal) => {
+            let mut decision = refuse(&policy.errors, request, Deny::OutboundRedirected);
+            if let Step::Reply(reply) = &mut decision.step {
+                reply.edits.set(b":path", UNSPEAKABLE_PATH.to_vec());
+            }
+            (removal, decision)
+        }
+    };
+    let edits = match &mut decision.step {
+        Step::Forward(_, edits) | Step::Recheck(edits, _) => edits,
+        Step::Reply(reply) => &mut reply.edits,
+    };
+    let later = mem::replace(edits, removal);
+    edits.merge(later);
+    decision
+}
+
+fn decide_once<'p>(
+    policy: &'p Policy,
+    role: Role,
+    request: &Request,
+    before: Option<&Injected>,
+    now: UnixTime,
+) -> Decision<'p> {
+    let decision = decide_in_earnest(policy, role, request, before, now);
     match policy.enforcement {
         Enforcement::Enforce => decision,
         Enforcement::Shadow => shadow::watch(policy, request, decision),
     }
 }
 
-fn decide_in_earnest<'p>(policy: &'p Policy, role: Role, request: &Request, now: UnixTime) -> Decision<'p> {
+fn decide_in_earnest<'p>(
+    policy: &'p Policy,
+    role: Role,
+    request: &Request,
+    before: Option<&Injected>,
+    now: UnixTime,
+) -> Decision<'p> {
     match (role, Mark::of(request)) {
-        (Role::Outbound | Role::Upstream, mark) => outbound::decide(policy, role, mark, request, now),
+        (Role::Outbound | Role::Upstream, mark) => outbound::decide(policy, role, mark, request, before, now),
         (Role::Inbound | Role::Gateway, Some(_)) if policy.is_fallback => Decision::aside(),
         // Two policies that both decide would check a credential that the first has taken off.
         (Role::Inbound | Role::Gateway, Some(_)) => refuse(&policy.errors, request, Deny::LayerOrder),
         (Role::Inbound | Role::Gateway, None) => match inbound::decide(policy, request, now) {
             Verdict::Permitted(permit, edits, records) if role == Role::Gateway => {
-                let decision = outbound::continue_gateway(policy, request, now, permit, edits, records);
+                let decision =
+                    outbound::continue_gateway(policy, request, before, now, permit, edits, records);
                 unlogged(policy, request, decision)
             }
             Verdict::Permitted(permit, edits, records) => {
@@ -269,6 +323,9 @@ pub mod state {
 pub const MARK: &str = "wasm.peergate.inbound";
 /// The property under which filter state [`state::INJECTED`] is read.
 pub const INJECTED: &str = "wasm.peergate.injected";
+
+/// What is logged in place of a path out of which a secret cannot be taken.
+const UNSPEAKABLE_PATH: &[u8] = b"/*****";
 
 /// Envoy writes the path before a rewrite into this header and logs print it; a caller's own would be believed.
 const ORIGINAL_PATH: &[u8] = b"x-envoy-original-path";

@@ -49,17 +49,24 @@ impl<'a> RequestPath<'a> {
         }
     }
 
-    /// The same target where these of the [`MARKS`] mean something: an escape of one of them is ambiguous then. Servers
+    /// The same target where these of the [`MARKS`] mean something: an escape of one of them is ambiguous then. A `%`
+    /// among them says that a rule names an escape, of which there is one spelling then (RFC 3986 §6.2.2.1). Servers
     /// decode it, and a rule for `/message:send` must not be passed over by `/message%3Asend`; where no rule names the
     /// mark, clients may escape it as they like.
     pub fn where_marks_count(mut self, marks: &[u8]) -> Self {
         if self.ambiguity.is_none() && !marks.is_empty() {
             let escapes = self.path.split(|byte| *byte == b'%').skip(1);
-            let mut bytes =
-                escapes.filter_map(|after| split_escape(after).map(|(high, low, _)| high << 4 | low));
-            self.ambiguity = bytes
-                .find(|byte| marks.contains(byte))
-                .map(|byte| Ambiguity::EncodedDelimiter { byte });
+            let mut ambiguities = escapes.filter_map(|after| {
+                let (high, low, _) = split_escape(after)?;
+                let byte = high << 4 | low;
+                let is_lower = after.iter().take(2).any(u8::is_ascii_lowercase);
+                if marks.contains(&byte) && byte != b'%' {
+                    Some(Ambiguity::EncodedDelimiter { byte })
+                } else {
+                    (is_lower && marks.contains(&b'%')).then_some(Ambiguity::EscapeInLowerCase { byte })
+                }
+            });
+            self.ambiguity = ambiguities.next();
         }
         self
     }
@@ -86,7 +93,7 @@ impl<'a> RequestPath<'a> {
 }
 
 /// The marks that a path may hold as they are and that clients may escape all the same (RFC 3986 §3.3).
-pub const MARKS: &[u8] = b"!$&'()*+,=:@";
+pub const MARKS: &[u8] = b"!$&'()*+,=:@[]|";
 
 /// What makes a path ambiguous.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +112,11 @@ pub enum Ambiguity {
     Fragment,
     /// A percent-encoded `/`, `\`, `.` or NUL, or a mark that a rule names.
     EncodedDelimiter {
+        /// The byte that is encoded.
+        byte: u8,
+    },
+    /// An escape with lower-case digits, where a rule names one: `%c3` is `%C3`.
+    EscapeInLowerCase {
         /// The byte that is encoded.
         byte: u8,
     },
@@ -154,6 +166,9 @@ impl fmt::Display for Ambiguity {
                     formatter,
                     "path holds `%{byte:02X}`, an encoded control character"
                 )
+            }
+            Self::EscapeInLowerCase { byte } => {
+                write!(formatter, "path holds `%{byte:02x}`, an escape in lower case")
             }
             Self::EncodedNotUtf8 => formatter.write_str("path holds encoded bytes that are no UTF-8"),
             Self::EncodedTwice => formatter.write_str("path holds `%25` before two hexadecimal digits"),

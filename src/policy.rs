@@ -7,6 +7,9 @@ pub mod outbound;
 pub mod owned;
 pub mod rule;
 
+use std::rc::Rc;
+
+use crate::echo::Given;
 use crate::jwt;
 use crate::redact::Redactor;
 use crate::role::{Role, RoleSetting};
@@ -18,6 +21,8 @@ pub use self::owned::OwnedHeaders;
 /// A whole policy: what one attachment of the filter enforces.
 #[derive(Debug)]
 pub struct Policy {
+    /// Tells it from other policies on the same stream: made of the configuration it was read from.
+    pub identity: String,
     /// Which half decides on a stream.
     pub role: RoleSetting,
     /// Whether it stands aside where another policy has decided on the stream (`fallback`).
@@ -39,6 +44,18 @@ impl Policy {
     pub fn asks_for_principal(&self, role: Role) -> bool {
         let accepts_some = |inbound: &Inbound| inbound.principals.is_some();
         role.looks_inbound() && self.inbound.as_ref().is_some_and(accepts_some)
+    }
+}
+
+impl Policy {
+    /// All secrets that its outbound rules put on, but for codes.
+    pub fn secrets(&self) -> Given {
+        let rules = self.outbound.iter().flat_map(|outbound| &outbound.rules);
+        let mut secrets = Given::default();
+        for secret in rules.flat_map(outbound::Rule::secrets) {
+            secrets.add(Rc::clone(secret));
+        }
+        secrets
     }
 }
 

@@ -81,7 +81,7 @@ pub fn without(target: &[u8], is_removed: impl Fn(&str) -> bool) -> Vec<u8> {
     let mut clean = path.to_vec();
     if let Some(kept) = kept(target, is_removed) {
         clean.push(b'?');
-        clean.extend(kept.join(&b'&'));
+        clean.extend(kept);
     }
     clean.extend(fragment);
     clean
@@ -99,12 +99,12 @@ pub fn rewrite<'c>(
     let mut clean_path = path.to_vec();
     if let Some(kept) = &kept {
         clean_path.push(b'?');
-        clean_path.extend(kept.join(&b'&'));
+        clean_path.extend(kept);
     }
     let mut with_credentials = clean_path.clone();
     let mut separator = match &kept {
         None => Some(b'?'),
-        Some(kept) if kept.iter().all(|parameter| parameter.is_empty()) && kept.len() == 1 => None,
+        Some(kept) if kept.is_empty() => None,
         Some(_) => Some(b'&'),
     };
     for (name, value) in credentials {
@@ -122,14 +122,45 @@ pub fn rewrite<'c>(
     }
 }
 
-/// The parameters that stay. A query that held nothing but what goes is gone; an empty one that the caller sent stays.
-fn kept(target: &[u8], is_removed: impl Fn(&str) -> bool) -> Option<Vec<&[u8]>> {
-    let is_kept = |parameter: &&[u8]| {
-        let decoded = form_urlencoded::parse(parameter).next();
-        !decoded.is_some_and(|(name, _)| is_removed(&name))
-    };
-    let kept: Vec<&[u8]> = parameters(target)?.filter(is_kept).collect();
-    (!kept.is_empty()).then_some(kept)
+/// What stays of a query, as it stands there. A query that held nothing but what goes is gone; an empty one that the
+/// caller sent stays. Where a server parts parameters by `;` as well, what goes must not come through as one of those.
+fn kept(target: &[u8], is_removed: impl Fn(&str) -> bool) -> Option<Vec<u8>> {
+    let (_, query, _) = split(target);
+    let query = query.strip_prefix(b"?")?;
+    let mut kept: Option<Vec<u8>> = None;
+    let mut delimiter = None;
+    for part in query.split_inclusive(|byte| matches!(byte, b'&' | b';')) {
+        let (parameter, next) = match part.split_last() {
+            Some((last @ (b'&' | b';'), parameter)) => (parameter, Some(*last)),
+            _ => (part, None),
+        };
+        keep(parameter, delimiter, &is_removed, &mut kept);
+        delimiter = next;
+    }
+    // Nothing stands behind the last mark, or in an empty query: a parameter of no bytes.
+    if delimiter.is_some() || query.is_empty() {
+        keep(b"", delimiter, &is_removed, &mut kept);
+    }
+    kept
+}
+
+fn keep(
+    parameter: &[u8],
+    delimiter: Option<u8>,
+    is_removed: impl Fn(&str) -> bool,
+    kept: &mut Option<Vec<u8>>,
+) {
+    let decoded = form_urlencoded::parse(parameter).next();
+    if decoded.is_some_and(|(name, _)| is_removed(&name)) {
+        return;
+    }
+    match kept {
+        Some(kept) => {
+            kept.extend(delimiter);
+            kept.extend(parameter);
+        }
+        None => *kept = Some(parameter.to_vec()),
+    }
 }
 
 /// The parameters of a target that has a query, as they stand there.
@@ -192,6 +223,8 @@ mod tests {
             ("/p?a?b=c", "/p?a?b=c&apiKey=v+w%2B%26%3D", "/p?a?b=c"),
             ("/p?a#f?x", "/p?a&apiKey=v+w%2B%26%3D#f?x", "/p?a#f?x"),
             ("/p?APIKEY=x", "/p?APIKEY=x&apiKey=v+w%2B%26%3D", "/p?APIKEY=x"),
+            ("/p?a;b=1;", "/p?a;b=1;&apiKey=v+w%2B%26%3D", "/p?a;b=1;"),
+            ("/p?a&", "/p?a&&apiKey=v+w%2B%26%3D", "/p?a&"),
         ] {
             assert_eq!(rewritten(target), (path.to_owned(), clean.to_owned()), "{target}");
         }
@@ -205,6 +238,7 @@ mod tests {
             "/p?apiKey=",
             "/p?api%4bey=x",
             "/p?apiKey=x&%61piKey=y&apiKey=z",
+            "/p?apiKey=x;apiKey=y",
         ] {
             assert_eq!(
                 rewritten(target),
@@ -213,6 +247,7 @@ mod tests {
             );
         }
         assert_eq!(rewritten("/p?a=1&apiKey=x&b=2").1, "/p?a=1&b=2");
+        assert_eq!(rewritten("/p?a=1;apiKey=x;b=2&c").1, "/p?a=1;b=2&c");
     }
 
     #[test]

@@ -95,7 +95,23 @@ impl Redactor {
         // secret that went may have held the slash that hid an `@`.
         let without_userinfo = userinfo(url, Start::IsAuthority);
         let without_values = self.parameters(&without_userinfo, MAXIMUM_LAYERS);
-        userinfo(&without_values, Start::IsAuthority)
+        self.without_known(userinfo(&without_values, Start::IsAuthority))
+    }
+
+    /// Replaces the secrets that are known, wherever they stand.
+    fn without_known(&self, url: Vec<u8>) -> Vec<u8> {
+        self.secrets.iter().fold(url, |url, secret| {
+            let secret = secret.expose().as_bytes();
+            let mut output = Vec::with_capacity(url.len());
+            let mut rest = url.as_slice();
+            while let Some(at) = rest.windows(secret.len()).position(|window| window == secret) {
+                output.extend_from_slice(rest.get(..at).unwrap_or_default());
+                output.extend_from_slice(REDACTED.as_bytes());
+                rest = rest.get(at + secret.len()..).unwrap_or_default();
+            }
+            output.extend_from_slice(rest);
+            output
+        })
     }
 
     /// Replaces the values of listed parameters, and parameters that hide some.

@@ -244,6 +244,7 @@ impl Stream {
     fn ended(mut self) -> Seen {
         let path = self.headers.iter().find(|(name, _)| name == b":path");
         self.seen.logged_path = path.map(|(_, value)| value.clone());
+        self.seen.logged = self.headers;
         self.seen
     }
 }

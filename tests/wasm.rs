@@ -99,12 +99,14 @@ fn seen(vm: &Vm, outcome: Outcome, title: &str) -> Seen {
     let state = match outcome {
         Outcome::Forwarded(forwarded) => {
             seen.logged_path = path_of(&forwarded.headers);
+            seen.logged = pairs(&forwarded.headers);
             seen.upstream = Some(pairs(&forwarded.headers));
             seen.returned = pairs(&forwarded.response.headers);
             forwarded.filter_state
         }
         Outcome::Replied(replied) => {
             seen.logged_path = path_of(&replied.request);
+            seen.logged = pairs(&replied.request);
             seen.reply = Some(Reply {
                 status: replied.status,
                 grpc_status: replied.grpc_status,

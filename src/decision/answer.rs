@@ -298,6 +298,8 @@ struct Problem<'a> {
 /// What access logs print of a refused request is the request as it stands when it is answered.
 pub(super) fn without_secrets(redactor: &Redactor, request: &Request) -> Edits {
     let mut edits = Edits::default();
+    // Envoy's default log prints it as the path: a caller's own would hide what was asked for.
+    edits.remove(ORIGINAL_PATH);
     for name in LOGGED_URLS {
         if let Some(url) = request.headers.first(name) {
             let redacted = redactor.sanitize(url);
@@ -310,7 +312,7 @@ pub(super) fn without_secrets(redactor: &Redactor, request: &Request) -> Edits {
 }
 
 /// What holds URLs that access logs print.
-const LOGGED_URLS: [&[u8]; 4] = [b":path", ORIGINAL_PATH, ORIGINAL_URL, b"referer"];
+const LOGGED_URLS: [&[u8]; 3] = [b":path", ORIGINAL_URL, b"referer"];
 const UNAUTHORIZED: u16 = 401;
 const UNAVAILABLE: u16 = 503;
 const FORBIDDEN: Status = Status {

@@ -1,90 +1,114 @@
-//! What an outbound rule has put on a call, as it is remembered on the stream: names, never values.
+//! What outbound rules have put on a call, as it is remembered on the stream: names, never values.
 //!
 //! A proxy may run the filter again on the headers that it has changed: after a redirect that the proxy follows itself,
-//! or, within a cluster, with each retry. What was put on must then come off before the rules are asked again.
+//! or, within a cluster, with each retry. In the first case everything that was put on comes off before anything is
+//! asked, whoever asks: the mesh's own credential would else be taken for the caller's, or go elsewhere.
 
 use crate::cookie;
 use crate::decision::{ORIGINAL_PATH, ORIGINAL_URL, state};
+use crate::echo::Given;
 use crate::http::{Edits, Request};
+use crate::policy::Policy;
 use crate::query;
+use crate::role::Role;
 
-/// What was put on, and by which rule.
+/// What was put on, and by which rules.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Injected {
-    pub(super) rule: String,
+    /// The identity of the policy, and the name of the rule.
+    rules: Vec<(String, String)>,
     pub(super) headers: Vec<String>,
     pub(super) parameters: Vec<String>,
     pub(super) cookies: Vec<String>,
 }
 
 impl Injected {
+    /// Nothing yet, by a rule.
+    pub(super) fn by(policy: &str, rule: &str) -> Self {
+        Self {
+            rules: vec![(policy.to_owned(), rule.to_owned())],
+            ..Self::default()
+        }
+    }
+
     /// What stands on the stream.
     pub(super) fn of(request: &Request) -> Option<Self> {
         let text = std::str::from_utf8(request.injected.as_deref()?).ok()?;
-        let mut lines = text.lines();
-        let mut injected = Self {
-            rule: lines.next()?.to_owned(),
-            ..Self::default()
-        };
-        for line in lines {
+        let mut injected = Self::default();
+        for line in text.lines() {
             let (kind, name) = line.split_once(' ')?;
-            let names = match kind {
-                HEADER => &mut injected.headers,
-                PARAMETER => &mut injected.parameters,
-                _ => &mut injected.cookies,
-            };
-            names.push(name.to_owned());
+            match kind {
+                RULE => {
+                    let (policy, rule) = name.split_once(' ')?;
+                    injected.rules.push((policy.to_owned(), rule.to_owned()));
+                }
+                HEADER => injected.headers.push(name.to_owned()),
+                PARAMETER => injected.parameters.push(name.to_owned()),
+                _ => injected.cookies.push(name.to_owned()),
+            }
         }
-        Some(injected)
+        (!injected.rules.is_empty()).then_some(injected)
     }
 
-    /// This, and what a run before it has put on.
+    /// Whether this is a second run on what the first one has left, and neither a retry within a cluster nor another
+    /// filter of the same run.
+    pub(super) fn is_of_a_run_before(&self, policy: &Policy, role: Role, request: &Request) -> bool {
+        // Envoy names the URL before a redirect that it has followed.
+        request.headers.first(ORIGINAL_URL).is_some()
+            || match role {
+                // Callers are asked first; nothing was put on before.
+                Role::Inbound | Role::Gateway => true,
+                // At a listener a policy puts on once for a run.
+                Role::Outbound => self.rules.iter().any(|(own, _)| *own == policy.identity),
+                Role::Upstream => false,
+            }
+    }
+
+    /// Whether this rule has put something on.
+    pub(super) fn is_by(&self, policy: &str, rule: &str) -> bool {
+        self.rules.iter().any(|(own, name)| own == policy && name == rule)
+    }
+
+    /// This, and what was put on before it.
     pub(super) fn and(mut self, before: Option<&Self>) -> Self {
         if let Some(before) = before {
-            for (names, before) in [
-                (&mut self.headers, &before.headers),
-                (&mut self.parameters, &before.parameters),
-                (&mut self.cookies, &before.cookies),
-            ] {
-                let further = before
-                    .iter()
-                    .filter(|name| !names.contains(name))
-                    .cloned()
-                    .collect::<Vec<_>>();
-                names.extend(further);
-            }
+            join(&mut self.rules, &before.rules);
+            join(&mut self.headers, &before.headers);
+            join(&mut self.parameters, &before.parameters);
+            join(&mut self.cookies, &before.cookies);
         }
         self
     }
 
     /// Puts it on the stream.
     pub(super) fn remember(&self, edits: &mut Edits) {
-        let mut text = self.rule.clone();
+        let mut lines: Vec<String> = Vec::new();
+        lines.extend(
+            self.rules
+                .iter()
+                .map(|(policy, rule)| format!("{RULE} {policy} {rule}")),
+        );
         let named = [
             (HEADER, &self.headers),
             (PARAMETER, &self.parameters),
             (COOKIE, &self.cookies),
         ];
         for (kind, names) in named {
-            for name in names {
-                text.extend(["\n", kind, " ", name]);
-            }
+            lines.extend(names.iter().map(|name| format!("{kind} {name}")));
         }
-        edits.set_state(state::INJECTED, text.into_bytes());
+        edits.set_state(state::INJECTED, lines.join("\n").into_bytes());
     }
 
-    /// Takes it off.
-    pub(super) fn removal(&self, request: &Request) -> Edits {
+    /// Takes it off, and out of the path where the upstream's redirect has repeated it there; `Err` with what else comes
+    /// off if it cannot be taken out.
+    pub(super) fn removal(&self, request: &Request, secrets: &Given) -> Result<Edits, Edits> {
         let mut edits = Edits::default();
+        edits.set_state(state::INJECTED, Vec::new());
         edits.remove(ORIGINAL_URL);
         // The path of the first request is none of the second's.
         edits.remove(ORIGINAL_PATH);
         for header in &self.headers {
             edits.remove(header.as_bytes());
-        }
-        if let Some(path) = request.path().filter(|_| !self.parameters.is_empty()) {
-            let is_ours = |name: &str| self.parameters.iter().any(|own| own == name);
-            edits.set(b":path", query::without(path, is_ours));
         }
         if let Some(cookies) = cookies(request).filter(|_| !self.cookies.is_empty()) {
             let is_ours = |name: &[u8]| self.cookies.iter().any(|own| own.as_bytes() == name);
@@ -93,7 +117,19 @@ impl Injected {
                 None => edits.remove(b"cookie"),
             }
         }
-        edits
+        let Some(path) = request.path() else {
+            return Ok(edits);
+        };
+        let is_ours = |name: &str| self.parameters.iter().any(|own| own == name);
+        match secrets.taken_out_of(&query::without(path, is_ours)) {
+            Some(clean) => {
+                if clean != path {
+                    edits.set(b":path", clean);
+                }
+                Ok(edits)
+            }
+            None => Err(edits),
+        }
     }
 }
 
@@ -103,6 +139,15 @@ pub(super) fn cookies(request: &Request) -> Option<Vec<u8>> {
     (!headers.is_empty()).then(|| headers.join(b"; ".as_slice()))
 }
 
+fn join<T: Clone + PartialEq>(all: &mut Vec<T>, further: &[T]) {
+    for each in further {
+        if !all.contains(each) {
+            all.push(each.clone());
+        }
+    }
+}
+
+const RULE: &str = "rule";
 const HEADER: &str = "header";
 const PARAMETER: &str = "parameter";
 const COOKIE: &str = "cookie";

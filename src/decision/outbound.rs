@@ -1,12 +1,7 @@
 //! The outbound machine: what does a call need that its caller must not hold?
 //!
 //! ```text
-//! strip ─► [off with what the last run put on] ─► rule ─► caller verified? ─► put on ─► [cluster again] ─► permit
-//! ```
-//!
-//! ```text
-//! what the last run put on: where the proxy follows a redirect itself
-//! the cluster again: not within the cluster itself
+//! strip ─► rule ─► caller verified? ─► put on ─► [cluster again, but not within it] ─► permit
 //! ```
 
 mod task;
@@ -33,6 +28,7 @@ pub(super) fn decide<'p>(
     role: Role,
     mark: Option<Mark>,
     request: &Request,
+    before: Option<&Injected>,
     now: UnixTime,
 ) -> Decision<'p> {
     let mut edits = Edits::default();
@@ -44,6 +40,7 @@ pub(super) fn decide<'p>(
         request,
         now,
         injected: Injected::of(request),
+        run_before: before,
         is_strangers: mark == Some(Mark::Anonymous),
         route: if role == Role::Upstream {
             Route::Taken
@@ -58,6 +55,7 @@ pub(super) fn decide<'p>(
 pub(super) fn continue_gateway<'p>(
     policy: &'p Policy,
     request: &Request,
+    before: Option<&Injected>,
     now: UnixTime,
     permit: Permit,
     edits: Edits,
@@ -70,6 +68,7 @@ pub(super) fn continue_gateway<'p>(
         request: &request.edited(&edits),
         now,
         injected: Injected::of(request),
+        run_before: before,
         is_strangers: permit.caller.is_none(),
         route: Route::Open,
     };
@@ -116,8 +115,10 @@ impl<'p> Recheck<'p> {
 struct Call<'r> {
     request: &'r Request,
     now: UnixTime,
-    /// What was put on it before, where the filter runs again.
+    /// What was put on it before: by another filter, or by an attempt before this one.
     injected: Option<Injected>,
+    /// What a whole run before this one had put on, and is off again.
+    run_before: Option<&'r Injected>,
     /// Whether it came in from a caller whom nobody verified.
     is_strangers: bool,
     route: Route,
@@ -148,28 +149,12 @@ fn run<'p>(
     for name in &outbound.strip_headers {
         edits.remove(name.as_bytes());
     }
-    // Envoy names the URL before a redirect that it has followed.
-    let redirected = call
-        .injected
-        .as_ref()
-        .filter(|_| call.request.headers.first(ORIGINAL_URL).is_some());
-    let removal = redirected
-        .map(|injected| injected.removal(call.request))
-        .unwrap_or_default();
-    let request = match redirected {
-        Some(_) => &call.request.edited(&removal),
-        None => call.request,
-    };
-    edits.merge(removal.clone());
-    let (rule, applied) = choose(policy, outbound, &call, redirected, request, &mut edits);
+    let (rule, applied) = choose(policy, outbound, &call, &mut edits);
     let name = rule.map(|rule| rule.name.as_str());
     let applied = match applied {
         Ok(applied) => applied,
         Err(deny) => {
-            let mut reply = answer::reply(&deny, &Circumstances::plain(&policy.errors, request));
-            let mut edits = removal;
-            edits.merge(reply.edits);
-            reply.edits = edits;
+            let reply = answer::reply(&deny, &Circumstances::plain(&policy.errors, call.request));
             records.push(Record::denied(Direction::Outbound, name, deny));
             return Decision::new(Step::Reply(reply), records);
         }
@@ -203,16 +188,15 @@ fn choose<'p>(
     policy: &'p Policy,
     outbound: &'p Outbound,
     call: &Call<'_>,
-    redirected: Option<&Injected>,
-    request: &Request,
     edits: &mut Edits,
 ) -> (Option<&'p Rule>, Result<Applied, Deny>) {
-    let found = match find_rule(outbound, request) {
+    let found = match find_rule(outbound, call.request) {
         Ok(found) => found,
         Err(deny) => return (None, Err(deny)),
     };
     let rule = found.as_ref().map(|(rule, _)| *rule);
-    if redirected.is_some_and(|injected| rule.is_none_or(|rule| rule.name != injected.rule)) {
+    let is_by = |injected: &Injected| rule.is_some_and(|rule| injected.is_by(&policy.identity, &rule.name));
+    if call.run_before.is_some_and(|injected| !is_by(injected)) {
         return (rule, Err(Deny::OutboundRedirected));
     }
     let applied = match found {
@@ -230,9 +214,10 @@ fn choose<'p>(
                 rule,
                 redactor: &policy.errors.redactor,
                 authority: &authority,
-                request,
+                request: call.request,
+                policy: &policy.identity,
                 now: call.now,
-                before: call.injected.as_ref().filter(|_| redirected.is_none()),
+                before: call.injected.as_ref(),
             };
             task.apply(edits)
         }

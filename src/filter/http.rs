@@ -9,7 +9,7 @@ use crate::decision::{self, Decision, Permit, Step};
 use crate::filter::attachment::Attachment;
 use crate::filter::host::{self, HostError, Map};
 use crate::http::{Edits, Reply, Request};
-use crate::policy::{Outbound, Policy};
+use crate::policy::Policy;
 use crate::redact::Redactor;
 use crate::role::Role;
 use crate::spiffe;
@@ -130,9 +130,7 @@ fn decide_and_apply(attachment: &Attachment, request: &mut Request) -> Result<St
     if policy.asks_for_principal(role) {
         request.principal = spiffe::principal(&attachment.node_id, host::property);
     }
-    if role.looks_outbound() && policy.outbound.as_ref().is_some_and(Outbound::puts_on) {
-        request.injected = host::property(INJECTED);
-    }
+    request.injected = host::property(INJECTED);
     if role.looks_outbound() {
         request.cluster = host::property(CLUSTER);
     }

@@ -100,7 +100,9 @@ pub(super) fn check_path(pattern: &str) -> Result<(), PathPatternError> {
         return Err(PathPatternError::Query);
     }
     // A mark stands in a rule as it is, so that a request which escapes it can be told.
-    let path = RequestPath::raw(pattern.as_bytes()).where_marks_count(MARKS);
+    let path = RequestPath::raw(pattern.as_bytes())
+        .where_marks_count(MARKS)
+        .where_marks_count(b"%");
     match path.ambiguity() {
         None => Ok(()),
         Some(ambiguity) => Err(PathPatternError::Ambiguous(ambiguity)),

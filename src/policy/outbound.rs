@@ -52,7 +52,7 @@ pub struct Rule {
     /// A credential of the query moved to a header.
     pub query_to_header: Option<QueryToHeader>,
     /// Credentials put into headers, by name in lower case: whole values.
-    pub headers: Vec<(String, SharedSecret)>,
+    pub headers: Vec<(String, HeaderCredential)>,
     /// Credentials put among the cookies.
     pub cookies: Vec<(String, SharedSecret)>,
     /// Whether an `Authorization` that the call comes with stays, whatever the rule would put there.
@@ -81,8 +81,9 @@ impl Rule {
             ParameterValue::Secret(secret) => Some(secret),
             ParameterValue::FromHeader(_) => None,
         });
-        let named = self.headers.iter().chain(&self.cookies);
-        of_query.chain(named.map(|(_, secret)| secret))
+        let of_headers = self.headers.iter().flat_map(|(_, header)| &header.secrets);
+        let of_cookies = self.cookies.iter().map(|(_, secret)| secret);
+        of_query.chain(of_headers).chain(of_cookies)
     }
 
     /// Whether a call leaves with a credential that it did not have, or had elsewhere.
@@ -93,6 +94,15 @@ impl Rule {
 
 /// A secret of the policy that goes with many calls.
 pub type SharedSecret = Rc<Secret<Vec<u8>>>;
+
+/// What a header gets.
+#[derive(Debug)]
+pub struct HeaderCredential {
+    /// The whole value.
+    pub whole: SharedSecret,
+    /// What of it is secret, in every form in which an upstream could repeat it.
+    pub secrets: Vec<SharedSecret>,
+}
 
 /// What a parameter of the query gets.
 #[derive(Debug)]

@@ -155,7 +155,7 @@ impl Condition {
         let starts = self.path_prefixes.iter().map(PathPrefix::as_bytes);
         let parts = self.path_templates.iter().flat_map(PathTemplate::literals);
         let bytes = whole.chain(starts).chain(parts).flatten().copied();
-        bytes.filter(|byte| MARKS.contains(byte))
+        bytes.filter(|byte| MARKS.contains(byte) || *byte == b'%')
     }
 
     /// Whether every path matches.

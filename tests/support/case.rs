@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use peergate_filter::config::identity;
+
 use super::tokens::keys;
 
 /// One file of `tests/cases`.
@@ -148,6 +150,9 @@ pub(crate) struct Expect {
     pub(crate) state: BTreeMap<String, Option<String>>,
     /// A part of a log line.
     pub(crate) log: Option<String>,
+    /// Headers of the request as an access log prints them; `null` must be absent.
+    #[serde(default)]
+    pub(crate) logged: BTreeMap<String, Option<String>>,
     /// The path of the request as an access log prints it.
     pub(crate) logged_path: Option<String>,
     /// Counters that went up by one.
@@ -215,6 +220,12 @@ fn read(path: &Path) -> Vec<Prepared> {
             insert_key_sets(&mut policy);
             let headers = case.request.into_headers(&tokens);
             let mut expect = case.expect;
+            let identity = identity(policy.to_string().as_bytes());
+            let mut place = case.place.unwrap_or_else(|| place.clone());
+            let injected = expect.state.get_mut("peergate.injected").and_then(Option::as_mut);
+            for text in place.injected.iter_mut().chain(injected) {
+                *text = text.replace("${policy}", &identity);
+            }
             for value in expect.upstream.values_mut().flatten() {
                 *value = filled(value, &tokens);
             }
@@ -226,7 +237,7 @@ fn read(path: &Path) -> Vec<Prepared> {
                 policy,
                 environment,
                 now,
-                place: case.place.unwrap_or_else(|| place.clone()),
+                place,
                 headers,
                 answered: case.answered.iter().map(|line| header(line, bytes)).collect(),
                 original_path_at_log: case.original_path_at_log,

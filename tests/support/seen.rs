@@ -16,6 +16,8 @@ pub(crate) struct Seen {
     pub(crate) state: BTreeMap<String, Vec<u8>>,
     pub(crate) counters: Vec<String>,
     pub(crate) logs: Vec<String>,
+    /// Headers of the request as an access log prints them.
+    pub(crate) logged: Vec<(Vec<u8>, Vec<u8>)>,
     /// `:path` as an access log prints it.
     pub(crate) logged_path: Option<Vec<u8>>,
 }
@@ -93,6 +95,13 @@ fn differences(case: &Prepared, seen: &Seen) -> Vec<String> {
         compare(
             &format!("returned {name}"),
             joined(&seen.returned, name),
+            value.clone(),
+        );
+    }
+    for (name, value) in &expect.logged {
+        compare(
+            &format!("logged {name}"),
+            joined(&seen.logged, name),
             value.clone(),
         );
     }

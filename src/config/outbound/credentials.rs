@@ -12,7 +12,7 @@ use crate::config::reader::{Node, Object, all, plain_text};
 use crate::config::secret::{Found, secret};
 use crate::config::text::text;
 use crate::cookie;
-use crate::policy::outbound::{ParameterValue, QueryToHeader, SharedSecret};
+use crate::policy::outbound::{HeaderCredential, ParameterValue, QueryToHeader, SharedSecret};
 use crate::query::ParameterName;
 use crate::secret::Secret;
 
@@ -21,7 +21,7 @@ use crate::secret::Secret;
 pub(super) struct Credentials {
     pub(super) query_parameters: Vec<(ParameterName, Found<ParameterValue>)>,
     pub(super) query_to_header: Option<QueryToHeader>,
-    pub(super) headers: Vec<(String, Found<SharedSecret>)>,
+    pub(super) headers: Vec<(String, Found<HeaderCredential>)>,
     pub(super) cookies: Vec<(String, Found<SharedSecret>)>,
 }
 
@@ -110,7 +110,7 @@ fn query_to_header(node: &Node<'_>) -> Option<QueryToHeader> {
 }
 
 /// Reads `headers`: `{prefix: "Bearer ", value: SECRET}` or `{basic: {username, password: SECRET}}` by name.
-fn headers(node: &Node<'_>, code_header: Option<&str>) -> Option<Vec<(String, Found<SharedSecret>)>> {
+fn headers(node: &Node<'_>, code_header: Option<&str>) -> Option<Vec<(String, Found<HeaderCredential>)>> {
     let mut taken: Vec<String> = code_header.map(str::to_owned).into_iter().collect();
     all(node.members()?.into_iter().map(|(name, node)| {
         let name = header_name(&node, name, Use::PutOn).and_then(|name| match taken.contains(&name) {
@@ -125,7 +125,7 @@ fn headers(node: &Node<'_>, code_header: Option<&str>) -> Option<Vec<(String, Fo
     }))
 }
 
-fn header_value(node: &Node<'_>) -> Option<Found<SharedSecret>> {
+fn header_value(node: &Node<'_>) -> Option<Found<HeaderCredential>> {
     let value = node.object(&["prefix", "value", "basic"])?;
     match value.one_of(&["value", "basic"])? {
         basic if value.has("basic") => {
@@ -141,7 +141,10 @@ fn header_value(node: &Node<'_>) -> Option<Found<SharedSecret>> {
             secret.and_then(|value| {
                 // A space at an end is lost on the way (RFC 9110 §5.5), and the secret with it.
                 match is_field_text(value.expose()) && value.expose().trim() == value.expose() {
-                    true => Some(shared(&Secret::new(format!("{prefix}{}", value.expose())))),
+                    true => Some(HeaderCredential {
+                        whole: shared(&Secret::new(format!("{prefix}{}", value.expose()))),
+                        secrets: vec![shared(&value)],
+                    }),
                     false => node.refuse(OutboundProblem::HeaderValue),
                 }
             })
@@ -150,7 +153,7 @@ fn header_value(node: &Node<'_>) -> Option<Found<SharedSecret>> {
 }
 
 /// RFC 7617 §2.
-fn basic_credentials(node: &Node<'_>) -> Option<Found<SharedSecret>> {
+fn basic_credentials(node: &Node<'_>) -> Option<Found<HeaderCredential>> {
     let basic = node.object(&["username", "password"])?;
     let username = basic.required("username").and_then(|node| match text(&node)? {
         name if name.contains(':') || name.chars().any(char::is_control) => {
@@ -162,7 +165,11 @@ fn basic_credentials(node: &Node<'_>) -> Option<Found<SharedSecret>> {
     let username = username?;
     Some(password?.map(|password| {
         let pair = Secret::new(format!("{username}:{}", password.expose()));
-        shared(&Secret::new(format!("Basic {}", STANDARD.encode(pair.expose()))))
+        let encoded = Secret::new(STANDARD.encode(pair.expose()));
+        HeaderCredential {
+            whole: shared(&Secret::new(format!("Basic {}", encoded.expose()))),
+            secrets: vec![shared(&password), shared(&encoded)],
+        }
     }))
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Task<'a> {
     pub(super) redactor: &'a Redactor,
     pub(super) authority: &'a Authority<'a>,
     pub(super) request: &'a Request,
+    /// The identity of the policy.
+    pub(super) policy: &'a str,
     pub(super) now: UnixTime,
     /// What a run before this one has put on the same headers: another filter, or an attempt within the cluster.
     pub(super) before: Option<&'a Injected>,
@@ -45,24 +47,25 @@ impl Task<'_> {
     /// Puts it on. Precedence, low to high: what the call comes with, what is moved, what the policy holds.
     pub(super) fn apply(&self, edits: &mut Edits) -> Result<Applied, Deny> {
         let mut applied = Applied::default();
-        let mut injected = Injected {
-            rule: self.rule.name.clone(),
-            ..Injected::default()
-        };
+        let mut injected = Injected::by(self.policy, &self.rule.name);
         self.rewrite_query(edits, &mut applied, &mut injected)?;
         if let Some(moved) = &self.rule.query_to_header {
             self.move_to_header(moved, edits, &mut applied, &mut injected)?;
         }
         for (name, value) in &self.rule.headers {
             if !self.is_kept(name) {
-                self.put_header(name, value.expose().clone(), edits, &mut applied, &mut injected);
-                applied.given.add(Rc::clone(value));
+                let header = value.whole.expose().clone();
+                self.put_header(name, header, edits, &mut applied, &mut injected);
+                for secret in &value.secrets {
+                    applied.given.add(Rc::clone(secret));
+                }
             }
         }
         self.put_cookies(edits, &mut applied, &mut injected);
         if let Some(totp) = &self.rule.totp {
             let code = totp::code_at(&totp.seed, &totp.code, self.now);
             let code = code.expose().to_vec();
+            applied.given.add(Rc::new(Secret::new(code.clone())));
             self.put_header(&totp.header, code, edits, &mut applied, &mut injected);
         }
         if self.rule.puts_on() {
@@ -225,7 +228,8 @@ impl Task<'_> {
 
     /// What this very rule has put on before: within a cluster a retry finds what the first attempt has moved.
     fn retried(&self) -> Option<&Injected> {
-        self.before.filter(|before| before.rule == self.rule.name)
+        self.before
+            .filter(|before| before.is_by(self.policy, &self.rule.name))
     }
 
     /// Whether what the call comes with stays: an `Authorization` that is meant for somebody behind the upstream.
