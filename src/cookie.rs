@@ -1,12 +1,9 @@
 //! The `Cookie` header (RFC 6265 §4.2.1): pairs parted by semicolons. What is not the cookie that is meant stays as it
 //! is, byte for byte. It reads no `Set-Cookie`, and decodes nothing: a cookie's value has no encoding of its own.
 
-/// The values of every cookie of a name. Names have a case.
-pub fn values<'h>(header: &'h [u8], name: &str) -> impl Iterator<Item = &'h [u8]> {
-    pairs(header).filter_map(move |pair| {
-        let (own, value) = split(pair);
-        (own == name.as_bytes()).then_some(value)
-    })
+/// The cookies whose names meet a condition, in one pass, for however many names. Names have a case.
+pub fn named(header: &[u8], is_meant: impl Fn(&[u8]) -> bool) -> impl Iterator<Item = (&[u8], &[u8])> {
+    pairs(header).map(split).filter(move |(name, _)| is_meant(name))
 }
 
 /// The header without the cookies of these names; `None` if nothing is left. The rest stands as it stood.
@@ -64,8 +61,8 @@ mod tests {
     use super::*;
 
     fn found(header: &str, name: &str) -> Vec<String> {
-        values(header.as_bytes(), name)
-            .map(|value| String::from_utf8_lossy(value).into_owned())
+        named(header.as_bytes(), |own| own == name.as_bytes())
+            .map(|(_, value)| String::from_utf8_lossy(value).into_owned())
             .collect()
     }
 

@@ -23,7 +23,8 @@ use crate::claims::Claims;
 use crate::echo::Given;
 use crate::http::{Edits, Headers, Reply, Request};
 use crate::policy::inbound::Peer;
-use crate::policy::{Enforcement, ErrorStyle, Policy};
+use crate::policy::owned::is_same_header;
+use crate::policy::{Enforcement, ErrorStyle, NO_RULE, Policy};
 use crate::redact::Redactor;
 use crate::role::{Direction, Role};
 use crate::time::UnixTime;
@@ -64,6 +65,8 @@ pub struct Permit {
     caller: Option<Rc<Caller>>,
     /// What an outbound rule has put on the call.
     given: Given,
+    /// The headers among it, in lower case.
+    given_headers: Vec<String>,
     /// The rule that has put a credential into the query.
     query_rule: Option<String>,
     /// Whether another policy has decided, and this one has nothing to do with the stream.
@@ -187,7 +190,14 @@ fn decide_in_earnest<'p>(
         (Role::Outbound | Role::Upstream, mark) => outbound::decide(policy, role, mark, request, before, now),
         (Role::Inbound | Role::Gateway, Some(_)) if policy.is_fallback => Decision::aside(),
         // Two policies that both decide would check a credential that the first has taken off.
-        (Role::Inbound | Role::Gateway, Some(_)) => refuse(&policy.errors, request, Deny::LayerOrder),
+        (Role::Inbound | Role::Gateway, Some(_)) => {
+            let mut decision = refuse(&policy.errors, request, Deny::LayerOrder);
+            if let Step::Reply(reply) = &mut decision.step {
+                // The other policy's rule has not refused it.
+                reply.edits.set_state(state::RULE, NO_RULE.as_bytes().to_vec());
+            }
+            decision
+        }
         (Role::Inbound | Role::Gateway, None) => match inbound::decide(policy, request, now) {
             Verdict::Permitted(permit, edits, records) if role == Role::Gateway => {
                 let decision =
@@ -226,6 +236,11 @@ pub fn decide_trailers(policy: &Policy, permit: &Permit, trailers: &Headers) -> 
         return Edits::default();
     }
     let mut edits = inbound::strip_trailers(policy, trailers);
+    // What is put on comes once, and not again behind the body.
+    edits.remove_all(trailers, |name| {
+        let mut given = permit.given_headers.iter();
+        given.any(|own| is_same_header(own.as_bytes(), name))
+    });
     if policy.enforcement == Enforcement::Shadow {
         edits.retain(|name| policy.owned_headers.contains(name));
     }

@@ -66,12 +66,19 @@ impl fmt::Debug for Rewritten {
 
 /// The values of every parameter of a name, decoded as a form's. Bytes that are no UTF-8 become U+FFFD.
 pub fn values<'t>(target: &'t [u8], name: &str) -> impl Iterator<Item = Cow<'t, str>> {
+    named(target, move |own| own == name).map(|(_, value)| value)
+}
+
+/// The parameters whose names meet a condition, decoded as a form's; in one pass, for however many names.
+pub fn named<'t>(
+    target: &'t [u8],
+    is_meant: impl Fn(&str) -> bool,
+) -> impl Iterator<Item = (Cow<'t, str>, Cow<'t, str>)> {
     parameters(target)
         .into_iter()
         .flatten()
         .filter_map(|parameter| form_urlencoded::parse(parameter).next())
-        .filter(move |(own, _)| own == name)
-        .map(|(_, value)| value)
+        .filter(move |(name, _)| is_meant(name))
 }
 
 /// The target without every parameter whose decoded name meets a condition; the others stay byte for byte. A query that

@@ -110,6 +110,31 @@ fn trailers_hold_no_credential_either() {
     assert_eq!(removed(&[("cookie", "a=1; keys=2")]), [""; 0]);
 }
 
+/// What is put on comes once, and not again behind the body.
+#[test]
+fn trailers_do_not_repeat_what_was_put_on() {
+    let policy = r#"{"version": 1, "role": "upstream", "outbound": {"rules": [
+        {"headers": {"X-K": {"value": {"inline": "a-key-0123456789"}}}}]}}"#;
+    let policy = config::from_plugin_configuration(policy.as_bytes(), &Environment::default())
+        .unwrap()
+        .policy;
+    let pairs = |names: &[(&str, &str)]| {
+        let bytes = |(name, value): &(&str, &str)| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+        Headers::new(names.iter().map(bytes))
+    };
+    let request = Request {
+        headers: pairs(&[(":path", "/"), (":authority", "api.example")]),
+        ..Request::default()
+    };
+    let decided = decision::decide(&policy, Role::Upstream, &request, UnixTime::from_seconds(0));
+    let Step::Forward(permit, _) = decided.step else {
+        panic!("not let go")
+    };
+    let trailers = pairs(&[("x_k", "own"), ("X-K", "own"), ("grpc-status", "0")]);
+    let edits = decision::decide_trailers(&policy, &permit, &trailers);
+    assert_eq!(edits.removals().collect::<Vec<_>>(), [b"x_k", b"x-k"]);
+}
+
 fn locations_policy() -> Policy {
     let policy = r#"{"version": 1, "inbound": {
         "api_key": {"from": [{"header": "x-key"}, {"cookie": "key"}, {"insecure_param": "pass"}]},

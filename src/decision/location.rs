@@ -19,12 +19,13 @@ pub(super) struct Found<'p, 'r, T> {
 
 /// The one of these places that holds something. A credential of a kind stands once.
 pub(super) fn only<'p, 'r, T>(
-    places: impl Iterator<Item = (&'p Location, T)>,
+    places: impl Iterator<Item = (&'p Location, T)> + Clone,
     request: &'r Request,
 ) -> Result<Option<Found<'p, 'r, T>>, Deny> {
+    let parts = Parts::of(request, places.clone().map(|(location, _)| location));
     let mut found: Option<Found<'_, '_, T>> = None;
     for (location, meaning) in places {
-        let Some(value) = value(location, request)? else {
+        let Some(value) = value(location, request, &parts)? else {
             continue;
         };
         if let Some(first) = found {
@@ -54,19 +55,46 @@ pub(super) fn single<'h>(headers: &'h Headers, name: &str) -> Result<Option<&'h 
     }
 }
 
-fn value<'r>(location: &Location, request: &'r Request) -> Result<Option<Cow<'r, [u8]>>, Deny> {
+/// The cookies and parameters that are places, found in one pass each: a stranger chooses how many others there are.
+struct Parts<'r> {
+    cookies: Vec<(&'r [u8], &'r [u8])>,
+    parameters: Vec<(Cow<'r, str>, Cow<'r, str>)>,
+}
+
+impl<'r> Parts<'r> {
+    fn of<'p>(request: &'r Request, places: impl Iterator<Item = &'p Location> + Clone) -> Self {
+        let cookies: Vec<&str> = places.clone().filter_map(Location::cookie).collect();
+        let parameters: Vec<&str> = places.filter_map(Location::parameter).collect();
+        let is_cookie = |name: &[u8]| cookies.iter().any(|own| own.as_bytes() == name);
+        let headers = request.headers.all(COOKIE).filter(|_| !cookies.is_empty());
+        let target = request.path().filter(|_| !parameters.is_empty());
+        Self {
+            cookies: headers
+                .flat_map(|header| cookie::named(header, is_cookie))
+                .collect(),
+            parameters: query::named(target.unwrap_or_default(), |name| parameters.contains(&name)).collect(),
+        }
+    }
+}
+
+fn value<'r>(
+    location: &Location,
+    request: &'r Request,
+    parts: &Parts<'r>,
+) -> Result<Option<Cow<'r, [u8]>>, Deny> {
     match location {
         Location::Header(name) => Ok(single(&request.headers, name)?.map(Cow::Borrowed)),
         Location::Cookie(name) => {
-            let headers = request.headers.all(COOKIE);
-            let values = headers.flat_map(|header| cookie::values(header, name));
+            let is_named = |(own, _): &&(&[u8], &[u8])| *own == name.as_bytes();
+            let values = parts.cookies.iter().filter(is_named).map(|(_, value)| *value);
             Ok(once(values, location)?.map(Cow::Borrowed))
         }
         Location::Parameter(name) => {
-            let values = query::values(request.path().unwrap_or_default(), name);
+            let is_named = |(own, _): &&(Cow<'_, str>, Cow<'_, str>)| own == name;
+            let values = parts.parameters.iter().filter(is_named).map(|(_, value)| value);
             Ok(once(values, location)?.map(|value| match value {
                 Cow::Borrowed(value) => Cow::Borrowed(value.as_bytes()),
-                Cow::Owned(value) => Cow::Owned(value.into_bytes()),
+                Cow::Owned(value) => Cow::Owned(value.clone().into_bytes()),
             }))
         }
     }
@@ -89,12 +117,12 @@ pub(super) fn is_header(inbound: &Inbound, name: &[u8]) -> bool {
 
 /// Whether a cookie of a credential is there.
 pub(super) fn is_in_cookies(inbound: &Inbound, headers: &Headers) -> bool {
-    let mut names = inbound.locations().filter_map(Location::cookie);
-    names.any(|name| {
-        headers
+    let names: Vec<&str> = inbound.locations().filter_map(Location::cookie).collect();
+    let is_ours = |name: &[u8]| names.iter().any(|own| own.as_bytes() == name);
+    !names.is_empty()
+        && headers
             .all(COOKIE)
-            .any(|header| cookie::values(header, name).next().is_some())
-    })
+            .any(|header| cookie::named(header, is_ours).next().is_some())
 }
 
 /// Takes the cookies and parameters of credentials off. The others stay as they are.

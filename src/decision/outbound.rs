@@ -160,6 +160,7 @@ fn run<'p>(
         }
     };
     permit.given = applied.given;
+    permit.given_headers = applied.headers;
     // Within a cluster the path is final, and nobody rewrites it behind the filter.
     permit.query_rule = rule
         .filter(|rule| call.route == Route::Open && !rule.query_parameters.is_empty())

@@ -101,7 +101,7 @@ fn query_to_header(node: &Node<'_>) -> Option<QueryToHeader> {
         Some("authorization") => "Bearer ",
         _ => "",
     };
-    let prefix = prefix(&moved, default);
+    let prefix = prefix(&moved, to.as_deref(), default);
     Some(QueryToHeader {
         from: from?,
         to: to?,
@@ -112,20 +112,20 @@ fn query_to_header(node: &Node<'_>) -> Option<QueryToHeader> {
 /// Reads `headers`: `{prefix: "Bearer ", value: SECRET}` or `{basic: {username, password: SECRET}}` by name.
 fn headers(node: &Node<'_>, code_header: Option<&str>) -> Option<Vec<(String, Found<HeaderCredential>)>> {
     let mut taken: Vec<String> = code_header.map(str::to_owned).into_iter().collect();
-    all(node.members()?.into_iter().map(|(name, node)| {
-        let name = header_name(&node, name, Use::PutOn).and_then(|name| match taken.contains(&name) {
+    all(node.members()?.into_iter().map(|(written, node)| {
+        let name = header_name(&node, written, Use::PutOn).and_then(|name| match taken.contains(&name) {
             true => node.refuse(OutboundProblem::HeaderTwice(name)),
             false => {
                 taken.push(name.clone());
                 Some(name)
             }
         });
-        let value = header_value(&node);
+        let value = header_value(written, &node);
         Some((name?, value?))
     }))
 }
 
-fn header_value(node: &Node<'_>) -> Option<Found<HeaderCredential>> {
+fn header_value(name: &str, node: &Node<'_>) -> Option<Found<HeaderCredential>> {
     let value = node.object(&["prefix", "value", "basic"])?;
     match value.one_of(&["value", "basic"])? {
         basic if value.has("basic") => {
@@ -135,7 +135,7 @@ fn header_value(node: &Node<'_>) -> Option<Found<HeaderCredential>> {
             basic_credentials(&basic)
         }
         node => {
-            let prefix = prefix(&value, "");
+            let prefix = prefix(&value, Some(name), "");
             let secret = secret(&node)?;
             let prefix = prefix?;
             secret.and_then(|value| {
@@ -190,14 +190,24 @@ fn cookies(node: &Node<'_>) -> Option<Vec<(String, Found<SharedSecret>)>> {
 }
 
 /// What stands before a value: an authentication scheme and a space, or whatever the upstream wants there.
-fn prefix(object: &Object<'_>, default: &str) -> Option<String> {
+fn prefix(object: &Object<'_>, header: Option<&str>, default: &str) -> Option<String> {
     object.or("prefix", default.to_owned(), |node| match node.document() {
         Document::Text(text) if text.expose().is_empty() => Some(String::new()),
         _ => match node.text()? {
+            prefix if header.is_some_and(is_of_schemes) && !prefix.ends_with(' ') => {
+                node.refuse(OutboundProblem::SchemeWithoutSpace)
+            }
             prefix if is_field_text(prefix) && !prefix.starts_with(' ') => Some(prefix.to_owned()),
             _ => node.refuse(OutboundProblem::HeaderValue),
         },
     })
+}
+
+/// Whether a header's value is an authentication scheme, a space and credentials (RFC 9110 §11.4).
+fn is_of_schemes(header: &str) -> bool {
+    ["authorization", "proxy-authorization"]
+        .iter()
+        .any(|own| own.eq_ignore_ascii_case(header))
 }
 
 /// What a header can carry as it is (RFC 9110 §5.5), in ASCII.

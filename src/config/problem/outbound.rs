@@ -26,6 +26,8 @@ pub enum OutboundProblem {
     HeaderTwice(String),
     /// No header can carry it.
     HeaderValue,
+    /// A scheme would run into its credentials.
+    SchemeWithoutSpace,
     /// No user name of Basic authentication (RFC 7617 §2).
     Username,
     /// No cookie can have this name.
@@ -54,6 +56,7 @@ impl OutboundProblem {
             }
             Self::HeaderTwice(_) => "a header carries one credential",
             Self::HeaderValue => "visible ASCII characters, and spaces between them",
+            Self::SchemeWithoutSpace => "write `\"Bearer \"`, with a space before the closing quotation mark",
             Self::Username => "it holds no colon and no control characters (RFC 7617 §2)",
             Self::CookieName => "letters, digits and `!#$%&'*+-.^_`|~` (RFC 6265 §4.1.1)",
             Self::CookieValue => "visible ASCII characters without `\"`, `,`, `;` and `\\` (RFC 6265 §4.1.1)",
@@ -89,6 +92,7 @@ impl fmt::Display for OutboundProblem {
                 .write_str("a rule that adds a secret needs `match.clusters` or `insecure_any_cluster: true`"),
             Self::HeaderTwice(name) => write!(formatter, "the rule puts two credentials into header `{name}`"),
             Self::HeaderValue => formatter.write_str("holds what no header can carry"),
+            Self::SchemeWithoutSpace => formatter.write_str("does not end in a space"),
             Self::Username => formatter.write_str("is no user name"),
             Self::CookieName => formatter.write_str("is no name of a cookie"),
             Self::CookieValue => formatter.write_str("holds what no cookie can carry"),

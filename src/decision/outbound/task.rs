@@ -38,6 +38,8 @@ pub(super) struct Applied {
     pub(super) undo: Edits,
     /// The secrets among it.
     pub(super) given: Given,
+    /// The headers among it.
+    pub(super) headers: Vec<String>,
 }
 
 /// A parameter, and what it gets.
@@ -68,6 +70,7 @@ impl Task<'_> {
             applied.given.add(Rc::new(Secret::new(code.clone())));
             self.put_header(&totp.header, code, edits, &mut applied, &mut injected);
         }
+        applied.headers.clone_from(&injected.headers);
         if self.rule.puts_on() {
             injected.and(self.before).remember(edits);
         }
