@@ -15,18 +15,28 @@ use crate::role::Role;
 /// What was put on, and by which rules.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Injected {
-    /// The identity of the policy, and the name of the rule.
-    rules: Vec<(String, String)>,
+    hands: Vec<Hand>,
     pub(super) headers: Vec<String>,
     pub(super) parameters: Vec<String>,
     pub(super) cookies: Vec<String>,
 }
 
+/// Who has put something on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hand {
+    /// The identity of the policy.
+    pub(super) policy: String,
+    /// The name of the rule.
+    pub(super) rule: String,
+    /// The cluster that the filter stands in, where it stands in one.
+    pub(super) cluster: Option<String>,
+}
+
 impl Injected {
     /// Nothing yet, by a rule.
-    pub(super) fn by(policy: &str, rule: &str) -> Self {
+    pub(super) fn by(hand: Hand) -> Self {
         Self {
-            rules: vec![(policy.to_owned(), rule.to_owned())],
+            hands: vec![hand],
             ..Self::default()
         }
     }
@@ -39,15 +49,19 @@ impl Injected {
             let (kind, name) = line.split_once(' ')?;
             match kind {
                 RULE => {
-                    let (policy, rule) = name.split_once(' ')?;
-                    injected.rules.push((policy.to_owned(), rule.to_owned()));
+                    let mut words = name.splitn(3, ' ');
+                    injected.hands.push(Hand {
+                        policy: words.next()?.to_owned(),
+                        rule: words.next()?.to_owned(),
+                        cluster: words.next().map(str::to_owned),
+                    });
                 }
                 HEADER => injected.headers.push(name.to_owned()),
                 PARAMETER => injected.parameters.push(name.to_owned()),
                 _ => injected.cookies.push(name.to_owned()),
             }
         }
-        (!injected.rules.is_empty()).then_some(injected)
+        (!injected.hands.is_empty()).then_some(injected)
     }
 
     /// Whether this is a second run on what the first one has left, and neither a retry within a cluster nor another
@@ -58,21 +72,31 @@ impl Injected {
             || match role {
                 // Callers are asked first; nothing was put on before.
                 Role::Inbound | Role::Gateway => true,
-                // At a listener a policy puts on once for a run.
-                Role::Outbound => self.rules.iter().any(|(own, _)| *own == policy.identity),
-                Role::Upstream => false,
+                // At a listener a policy puts on once for a run, and clusters come later.
+                Role::Outbound => {
+                    let mut hands = self.hands.iter();
+                    hands.any(|hand| hand.policy == policy.identity || hand.cluster.is_some())
+                }
+                // A run goes to one cluster.
+                Role::Upstream => {
+                    let here = cluster(request);
+                    let mut clusters = self.hands.iter().filter_map(|hand| hand.cluster.as_ref());
+                    clusters.any(|other| *other != here)
+                }
             }
     }
 
     /// Whether this rule has put something on.
     pub(super) fn is_by(&self, policy: &str, rule: &str) -> bool {
-        self.rules.iter().any(|(own, name)| own == policy && name == rule)
+        self.hands
+            .iter()
+            .any(|hand| hand.policy == policy && hand.rule == rule)
     }
 
     /// This, and what was put on before it.
     pub(super) fn and(mut self, before: Option<&Self>) -> Self {
         if let Some(before) = before {
-            join(&mut self.rules, &before.rules);
+            join(&mut self.hands, &before.hands);
             join(&mut self.headers, &before.headers);
             join(&mut self.parameters, &before.parameters);
             join(&mut self.cookies, &before.cookies);
@@ -83,11 +107,7 @@ impl Injected {
     /// Puts it on the stream.
     pub(super) fn remember(&self, edits: &mut Edits) {
         let mut lines: Vec<String> = Vec::new();
-        lines.extend(
-            self.rules
-                .iter()
-                .map(|(policy, rule)| format!("{RULE} {policy} {rule}")),
-        );
+        lines.extend(self.hands.iter().map(Hand::line));
         let named = [
             (HEADER, &self.headers),
             (PARAMETER, &self.parameters),
@@ -131,6 +151,25 @@ impl Injected {
             None => Err(edits),
         }
     }
+}
+
+impl Hand {
+    fn line(&self) -> String {
+        let Self {
+            policy,
+            rule,
+            cluster,
+        } = self;
+        match cluster {
+            Some(cluster) => format!("{RULE} {policy} {rule} {cluster}"),
+            None => format!("{RULE} {policy} {rule}"),
+        }
+    }
+}
+
+/// The cluster that a call goes to, as it is remembered.
+pub(super) fn cluster(request: &Request) -> String {
+    String::from_utf8_lossy(request.cluster.as_deref().unwrap_or_default()).into_owned()
 }
 
 /// All cookies of a request as one header.

@@ -15,6 +15,7 @@ use crate::decision::{Decision, Deny, ORIGINAL_PATH, ORIGINAL_URL, Permit, Step}
 use crate::http::{Edits, Request};
 use crate::path::RequestPath;
 use crate::policy::outbound::{OnNoMatch, Outbound, Rule};
+use crate::policy::owned::is_same_header;
 use crate::policy::{ErrorStyle, Policy};
 use crate::role::{Direction, Role};
 use crate::time::UnixTime;
@@ -147,7 +148,9 @@ fn run<'p>(
         return Decision::new(Step::Forward(permit, edits), records);
     };
     for name in &outbound.strip_headers {
-        edits.remove(name.as_bytes());
+        edits.remove_all(&call.request.headers, |other| {
+            is_same_header(other, name.as_bytes())
+        });
     }
     let (rule, applied) = choose(policy, outbound, &call, &mut edits);
     let name = rule.map(|rule| rule.name.as_str());
@@ -217,6 +220,7 @@ fn choose<'p>(
                 authority: &authority,
                 request: call.request,
                 policy: &policy.identity,
+                is_within_cluster: call.route == Route::Taken,
                 now: call.now,
                 before: call.injected.as_ref(),
             };

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::authority::Authority;
 use crate::cookie;
-use crate::decision::injected::{Injected, cookies};
+use crate::decision::injected::{Hand, Injected, cluster, cookies};
 use crate::decision::{Deny, ORIGINAL_PATH};
 use crate::echo::Given;
 use crate::http::{Edits, Repeated, Request};
@@ -26,6 +26,8 @@ pub(super) struct Task<'a> {
     pub(super) request: &'a Request,
     /// The identity of the policy.
     pub(super) policy: &'a str,
+    /// Whether the filter stands within the cluster that the call goes to.
+    pub(super) is_within_cluster: bool,
     pub(super) now: UnixTime,
     /// What a run before this one has put on the same headers: another filter, or an attempt within the cluster.
     pub(super) before: Option<&'a Injected>,
@@ -49,7 +51,11 @@ impl Task<'_> {
     /// Puts it on. Precedence, low to high: what the call comes with, what is moved, what the policy holds.
     pub(super) fn apply(&self, edits: &mut Edits) -> Result<Applied, Deny> {
         let mut applied = Applied::default();
-        let mut injected = Injected::by(self.policy, &self.rule.name);
+        let mut injected = Injected::by(Hand {
+            policy: self.policy.to_owned(),
+            rule: self.rule.name.clone(),
+            cluster: self.is_within_cluster.then(|| cluster(self.request)),
+        });
         self.rewrite_query(edits, &mut applied, &mut injected)?;
         if let Some(moved) = &self.rule.query_to_header {
             self.move_to_header(moved, edits, &mut applied, &mut injected)?;
@@ -135,7 +141,9 @@ impl Task<'_> {
             match value {
                 ParameterValue::Secret(secret) => credentials.push((name, Rc::clone(secret))),
                 ParameterValue::FromHeader(header) => {
-                    edits.remove(header.as_bytes());
+                    edits.remove_all(&self.request.headers, |other| {
+                        is_same_header(other, header.as_bytes())
+                    });
                     if let Some(value) = self.single(header)?.filter(|value| !value.is_empty()) {
                         credentials.push((name, Rc::new(Secret::new(value.to_vec()))));
                     }
