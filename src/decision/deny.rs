@@ -1,6 +1,9 @@
 //! Every way in which a request is refused. One closed enum; its meaning for the caller, the metrics and the log
 //! stands in the exhaustive matches below and nowhere else.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::fmt;
 

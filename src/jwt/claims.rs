@@ -48,7 +48,7 @@ pub(super) fn audiences(claims: &Map<String, Value>) -> impl Iterator<Item = &st
 
 /// A time in seconds since the Unix epoch, with a fraction perhaps (RFC 7519 §2). It is finite.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
-pub struct NumericDate(pub(super) f64);
+pub struct NumericDate(pub(crate) f64);
 
 impl NumericDate {
     /// Seconds since the Unix epoch.
