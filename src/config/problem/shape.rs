@@ -73,6 +73,14 @@ impl ShapeProblem {
                 expected: Kind::Text,
                 found: Kind::Number | Kind::Flag,
             } => Some("put quotes around it".into()),
+            Self::WrongKind {
+                expected: Kind::List,
+                found: Kind::Text | Kind::Number | Kind::Flag,
+            } => Some("write it as a list, in brackets: `[…]`".into()),
+            Self::WrongKind {
+                expected: Kind::Flag,
+                found: Kind::Text,
+            } => Some("write `true` or `false`, without quotes".into()),
             Self::Excluding(_) => Some("keep one of them".into()),
             Self::UrlForHost(Some(host)) => Some(format!("write `{}`", host.as_str())),
             Self::UrlForHost(None) => Some("write the host alone, such as `mcp.example.com`".into()),
