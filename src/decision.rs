@@ -156,10 +156,7 @@ fn decide_again<'p>(
             (removal, decision)
         }
     };
-    let edits = match &mut decision.step {
-        Step::Forward(_, edits) | Step::Recheck(edits, _) => edits,
-        Step::Reply(reply) => &mut reply.edits,
-    };
+    let edits = decision.step.edits();
     let later = mem::replace(edits, removal);
     edits.merge(later);
     decision
@@ -273,13 +270,20 @@ fn refuse<'p>(style: &ErrorStyle, request: &Request, deny: Deny) -> Decision<'p>
     Decision::new(Step::Reply(reply), vec![record])
 }
 
+impl Step<'_> {
+    /// What is changed of the request, whichever step it is.
+    const fn edits(&mut self) -> &mut Edits {
+        match self {
+            Self::Forward(_, edits) | Self::Recheck(edits, _) => edits,
+            Self::Reply(reply) => &mut reply.edits,
+        }
+    }
+}
+
 impl<'p> Decision<'p> {
     /// A step with its records; what they say is put where access logs and RBAC see it.
     fn new(mut step: Step<'p>, records: Vec<Record<'p>>) -> Self {
-        let edits = match &mut step {
-            Step::Forward(_, edits) | Step::Recheck(edits, _) => edits,
-            Step::Reply(reply) => &mut reply.edits,
-        };
+        let edits = step.edits();
         for (enforcement, reason, rule) in [
             (Enforcement::Enforce, state::REASON, state::RULE),
             (Enforcement::Shadow, state::SHADOW_REASON, state::SHADOW_RULE),

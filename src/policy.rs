@@ -45,9 +45,7 @@ impl Policy {
         let accepts_some = |inbound: &Inbound| inbound.principals.is_some();
         role.looks_inbound() && self.inbound.as_ref().is_some_and(accepts_some)
     }
-}
 
-impl Policy {
     /// All secrets that its outbound rules put on, but for codes.
     pub fn secrets(&self) -> Given {
         let rules = self.outbound.iter().flat_map(|outbound| &outbound.rules);

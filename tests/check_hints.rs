@@ -10,6 +10,9 @@
     reason = "clippy knows tests by their attribute, and helpers have none"
 )]
 
+#[path = "support/halves.rs"]
+mod halves;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -41,13 +44,7 @@ impl Case {
             workload: Some("charlie".into()),
             namespace: Some("agents".into()),
         };
-        let half = |name: &str, half: Option<Document>| half.map(|half| (name.to_owned(), half));
-        let policy = self.policy.unwrap_or_else(|| {
-            let version = ("version".to_owned(), Document::Number(1.into()));
-            let halves = [half("inbound", self.inbound), half("outbound", self.outbound)];
-            let members = [version].into_iter().chain(halves.into_iter().flatten());
-            Document::Object(members.collect())
-        });
+        let policy = halves::policy(self.policy, self.inbound, self.outbound);
         hints(name, &policy, &environment)
     }
 }

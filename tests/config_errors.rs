@@ -11,6 +11,9 @@
     reason = "clippy knows tests by their attribute, and helpers have none"
 )]
 
+#[path = "support/halves.rs"]
+mod halves;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::{fs, io};
@@ -41,17 +44,7 @@ impl Case {
             workload: self.workload,
             namespace: self.namespace,
         };
-        let half = |name: &str, half: Option<Document>| half.map(|half| (name.to_owned(), half));
-        let policy = self.policy.unwrap_or_else(|| {
-            let version = ("version".to_owned(), Document::Number(1.into()));
-            let halves = [half("inbound", self.inbound), half("outbound", self.outbound)];
-            Document::Object(
-                [version]
-                    .into_iter()
-                    .chain(halves.into_iter().flatten())
-                    .collect(),
-            )
-        });
+        let policy = halves::policy(self.policy, self.inbound, self.outbound);
         config::load(&policy, &environment)
     }
 }

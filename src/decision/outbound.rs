@@ -6,6 +6,8 @@
 
 mod task;
 
+use std::mem;
+
 use crate::authority::Authority;
 use crate::decision::answer::{self, Circumstances};
 use crate::decision::injected::Injected;
@@ -88,7 +90,7 @@ pub struct Recheck<'p> {
 }
 
 impl<'p> Recheck<'p> {
-    /// What was decided so far, where nothing more shall be.
+    /// What was decided: that the call goes on.
     pub(super) fn into_records(mut self) -> Vec<Record<'p>> {
         let rule = Some(self.rule.name.as_str());
         self.records
@@ -98,12 +100,11 @@ impl<'p> Recheck<'p> {
 
     /// Goes on with the cluster that the edited request is routed to.
     pub fn resume(mut self, request: &Request, cluster: Option<&[u8]>) -> Decision<'p> {
-        let rule = Some(self.rule.name.as_str());
         if self.rule.condition.clusters.contain(cluster) {
-            self.records
-                .push(Record::new(Direction::Outbound, rule, Outcome::Allowed));
-            return Decision::new(Step::Forward(self.permit, Edits::default()), self.records);
+            let permit = mem::take(&mut self.permit);
+            return Decision::new(Step::Forward(permit, Edits::default()), self.into_records());
         }
+        let rule = Some(self.rule.name.as_str());
         let deny = Deny::OutboundClusterChanged;
         let mut reply = answer::reply(&deny, &Circumstances::plain(self.style, request));
         reply.edits.merge(self.undo);
