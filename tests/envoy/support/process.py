@@ -173,7 +173,7 @@ class Envoy:
                 env=self._environment,
                 # Ctrl-C in a terminal goes to the whole group: who started Envoy stops it.
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
 
     def _serves(self) -> bool:
@@ -203,7 +203,7 @@ def wait_until(condition: Callable[[], object], seconds: float, what: str) -> No
         time.sleep(0.02)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Have the kernel stop Envoy when its parent is gone, should that be killed before it can."""
     if _C_LIBRARY is not None:
         _C_LIBRARY.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
