@@ -43,6 +43,13 @@ test: setup ## all tests: Rust, a real Envoy with real identity providers, and t
 	$(PYTHON) -m pytest 2>&1 | tee $(OUTPUT)/pytest.log
 	$(PYTHON) tests/secrets_check.py
 
+.PHONY: interop
+interop: setup module .venv/keycloak/.installed ## keys of a Keycloak, which is downloaded once: half a gigabyte; no part of `make test`
+	rm -rf $(OUTPUT)
+	mkdir -p $(OUTPUT)
+	$(PYTHON) -m pytest tests/envoy/interop 2>&1 | tee $(OUTPUT)/pytest.log
+	$(PYTHON) tests/secrets_check.py
+
 .PHONY: lint
 lint: setup module ## formatting, clippy, ruff, sizes; changes nothing
 	cargo fmt --check
@@ -92,6 +99,11 @@ identity-providers: .venv/idp/oidc-provider/.installed target/idp/zitadel
 target/idp/zitadel: $(addprefix tests/idp/zitadel/,go.mod go.sum main.go) .venv/.installed
 	mkdir -p $(@D)
 	$(GO) -C tests/idp/zitadel build -modcacherw -trimpath -ldflags=-s -o $(CURDIR)/$@ .
+
+.venv/keycloak/.installed: tests/idp/keycloak/requirements.txt tests/idp/keycloak/install.py .venv/.installed
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement $<
+	$(PYTHON) tests/idp/keycloak/install.py $(@D)
+	touch $@
 
 .venv/.installed: tests/requirements.txt
 	python3 -m venv .venv

