@@ -3,9 +3,7 @@
 What is not theirs comes from a double, and the name of the test says so. What goes wrong is in `test_key_faults.py`.
 """
 
-import base64
 import contextlib
-import json
 import time
 
 import httpx
@@ -19,6 +17,7 @@ from support.identity_provider import OidcProvider, Zitadel, audience
 from support.key_server_double import DISCOVERY, JWKS, KeyServerDouble, Reply, key_set
 from support.load import Load
 from support.process import wait_until
+from support.tokens import payload
 
 INVALID = (401, "Invalid or missing authentication credentials")
 ALGORITHMS = ["RS256", "PS256", "ES256", "Ed25519"]
@@ -372,12 +371,6 @@ def everywhere(client, token):
 def stripped(key):
     """A public key that does not say what it is for."""
     return {name: value for name, value in key.public_jwk().items() if name not in ("alg", "use")}
-
-
-def payload(token):
-    """The claims of a token, as they stand there."""
-    part = token.split(".")[1]
-    return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
 def kid(token):
