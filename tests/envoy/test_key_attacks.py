@@ -1,6 +1,7 @@
 """Attacks on where keys come from, and by those who know none. `docs/attacks.md` names each of these."""
 
 import concurrent.futures
+import hashlib
 import secrets
 import statistics
 import threading
@@ -9,12 +10,15 @@ import time
 import httpx
 import pytest
 
-from support.cast import AUDIENCE, bearer, claims, policy, rule
-from support.client import TIMEOUT_SECONDS, refusal
-from support.credentials import SigningKey
+from support.bootstrap import bootstrap, cluster, listener, peergate
+from support.cast import AUDIENCE, ENVIRONMENT, bearer, claims, policy, rule
+from support.client import TIMEOUT_SECONDS, Client, refusal
+from support.credentials import SigningKey, new_secret
+from support.hostile import REMEMBERED, hostile_module
 from support.key_server_double import DISCOVERY, JWKS, KeyServerDouble, Reply, as_json, key_set
 from support.load import Load
 from support.metrics import metric
+from support.paths import OUTPUT
 from support.process import PATIENCE_SECONDS, wait_until
 from support.tokens import segment
 
@@ -27,9 +31,14 @@ ATTACKERS_KEY = SigningKey.generate("ES256", "double-1")
 #: How often keys may be asked for on account of a `kid` that nobody knows.
 INTERVAL_SECONDS = 2
 
+#: As short as they may be: a test waits for them.
+QUICK = {"seconds": 1, "unknown_kid_interval_seconds": 1}
 
-def discovered(double, cluster, **cache):
-    jwks = {"discovery": {"cluster": cluster, "timeout_seconds": 5}} | ({"cache": cache} if cache else {})
+SHARED_STATE_KEY = new_secret("shared state key")
+
+
+def discovered(double, name, **cache):
+    jwks = {"discovery": {"cluster": name, "timeout_seconds": 5}} | ({"cache": cache} if cache else {})
     return {"issuer": double.issuer, "audiences": [AUDIENCE], "jwks": jwks}
 
 
@@ -168,3 +177,99 @@ def active(client):
     """How many requests are in Envoy."""
     (line,) = client.envoy.admin("/stats?filter=^http.inbound.downstream_rq_active$").splitlines()
     return int(line.partition(": ")[2])
+
+
+class Neighbours:
+    """Two listeners of one proxy: one with the filter, one with a module of somebody else's under the same `vm_id`."""
+
+    def __init__(self, envoy, agent, double, sealed, **hostile):
+        self.double = double
+        members = {"shared_state_key": {"env": "SHARED_STATE_KEY"}} if sealed else {}
+        environment = ENVIRONMENT | {"SHARED_STATE_KEY": SHARED_STATE_KEY}
+        provider = discovered(double, "idp", **QUICK)
+        module = hostile_module(OUTPUT / f"envoy/hostile-{double.name}.wasm", **hostile)
+        listeners = [
+            listener(
+                "inbound",
+                [peergate(policy(rule("agent", ["jwt"]), provider=provider) | members, environment)],
+                "agent",
+            ),
+            listener("hostile", [peergate({}, module=module)], "agent"),
+        ]
+        clusters = [cluster("agent", agent.port), cluster("idp", double.port)]
+        self.envoy = envoy(bootstrap(listeners, clusters), environment)
+
+    def __enter__(self):
+        self.client, self.hostile = Client(self.envoy), Client(self.envoy, "hostile")
+        return self
+
+    def __exit__(self, *_):
+        self.client.__exit__()
+        self.hostile.__exit__()
+
+    def status(self, key):
+        return self.client.get("/", bearer(self.double.token(key, claims))).status_code
+
+    def overrun(self, seconds=3):
+        """Have the module write without a pause, while the filter asks its provider again and again."""
+        calls, end = self.double.calls(), time.monotonic() + seconds
+        seen = {KEY: set(), ATTACKERS_KEY: set()}
+        while time.monotonic() < end or self.double.calls() < calls + 2:
+            assert self.hostile.get("/").status_code == 200
+            for key, statuses in seen.items():
+                statuses.add(self.status(key))
+        return seen[KEY], seen[ATTACKERS_KEY]
+
+
+def planted(name_of_source):
+    """A record that is good for a while, and a key set of the attacker's."""
+    now = int(time.time() * 1000)
+    record = f"1000 {now} {now} {now + 60_000} 0 1 0 0"
+    document = b"1000\n" + key_set(ATTACKERS_KEY.public_jwk()).body
+    return {f"{name_of_source}.record": record.encode(), f"{name_of_source}.keys": document}
+
+
+def name_of_source(double):
+    """The name under which the workers share what they know of a provider."""
+    times = (QUICK["seconds"], 86_400, QUICK["unknown_kid_interval_seconds"])
+    parts = [double.issuer, *map(str, times), "", f"5 idp {double.issuer}{DISCOVERY}", ""]
+    canonical = "".join(f"{len(part)}:{part}" for part in parts)
+    return f"peergate.keys.1.{hashlib.sha256(canonical.encode()).hexdigest()[:32]}"
+
+
+def test_another_module_that_writes_the_shared_data_changes_nothing_where_it_is_sealed(envoy, agent):
+    with (
+        KeyServerDouble("sealed", [KEY]) as double,
+        Neighbours(envoy, agent, double, sealed=True, writes=planted(name_of_source(double))) as neighbours,
+    ):
+        assert neighbours.status(KEY) == 200
+        assert neighbours.overrun() == ({200}, {401})
+
+
+def test_another_module_that_shares_the_vm_id_is_trusted_where_nothing_is_sealed(envoy, agent):
+    """Why a `vm_id` must be the filter's own. It also shows that the attack above is one."""
+    with (
+        KeyServerDouble("unsealed", [KEY]) as double,
+        Neighbours(envoy, agent, double, sealed=False, writes=planted(name_of_source(double))) as neighbours,
+    ):
+        assert neighbours.status(KEY) == 200
+        assert 200 in neighbours.overrun()[1]
+
+
+def test_another_module_cannot_bring_back_a_set_of_before(envoy, agent):
+    """A retired key may have been stolen. What was sealed when it was good is not good again."""
+    with KeyServerDouble("replayed", [ATTACKERS_KEY]) as double:
+        name = name_of_source(double)
+        now = int(time.time() * 1000)
+        record = f"1 {now + 60_000} {now} {now + 60_000} 0 1 0 0".encode()
+        writes = {f"{name}.keys": REMEMBERED, f"{name}.record": record}
+        with Neighbours(
+            envoy, agent, double, sealed=True, writes=writes, remembers=f"{name}.keys"
+        ) as neighbours:
+            assert neighbours.status(ATTACKERS_KEY) == 200
+            assert neighbours.hostile.request("POST", "/", content=b"remember").status_code == 200
+            double.publish(KEY)
+            wait_until(
+                lambda: neighbours.status(ATTACKERS_KEY) == 401, PATIENCE_SECONDS, "the key is retired"
+            )
+            assert neighbours.overrun() == ({200}, {401})
