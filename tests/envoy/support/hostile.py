@@ -65,5 +65,5 @@ class _Data:
 
     def segments(self) -> str:
         """The bytes, as WebAssembly's text has them."""
-        escaped = "".join("\\%02x" % byte for byte in self._bytes)
+        escaped = "".join(f"\\{byte:02x}" for byte in self._bytes)
         return f'(data (i32.const {TEXTS}) "{escaped}")'
