@@ -371,7 +371,8 @@ def test_a_cluster_that_does_not_exist(sidecar):
         client = sidecar(policy(rules, providers=providers, peers={}, limits=LIMITS), good=good.port)
         assert client.get("/", bearer(good.token(KEY, claims))).status_code == 200
         assert refusal(client.get("/", bearer(lost.token(KEY, claims)))) == NO_KEYS
-        client.envoy.await_log("no-such-cluster")
+        client.envoy.await_log("keys of provider `lost`: down since ")
+        client.envoy.await_log(": the proxy has no such cluster; there are none")
 
 
 def test_clients_that_leave_while_they_wait(sidecar, agent):
@@ -485,7 +486,7 @@ def test_a_policy_that_changes_while_the_provider_is_down(envoy, agent, change, 
         dynamic = Dynamic("listener", OUTPUT / "envoy/dynamic", f"keys {change} {shares}")
 
         def put(*rules, provider=provider):
-            filters = peergate(policy(*rules, provider=provider, limits=LIMITS))
+            filters = peergate(policy(*rules, provider=provider, limits=LIMITS), ENVIRONMENT)
             if not shares:
                 del filters["typed_config"]["config"]["vm_config"]["vm_id"]
             dynamic.put(filters)

@@ -1,24 +1,18 @@
-"""The filter's counters, as Prometheus reads them."""
-
-import re
+"""The filter's counters and gauges, as Envoy holds them: under one name with the labels in it."""
 
 from .process import Envoy
 
-
-def metrics(envoy: Envoy) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """Every metric of the filter, by its name and labels."""
-    found = {}
-    for line in envoy.admin("/stats/prometheus").splitlines():
-        if match := re.fullmatch(r"(peergate_\w+)\{(.*)\} (\S+)", line):
-            name, labels, value = match.groups()
-            found[name, frozenset(re.findall(r'(\w+)="([^"]*)"', labels))] = float(value)
-    return found
+#: What Envoy puts before the metrics of modules.
+PREFIX = "wasmcustom."
 
 
-def metric(envoy: Envoy, name: str, **labels: str) -> float:
+def metric(envoy: Envoy, name: str, **labels: str) -> int:
     """The sum of those of a name that have these labels, and maybe others; 0 where there is none."""
-    return sum(
-        value
-        for (other, its_labels), value in metrics(envoy).items()
-        if other == name and labels.items() <= dict(its_labels).items()
-    )
+    total = 0
+    for line in envoy.admin(f"/stats?filter=^{PREFIX}{name}").splitlines():
+        full, _, value = line.partition(": ")
+        its_name, *parts = full.removeprefix(PREFIX).split(".")
+        its_labels = dict(zip(parts[::2], parts[1::2], strict=True))
+        if its_name == name and labels.items() <= its_labels.items():
+            total += int(value)
+    return total
