@@ -1,5 +1,8 @@
 //! The time of a decision, which is always an argument.
 
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
 /// A point in time: nanoseconds since the Unix epoch, as Envoy's clock gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnixTime {
@@ -19,6 +22,11 @@ impl UnixTime {
         }
     }
 
+    /// Nanoseconds since the Unix epoch.
+    pub const fn nanoseconds(self) -> u64 {
+        self.nanoseconds
+    }
+
     /// Whole seconds since the Unix epoch.
     pub const fn seconds(self) -> u64 {
         self.nanoseconds / NANOSECONDS_PER_SECOND
@@ -34,6 +42,17 @@ impl UnixTime {
     }
 }
 
+/// As logs write it: RFC 3339 in UTC, without fractions.
+impl fmt::Display for UnixTime {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(self.seconds()));
+        match time {
+            Some(time) => humantime::format_rfc3339_seconds(time).fmt(formatter),
+            None => Err(fmt::Error),
+        }
+    }
+}
+
 const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
 
 #[cfg(test)]
@@ -46,5 +65,10 @@ mod tests {
         assert_eq!(time.seconds(), 1_234_567_890);
         assert_eq!(time.numeric_date(), 1_234_567_890.5);
         assert_eq!(UnixTime::from_seconds(u64::MAX).seconds(), 18_446_744_073);
+        assert_eq!(time.to_string(), "2009-02-13T23:31:30Z");
+        assert_eq!(
+            UnixTime::from_seconds(u64::MAX).to_string(),
+            "2554-07-21T23:34:33Z"
+        );
     }
 }
