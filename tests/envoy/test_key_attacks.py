@@ -27,12 +27,13 @@ NO_KEYS = (503, "Unable to fetch signing keys")
 
 KEY = SigningKey.generate("ES256", "double-1")
 ATTACKERS_KEY = SigningKey.generate("ES256", "double-1")
+RETIRED_KEY = SigningKey.generate("ES256", "double-0")
 
 #: How often keys may be asked for on account of a `kid` that nobody knows.
 INTERVAL_SECONDS = 2
 
-#: As short as they may be: a test waits for them.
-QUICK = {"seconds": 1, "unknown_kid_interval_seconds": 1}
+#: Some ticks of the filter, which come every second.
+OVERRUN_SECONDS = 2.5
 
 SHARED_STATE_KEY = new_secret("shared state key")
 
@@ -160,6 +161,115 @@ def test_unknown_kids_do_not_fill_the_waiting_places(sidecar):
         assert known.calls() == 2
 
 
+class Neighbours:
+    """Two listeners of one proxy: one with the filter, one with a module of somebody else's under the same `vm_id`."""
+
+    def __init__(self, envoy, agent, double, module, sealed=True, **cache):
+        self.double = double
+        members = {"shared_state_key": {"env": "SHARED_STATE_KEY"}} if sealed else {}
+        environment = ENVIRONMENT | {"SHARED_STATE_KEY": SHARED_STATE_KEY}
+        provider = discovered(double, "idp", unknown_kid_interval_seconds=1, **cache)
+        filters = peergate(policy(rule("agent", ["jwt"]), provider=provider) | members, environment)
+        listeners = [
+            listener("inbound", [filters], "agent"),
+            listener("hostile", [peergate({}, module=module)], "agent"),
+        ]
+        clusters = [cluster("agent", agent.port), cluster("idp", double.port)]
+        self.envoy = envoy(bootstrap(listeners, clusters), environment)
+
+    def __enter__(self):
+        self.client, self.hostile = Client(self.envoy), Client(self.envoy, "hostile")
+        return self
+
+    def __exit__(self, *_):
+        self.client.__exit__()
+        self.hostile.__exit__()
+
+    def status(self, key):
+        """What a token of a key gets."""
+        return self.client.get("/", bearer(self.double.token(key, claims))).status_code
+
+    def overrun(self, *keys):
+        """Have the module write for some ticks of the filter; what tokens of these keys get meanwhile."""
+        end = time.monotonic() + OVERRUN_SECONDS
+        seen = [set() for _ in keys]
+        while time.monotonic() < end:
+            assert self.hostile.get("/").status_code == 200
+            for key, statuses in zip(keys, seen, strict=True):
+                statuses.add(self.status(key))
+        return seen
+
+
+def planted(double):
+    """A record that is good for a while, and a key set of the attacker's, as the filter itself would store them."""
+    now = int(time.time() * 1000)
+    later = now + 30_000
+    record = f"1000 {now} {now} {now + 60_000} 0 1 0 0"
+    # It must be newer than the one that stands there.
+    document = f"1000\n{later}\n".encode() + key_set(ATTACKERS_KEY.public_jwk()).body
+    name = name_of_source(double)
+    return {f"{name}.keys": document, f"{name}.record": record.encode()}
+
+
+def name_of_source(double):
+    """The name under which the workers share what they know of a provider."""
+    parts = [double.issuer, "", f"idp {double.issuer}{DISCOVERY}", ""]
+    canonical = "".join(f"{len(part)}:{part}" for part in parts)
+    return f"peergate.keys.1.{hashlib.sha256(canonical.encode()).hexdigest()[:32]}"
+
+
+def test_another_module_that_writes_the_shared_data_changes_nothing_where_it_is_sealed(envoy, agent):
+    with KeyServerDouble("sealed", [KEY]) as double:
+        module = hostile_module(OUTPUT / "envoy/hostile-sealed.wasm", planted(double))
+        with Neighbours(envoy, agent, double, module) as neighbours:
+            assert neighbours.status(KEY) == 200
+            assert neighbours.overrun(KEY, ATTACKERS_KEY) == [{200}, {401}]
+
+
+def test_another_module_that_shares_the_vm_id_is_trusted_where_nothing_is_sealed(envoy, agent):
+    """Why a `vm_id` must be the filter's own. It also shows that the attack above is one."""
+    with KeyServerDouble("unsealed", [KEY]) as double:
+        module = hostile_module(OUTPUT / "envoy/hostile-unsealed.wasm", planted(double))
+        with Neighbours(envoy, agent, double, module, sealed=False) as neighbours:
+            assert neighbours.status(KEY) == 200
+            assert neighbours.overrun(ATTACKERS_KEY) == [{401, 200}]
+
+
+def test_another_module_cannot_bring_back_a_set_of_before(envoy, agent):
+    """A retired key may have been stolen. What was sealed when it was good is not good again."""
+    with KeyServerDouble("replayed", [RETIRED_KEY]) as double:
+        name = name_of_source(double)
+        now = int(time.time() * 1000)
+        # The first set that was stored; the record says that no other is due for a while.
+        record = f"1 {now} {now} {now + 600_000} 0 1 0 0".encode()
+        writes = {f"{name}.keys": REMEMBERED, f"{name}.record": record}
+        module = hostile_module(OUTPUT / "envoy/hostile-replayed.wasm", writes, remembers=f"{name}.keys")
+        with Neighbours(envoy, agent, double, module) as neighbours:
+            assert neighbours.status(RETIRED_KEY) == 200
+            assert neighbours.hostile.request("POST", "/", content=b"remember").status_code == 200
+            double.publish(KEY)
+            # It is not known yet, so that the provider is asked.
+            assert neighbours.status(KEY) == 200
+            assert neighbours.overrun(KEY, RETIRED_KEY) == [{200}, {401}]
+            neighbours.envoy.await_log("what stands in shared data was not written by this filter")
+
+
+def test_another_module_cannot_stop_the_fetches(envoy, agent):
+    """It says for ever that somebody is at it, and that nothing is due."""
+    with KeyServerDouble("stopped", [RETIRED_KEY]) as double:
+        name = name_of_source(double)
+        far = int(time.time() * 1000) + 10_000
+        module = hostile_module(
+            OUTPUT / "envoy/hostile-stopped.wasm",
+            {f"{name}.record": f"1 {far} {far} {far} {far} 1 0 0".encode()},
+        )
+        with Neighbours(envoy, agent, double, module, seconds=1) as neighbours:
+            assert neighbours.status(RETIRED_KEY) == 200
+            double.publish(KEY)
+            retired = lambda: neighbours.overrun(RETIRED_KEY) == [{401}]  # noqa: E731
+            wait_until(retired, PATIENCE_SECONDS, "the key is retired all the same")
+
+
 def failed(client):
     """How many fetches have not come to a key set."""
     envoy = client.envoy
@@ -177,99 +287,3 @@ def active(client):
     """How many requests are in Envoy."""
     (line,) = client.envoy.admin("/stats?filter=^http.inbound.downstream_rq_active$").splitlines()
     return int(line.partition(": ")[2])
-
-
-class Neighbours:
-    """Two listeners of one proxy: one with the filter, one with a module of somebody else's under the same `vm_id`."""
-
-    def __init__(self, envoy, agent, double, sealed, **hostile):
-        self.double = double
-        members = {"shared_state_key": {"env": "SHARED_STATE_KEY"}} if sealed else {}
-        environment = ENVIRONMENT | {"SHARED_STATE_KEY": SHARED_STATE_KEY}
-        provider = discovered(double, "idp", **QUICK)
-        module = hostile_module(OUTPUT / f"envoy/hostile-{double.name}.wasm", **hostile)
-        listeners = [
-            listener(
-                "inbound",
-                [peergate(policy(rule("agent", ["jwt"]), provider=provider) | members, environment)],
-                "agent",
-            ),
-            listener("hostile", [peergate({}, module=module)], "agent"),
-        ]
-        clusters = [cluster("agent", agent.port), cluster("idp", double.port)]
-        self.envoy = envoy(bootstrap(listeners, clusters), environment)
-
-    def __enter__(self):
-        self.client, self.hostile = Client(self.envoy), Client(self.envoy, "hostile")
-        return self
-
-    def __exit__(self, *_):
-        self.client.__exit__()
-        self.hostile.__exit__()
-
-    def status(self, key):
-        return self.client.get("/", bearer(self.double.token(key, claims))).status_code
-
-    def overrun(self, seconds=3):
-        """Have the module write without a pause, while the filter asks its provider again and again."""
-        calls, end = self.double.calls(), time.monotonic() + seconds
-        seen = {KEY: set(), ATTACKERS_KEY: set()}
-        while time.monotonic() < end or self.double.calls() < calls + 2:
-            assert self.hostile.get("/").status_code == 200
-            for key, statuses in seen.items():
-                statuses.add(self.status(key))
-        return seen[KEY], seen[ATTACKERS_KEY]
-
-
-def planted(name_of_source):
-    """A record that is good for a while, and a key set of the attacker's."""
-    now = int(time.time() * 1000)
-    record = f"1000 {now} {now} {now + 60_000} 0 1 0 0"
-    document = b"1000\n" + key_set(ATTACKERS_KEY.public_jwk()).body
-    return {f"{name_of_source}.record": record.encode(), f"{name_of_source}.keys": document}
-
-
-def name_of_source(double):
-    """The name under which the workers share what they know of a provider."""
-    times = (QUICK["seconds"], 86_400, QUICK["unknown_kid_interval_seconds"])
-    parts = [double.issuer, *map(str, times), "", f"5 idp {double.issuer}{DISCOVERY}", ""]
-    canonical = "".join(f"{len(part)}:{part}" for part in parts)
-    return f"peergate.keys.1.{hashlib.sha256(canonical.encode()).hexdigest()[:32]}"
-
-
-def test_another_module_that_writes_the_shared_data_changes_nothing_where_it_is_sealed(envoy, agent):
-    with (
-        KeyServerDouble("sealed", [KEY]) as double,
-        Neighbours(envoy, agent, double, sealed=True, writes=planted(name_of_source(double))) as neighbours,
-    ):
-        assert neighbours.status(KEY) == 200
-        assert neighbours.overrun() == ({200}, {401})
-
-
-def test_another_module_that_shares_the_vm_id_is_trusted_where_nothing_is_sealed(envoy, agent):
-    """Why a `vm_id` must be the filter's own. It also shows that the attack above is one."""
-    with (
-        KeyServerDouble("unsealed", [KEY]) as double,
-        Neighbours(envoy, agent, double, sealed=False, writes=planted(name_of_source(double))) as neighbours,
-    ):
-        assert neighbours.status(KEY) == 200
-        assert 200 in neighbours.overrun()[1]
-
-
-def test_another_module_cannot_bring_back_a_set_of_before(envoy, agent):
-    """A retired key may have been stolen. What was sealed when it was good is not good again."""
-    with KeyServerDouble("replayed", [ATTACKERS_KEY]) as double:
-        name = name_of_source(double)
-        now = int(time.time() * 1000)
-        record = f"1 {now + 60_000} {now} {now + 60_000} 0 1 0 0".encode()
-        writes = {f"{name}.keys": REMEMBERED, f"{name}.record": record}
-        with Neighbours(
-            envoy, agent, double, sealed=True, writes=writes, remembers=f"{name}.keys"
-        ) as neighbours:
-            assert neighbours.status(ATTACKERS_KEY) == 200
-            assert neighbours.hostile.request("POST", "/", content=b"remember").status_code == 200
-            double.publish(KEY)
-            wait_until(
-                lambda: neighbours.status(ATTACKERS_KEY) == 401, PATIENCE_SECONDS, "the key is retired"
-            )
-            assert neighbours.overrun() == ({200}, {401})

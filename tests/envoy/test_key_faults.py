@@ -412,7 +412,10 @@ def test_start_up_under_load_shows_no_401(envoy, agent):
         provider = discovered(double, "idp") | {}
         provider["jwks"]["discovery"]["timeout_seconds"] = 20
         filters = [
-            peergate(policy(rule("agent", ["jwt"]), provider=provider, limits={"key_wait_seconds": 20}))
+            peergate(
+                policy(rule("agent", ["jwt"]), provider=provider, limits={"key_wait_seconds": 20}),
+                ENVIRONMENT,
+            )
         ]
         built = listener("inbound", filters, "agent")
         built["address"]["socket_address"]["port_value"] = port = free_port()

@@ -54,7 +54,7 @@ def running(envoy, agent):
     with OidcProvider("oidc-provider-guide") as provider:
         jwks = {"discovery": {"cluster": "idp"}}
         known = {"issuer": provider.issuer, "audiences": [AUDIENCE, audience("RS256")], "jwks": jwks}
-        filters = [peergate(policy(rule("agent", ["jwt"]), provider=known))]
+        filters = [peergate(policy(rule("agent", ["jwt"]), provider=known, peers={}))]
         clusters = [cluster("agent", agent.port), cluster("idp", provider.port)]
         started = envoy(bootstrap([listener("inbound", filters, "agent")], clusters))
         with Client(started) as client:
@@ -92,10 +92,11 @@ def test_each_fault_stands_in_the_table():
         if " 503 after the wait | nothing |" in line
     ]
     assert len(reasons) > 5
-    assert {row[-1].strip(" |`") for row in rows} - {"that of the key set"} == reasons
+    outcomes = {fault.split(" | ")[-1].strip(" |`") for fault in faults}
+    assert outcomes - {"that of the key set"} == reasons
 
 
 def test_each_metric_of_keys_is_explained():
     source = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "src").rglob("*.rs")))
     named = set(re.findall(r"\bpeergate_\w*key\w*", source))
-    assert named == set(re.findall(r"peergate_\w*key\w*", GUIDE))
+    assert named == set(re.findall(r"`(peergate_\w*key\w*)", GUIDE))
