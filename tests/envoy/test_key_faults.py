@@ -485,7 +485,7 @@ def test_a_jwks_uri_of_another_host(sidecar):
 def test_a_policy_that_changes_while_the_provider_is_down(envoy, agent, change, shares):
     """The keys of before are as good as they were: it is the outage in which an operator changes a policy."""
     with KeyServerDouble("down", [KEY]) as double:
-        provider = discovered(double, "idp", max_stale_seconds=60)
+        provider = discovered(double, "idp", max_stale_seconds=700)
         dynamic = Dynamic("listener", OUTPUT / "envoy/dynamic", f"keys {change} {shares}")
 
         def put(*rules, provider=provider):
