@@ -15,7 +15,9 @@ from support.client import refusal
 from support.credentials import SigningKey
 from support.identity_provider import OidcProvider, Zitadel, audience
 from support.key_server_double import DISCOVERY, JWKS, KeyServerDouble, Reply, key_set
+from support.keys import everywhere
 from support.load import Load
+from support.metrics import metric
 from support.process import wait_until
 from support.tokens import payload
 
@@ -28,9 +30,6 @@ QUICK = {"seconds": 1, "unknown_kid_interval_seconds": 1}
 
 #: A second's refresh, what the machine adds, and nothing that would hide a miss.
 SOON_SECONDS = 5
-
-#: More than Envoy has workers, so that each of them is asked.
-MANY = 12
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +69,25 @@ def anybody():
         yield double
 
 
+#: What a key set may be called, besides what oidc-provider calls it.
+CONTENT_TYPES = ["application/jwk-set+json", "application/json;charset=UTF-8", "text/plain", None]
+
+
 @pytest.fixture(scope="module")
-def client(sidecar, oidc, bare, zitadel, double, anybody):
+def types():
+    """A double for each of them."""
+    with contextlib.ExitStack() as stack:
+        doubles = {}
+        for number, content_type in enumerate(CONTENT_TYPES):
+            double = stack.enter_context(KeyServerDouble(f"type-{number}", [KEY]))
+            headers = {"content-type": content_type} if content_type else {}
+            double.reply(JWKS, Reply(key_set(KEY.public_jwk()).body, headers=headers))
+            doubles[content_type] = double
+        yield doubles
+
+
+@pytest.fixture(scope="module")
+def client(sidecar, oidc, bare, zitadel, double, anybody, types):
     """All of them are providers of one policy, each by discovery at the place that its issuer says."""
     providers = {
         "oidc": discovered(oidc.issuer, "oidc", AUDIENCES),
@@ -80,9 +96,11 @@ def client(sidecar, oidc, bare, zitadel, double, anybody):
         "double": discovered(double.issuer, "double", [AUDIENCE]),
         "anybody": discovered(anybody.issuer, "anybody", None),
     }
+    of_types = {each.name: each for each in types.values()}
+    providers |= {name: discovered(each.issuer, name, [AUDIENCE]) for name, each in of_types.items()}
     scoped = rule("scoped", ["jwt"], "/scoped", require={"scopes": ["read", "write"]})
     policy_of_all = policy(scoped, rule("agent", ["jwt"]), providers=providers, peers={})
-    names = {"oidc": oidc, "bare": bare, "zitadel": zitadel, "double": double, "anybody": anybody}
+    names = {"oidc": oidc, "bare": bare, "zitadel": zitadel, "double": double, "anybody": anybody} | of_types
     return sidecar(policy_of_all, **{name: server.port for name, server in names.items()})
 
 
@@ -237,28 +255,9 @@ def test_content_type_with_a_charset_of_oidc_provider(client, oidc):
     assert client.get("/", bearer(oidc.token())).status_code == 200
 
 
-@pytest.fixture(scope="module")
-def types(sidecar):
-    """Doubles that call a key set something else, and a client of an Envoy that has them all."""
-    called = ["application/jwk-set+json", "application/json;charset=UTF-8", "text/plain", None]
-    with contextlib.ExitStack() as stack:
-        doubles = {}
-        for number, content_type in enumerate(called):
-            double = stack.enter_context(KeyServerDouble(f"type-{number}", [KEY]))
-            headers = {"content-type": content_type} if content_type else {}
-            double.reply(JWKS, Reply(key_set(KEY.public_jwk()).body, headers=headers))
-            doubles[content_type] = double
-        providers = {each.name: discovered(each.issuer, each.name, [AUDIENCE]) for each in doubles.values()}
-        ports = {each.name: each.port for each in doubles.values()}
-        yield doubles, sidecar(policy(rule("agent", ["jwt"]), providers=providers, peers={}), **ports)
-
-
-@pytest.mark.parametrize(
-    "content_type", ["application/jwk-set+json", "application/json;charset=UTF-8", "text/plain", None]
-)
-def test_content_type_of_the_double_does_not_matter(types, content_type):
-    doubles, client = types
-    assert client.get("/", bearer(doubles[content_type].token(KEY, claims))).status_code == 200
+@pytest.mark.parametrize("content_type", CONTENT_TYPES)
+def test_content_type_of_the_double_does_not_matter(client, types, content_type):
+    assert client.get("/", bearer(types[content_type].token(KEY, claims))).status_code == 200
 
 
 def test_soft_rotation_while_requests_flow(sidecar):
@@ -288,15 +287,20 @@ def test_soft_rotation_while_requests_flow(sidecar):
 def test_a_key_that_is_announced_before_it_signs(sidecar):
     """The first token of the new key finds it there: nobody waits."""
     with OidcProvider("oidc-provider-announced") as provider:
-        slow = {"provider": discovered(provider.issuer, "idp", AUDIENCES, cache=QUICK)}
-        client = sidecar(policy(rule("agent", ["jwt"]), **slow), idp=provider.port)
-        assert client.get("/", bearer(provider.token())).status_code == 200
+        quick = {"provider": discovered(provider.issuer, "idp", AUDIENCES, cache=QUICK)}
+        client = sidecar(policy(rule("agent", ["jwt"]), **quick), idp=provider.port)
+        old = provider.token()
+        assert client.get("/", bearer(old)).status_code == 200
         provider.announce()
         before = provider.calls("/jwks")
         # The second refresh begins when the first has been stored.
         wait_until(lambda: provider.calls("/jwks") > before + 1, SOON_SECONDS, "the refresh has read the set")
-        provider.rotate()
-        assert client.get("/", bearer(provider.token())).status_code == 200
+        waited = metric(client.envoy, "peergate_key_waits_total")
+        provider.promote()
+        new = provider.token()
+        assert kid(new) != kid(old)
+        assert client.get("/", bearer(new)).status_code == 200
+        assert metric(client.envoy, "peergate_key_waits_total") == waited
 
 
 def test_hard_rotation_while_requests_flow(sidecar):
@@ -360,12 +364,6 @@ def test_max_age_shorter_than_ours_of_the_double(sidecar):
         time.sleep(2.5)
         # 30 s are the least.
         assert double.calls() == 1
-
-
-def everywhere(client, token):
-    """What a token gets on new connections, which Envoy's workers share between them."""
-    url = f"http://127.0.0.1:{client.port}/"
-    return {httpx.get(url, headers=bearer(token), trust_env=False).status_code for _ in range(MANY)}
 
 
 def stripped(key):

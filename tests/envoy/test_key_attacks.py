@@ -1,21 +1,22 @@
 """Attacks on where keys come from, and by those who know none. `docs/attacks.md` names each of these."""
 
 import concurrent.futures
+import contextlib
 import hashlib
 import secrets
 import statistics
 import threading
 import time
 
-import httpx
 import pytest
 
 from support.bootstrap import bootstrap, cluster, listener, peergate
-from support.cast import AUDIENCE, ENVIRONMENT, bearer, claims, policy, rule
-from support.client import TIMEOUT_SECONDS, Client, refusal
+from support.cast import ENVIRONMENT, bearer, claims, policy, rule
+from support.client import Client, refusal
 from support.credentials import SigningKey, new_secret
 from support.hostile import REMEMBERED, hostile_module
 from support.key_server_double import DISCOVERY, JWKS, KeyServerDouble, Reply, as_json, key_set
+from support.keys import await_active, discovered, get
 from support.load import Load
 from support.metrics import metric
 from support.paths import OUTPUT
@@ -36,11 +37,6 @@ INTERVAL_SECONDS = 2
 OVERRUN_SECONDS = 2.5
 
 SHARED_STATE_KEY = new_secret("shared state key")
-
-
-def discovered(double, name, **cache):
-    jwks = {"discovery": {"cluster": name, "timeout_seconds": 5}} | ({"cache": cache} if cache else {})
-    return {"issuer": double.issuer, "audiences": [AUDIENCE], "jwks": jwks}
 
 
 def unknown_kid(double):
@@ -80,23 +76,33 @@ def metadata_of_somebody_else(double):
     attackers_set(double)
 
 
-@pytest.fixture(scope="module", params=[outage, garbage, ten_megabytes, redirect, metadata_of_somebody_else])
-def attacked(request, sidecar):
-    """A provider that was well, until this."""
-    with KeyServerDouble(request.param.__name__, [KEY]) as double:
-        provider = discovered(double, "idp", seconds=1, unknown_kid_interval_seconds=1)
-        client = sidecar(policy(rule("agent", ["jwt"]), provider=provider), idp=double.port)
-        assert client.get("/", bearer(double.token(KEY, claims))).status_code == 200
-        calls = double.calls(DISCOVERY)
-        request.param(double)
-        wait_until(lambda: failed(client) > 1, PATIENCE_SECONDS, "two fetches have failed")
-        assert double.calls(DISCOVERY) > calls
-        yield client, double
+ATTACKS = [outage, garbage, ten_megabytes, redirect, metadata_of_somebody_else]
 
 
-def test_a_key_source_that_is_down_or_not_itself_installs_no_keys(attacked):
+@pytest.fixture(scope="module")
+def attacked(sidecar):
+    """Providers that were well, until each had one of these; two fetches have failed since."""
+    with contextlib.ExitStack() as stack:
+        doubles = {
+            each.__name__: stack.enter_context(KeyServerDouble(each.__name__, [KEY])) for each in ATTACKS
+        }
+        providers = {name: discovered(double, name, seconds=1) for name, double in doubles.items()}
+        ports = {name: double.port for name, double in doubles.items()}
+        client = sidecar(policy(rule("agent", ["jwt"]), providers=providers, peers={}), **ports)
+        for attack, double in zip(ATTACKS, doubles.values(), strict=True):
+            assert client.get("/", bearer(double.token(KEY, claims))).status_code == 200
+            attack(double)
+        wait_until(
+            lambda: all(failed(client, name) > 1 for name in doubles), PATIENCE_SECONDS, "fetches fail"
+        )
+        yield client, doubles
+
+
+@pytest.mark.parametrize("attack", [attack.__name__ for attack in ATTACKS])
+def test_a_key_source_that_is_down_or_not_itself_installs_no_keys(attacked, attack):
     """CVE-2026-31837: the last good set stays, and no other keys come, not even those of a default."""
-    client, double = attacked
+    client, doubles = attacked
+    double = doubles[attack]
     assert client.get("/", bearer(double.token(KEY, claims))).status_code == 200
     assert refusal(client.get("/", bearer(double.token(ATTACKERS_KEY, claims)))) == INVALID
     assert double.calls("/attacker") == 0
@@ -135,9 +141,7 @@ def test_unknown_kids_do_not_fill_the_waiting_places(sidecar):
     answers = threading.Event()
     with KeyServerDouble("known", [KEY]) as known, KeyServerDouble("coming", [KEY]) as coming:
         coming.reply(JWKS, key_set(KEY.public_jwk(), after=answers))
-        providers = {"known": discovered(known, "known"), "coming": discovered(coming, "coming")}
-        for provider in providers.values():
-            provider["jwks"]["discovery"]["timeout_seconds"] = 20
+        providers = {each.name: discovered(each, each.name, timeout_seconds=20) for each in (known, coming)}
         limits = {"key_wait_seconds": 20, "waiting_requests": 20}
         rules = rule("agent", ["jwt"])
         client = sidecar(
@@ -151,7 +155,7 @@ def test_unknown_kids_do_not_fill_the_waiting_places(sidecar):
                 lambda: sum(each.done() for each in strangers) == 8, PATIENCE_SECONDS, "eight have no place"
             )
             callers = [pool.submit(get, client, coming.token(KEY, claims)) for _ in range(18)]
-            wait_until(lambda: active(client) == 20, PATIENCE_SECONDS, "all places are taken")
+            await_active(client, 20)
             assert not any(each.done() for each in callers)
             # The next one finds no place, and is not told that its token is bad.
             assert refusal(get(client, coming.token(KEY, claims))) == NO_KEYS
@@ -254,36 +258,10 @@ def test_another_module_cannot_bring_back_a_set_of_before(envoy, agent):
             neighbours.envoy.await_log("what stands in shared data was not written by this filter")
 
 
-def test_another_module_cannot_stop_the_fetches(envoy, agent):
-    """It says for ever that somebody is at it, and that nothing is due."""
-    with KeyServerDouble("stopped", [RETIRED_KEY]) as double:
-        name = name_of_source(double)
-        far = int(time.time() * 1000) + 10_000
-        module = hostile_module(
-            OUTPUT / "envoy/hostile-stopped.wasm",
-            {f"{name}.record": f"1 {far} {far} {far} {far} 1 0 0".encode()},
-        )
-        with Neighbours(envoy, agent, double, module, seconds=1) as neighbours:
-            assert neighbours.status(RETIRED_KEY) == 200
-            double.publish(KEY)
-            retired = lambda: neighbours.overrun(RETIRED_KEY) == [{401}]  # noqa: E731
-            wait_until(retired, PATIENCE_SECONDS, "the key is retired all the same")
-
-
-def failed(client):
+def failed(client, provider):
     """How many fetches have not come to a key set."""
-    envoy = client.envoy
-    good = sum(metric(envoy, "peergate_key_fetches_total", outcome=each) for each in ("ok", "unchanged"))
-    return metric(envoy, "peergate_key_fetches_total") - good
-
-
-def get(client, token):
-    """An answer on a connection of its own."""
-    url = f"http://127.0.0.1:{client.port}/"
-    return httpx.get(url, headers=bearer(token), trust_env=False, timeout=TIMEOUT_SECONDS)
-
-
-def active(client):
-    """How many requests are in Envoy."""
-    (line,) = client.envoy.admin("/stats?filter=^http.inbound.downstream_rq_active$").splitlines()
-    return int(line.partition(": ")[2])
+    every = metric(client.envoy, "peergate_key_fetches_total", provider=provider)
+    good = ("ok", "unchanged")
+    return every - sum(
+        metric(client.envoy, "peergate_key_fetches_total", provider=provider, outcome=each) for each in good
+    )

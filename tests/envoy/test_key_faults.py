@@ -2,207 +2,172 @@
 
 Faults of a real oidc-provider where it has them, of a double where it has not. A fault at the start lets nobody in,
 with 503 and not with 401; a fault later changes nothing for callers, until the last good set is too old.
+What workers and policies have to do with it is in `test_key_workers.py`.
 """
 
 import concurrent.futures
 import contextlib
+import re
 import threading
 import time
-from itertools import pairwise
+from dataclasses import dataclass, field
 
-import httpx
 import pytest
 
 from support.bootstrap import bootstrap, cluster, listener, peergate
-from support.cast import AUDIENCE, ENVIRONMENT, bearer, claims, policy, rule
-from support.client import TIMEOUT_SECONDS, Client, refusal
-from support.credentials import SigningKey, new_secret
-from support.dynamic import Dynamic
+from support.cast import ENVIRONMENT, bearer, claims, policy, rule
+from support.client import Client, refusal
+from support.credentials import SigningKey
 from support.identity_provider import OidcProvider, audience
-from support.key_server_double import DISCOVERY, JWKS, KeyServerDouble, Reply, as_json, key_set
+from support.key_faults import FAULTS, KEY
+from support.key_server_double import DISCOVERY, JWKS, KeyServerDouble, as_json, key_set
+from support.keys import await_active, discovered, get
 from support.load import Load
 from support.metrics import metric
-from support.paths import OUTPUT
 from support.ports import free_port
 from support.process import PATIENCE_SECONDS, wait_until
 
 INVALID = (401, "Invalid or missing authentication credentials")
 NO_KEYS = (503, "Unable to fetch signing keys")
 
-KEY = SigningKey.generate("ES256", "double-1")
 NEXT_KEY = SigningKey.generate("ES256", "double-2")
 
 #: How long a request waits for keys here, and a fetch for its answer.
 WAIT_SECONDS = 1
-TIMEOUT = {"timeout_seconds": 1}
+LIMITS = {"key_wait_seconds": WAIT_SECONDS}
 
 #: As short as they may be: a test waits for them.
 QUICK = {"seconds": 1, "unknown_kid_interval_seconds": 1}
 
-LIMITS = {"key_wait_seconds": WAIT_SECONDS}
-
 #: A second's refresh, a second's back-off and the next of two, and what the machine adds.
-SOON_SECONDS = 8
+SOON_SECONDS = 10
 
-SHARED_STATE_KEY = new_secret("shared state key")
 
-TEN_MEGABYTES = b'{"keys": [' + b" " * 10_000_000 + b"]}"
+@dataclass
+class Seen:
+    """What was seen of a fault."""
+
+    double: KeyServerDouble
+    #: What a good token got before, while it was there, and after it.
+    before: object = None
+    during: object = None
+    after: object = None
+    #: What one of the key of before got after it.
+    of_old_key: object = None
+    #: How many fetches had its outcome.
+    counted: int = 0
+    log: list[str] = field(default_factory=list)
 
 
 class Faults:
-    """A double and a provider for each fault, all behind one Envoy."""
+    """A double and a provider for each fault, all behind one Envoy, so that all are waited for at once."""
 
-    def __init__(self, stack, sidecar, names, faulty, **cache):
-        self.doubles = {name: stack.enter_context(KeyServerDouble(name, [KEY])) for name in names}
+    def __init__(self, stack, sidecar, faulty, **cache):
+        self.seen = {name: Seen(stack.enter_context(KeyServerDouble(name, [KEY]))) for name in FAULTS}
         if faulty:
-            for double in self.doubles.values():
-                FAULTS[double.name](double)
-        providers = {name: discovered(double, name, **cache) for name, double in self.doubles.items()}
-        ports = {name: double.port for name, double in self.doubles.items()}
+            self.inject()
+        providers = {name: discovered(seen.double, name, **cache) for name, seen in self.seen.items()}
+        ports = {name: seen.double.port for name, seen in self.seen.items()}
         self.client = sidecar(
             policy(rule("agent", ["jwt"]), providers=providers, peers={}, limits=LIMITS), **ports
         )
 
-    def answer(self, name, key=KEY):
-        """What a good token of a provider gets."""
-        return self.client.get("/", bearer(self.doubles[name].token(key, claims)))
+    def inject(self):
+        """Let each double have its fault."""
+        for name, seen in self.seen.items():
+            FAULTS[name].inject(seen.double)
 
-    def failures(self, name):
-        """How many fetches of a provider have failed."""
-        envoy = self.client.envoy
-        every = metric(envoy, "peergate_key_fetches_total", provider=name)
-        good = metric(envoy, "peergate_key_fetches_total", provider=name, outcome="ok")
-        return every - good - metric(envoy, "peergate_key_fetches_total", provider=name, outcome="unchanged")
+    def mend(self):
+        """Let each be as it was, with another key."""
+        for seen in self.seen.values():
+            seen.double.reply(DISCOVERY, as_json(seen.double.metadata()))
+            seen.double.publish(NEXT_KEY)
 
+    def answers(self, key=KEY):
+        """What a good token of each provider gets, all at once."""
+        with concurrent.futures.ThreadPoolExecutor(len(self.seen)) as pool:
+            sent = {
+                name: pool.submit(get, self.client, seen.double.token(key, claims))
+                for name, seen in self.seen.items()
+            }
+            return {name: answer.result() for name, answer in sent.items()}
 
-def no_json(double):
-    double.reply(JWKS, Reply(b"<html>Sign in</html>"))
+    def note(self):
+        """Count what the faults came to, once each has; one that does not is its test's business."""
+        with contextlib.suppress(TimeoutError):
+            wait_until(self._all_counted, SOON_SECONDS, "each fault is counted")
+        for name, seen in self.seen.items():
+            seen.counted = self._counted(name)
+            seen.log = re.findall(f"peergate: keys of provider `{name}`: (.*)", self.client.envoy.log())
 
+    def _all_counted(self):
+        return all(self._counted(name) for name in FAULTS)
 
-def cut_off(double):
-    double.reply(JWKS, Reply(key_set(KEY.public_jwk()).body[:-5]))
-
-
-def nothing(double):
-    double.reply(JWKS, Reply(b""))
-
-
-def no_set(double):
-    double.reply(JWKS, as_json([KEY.public_jwk()]))
-
-
-def no_list(double):
-    double.reply(JWKS, as_json({"keys": KEY.public_jwk()}))
-
-
-def metadata_that_is_none(double):
-    double.reply(DISCOVERY, Reply(b"not now"))
-
-
-def metadata_without_keys(double):
-    double.reply(DISCOVERY, as_json({"issuer": double.issuer}))
-
-
-def internal_error(double):
-    double.reply(DISCOVERY, Reply(b"{}", status=500))
-
-
-def internal_error_of_the_keys(double):
-    """The metadata is there and the keys are not."""
-    double.reply(JWKS, Reply(key_set(KEY.public_jwk()).body, status=500))
-
-
-def drip(double):
-    """A byte every tenth of a second: the whole would take half a minute."""
-    double.reply(JWKS, key_set(KEY.public_jwk(), drip_seconds=0.1))
-
-
-def redirect(double):
-    double.reply(JWKS, Reply(status=302, headers={"location": f"{double.issuer}/elsewhere"}))
-    double.reply("/elsewhere", key_set(KEY.public_jwk()))
-
-
-def ten_megabytes(double):
-    double.reply(JWKS, Reply(TEN_MEGABYTES))
-
-
-def wrong_issuer(double):
-    double.reply(DISCOVERY, as_json(double.metadata(issuer=double.issuer + "/")))
-
-
-def empty_set(double):
-    double.reply(JWKS, key_set())
-
-
-def no_usable_key(double):
-    weak = {"kty": "oct", "k": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "kid": KEY.kid, "alg": "HS256"}
-    double.reply(JWKS, key_set(weak, KEY.public_jwk() | {"use": "enc"}))
-
-
-FAULTS = {
-    fault.__name__: fault
-    for fault in (
-        no_json,
-        cut_off,
-        nothing,
-        no_set,
-        no_list,
-        metadata_that_is_none,
-        metadata_without_keys,
-        internal_error,
-        internal_error_of_the_keys,
-        drip,
-        redirect,
-        ten_megabytes,
-        wrong_issuer,
-        empty_set,
-        no_usable_key,
-    )
-}
-
-
-def discovered(double, cluster, **cache):
-    """A provider whose keys are found by discovery."""
-    jwks = {"discovery": {"cluster": cluster, **TIMEOUT}} | ({"cache": cache} if cache else {})
-    return {"issuer": double.issuer, "audiences": [AUDIENCE], "jwks": jwks}
+    def _counted(self, name):
+        outcome = FAULTS[name].outcome
+        return metric(self.client.envoy, "peergate_key_fetches_total", provider=name, outcome=outcome)
 
 
 @pytest.fixture(scope="module")
 def at_start(sidecar):
     """Every fault is there from the start."""
     with contextlib.ExitStack() as stack:
-        yield Faults(stack, sidecar, FAULTS, faulty=True)
+        faults = Faults(stack, sidecar, faulty=True)
+        for name, answer in faults.answers().items():
+            faults.seen[name].during = answer
+        faults.note()
+        yield faults.seen
 
 
 @pytest.fixture(scope="module")
 def later(sidecar):
-    """Every provider is well, and is asked again every second."""
+    """Every provider is well, and is asked every second; then each has its fault, and then it has not."""
     with contextlib.ExitStack() as stack:
-        yield Faults(stack, sidecar, FAULTS, faulty=False, **QUICK)
+        faults = Faults(stack, sidecar, faulty=False, **QUICK)
+        for name, answer in faults.answers().items():
+            faults.seen[name].before = answer
+        faults.inject()
+        faults.note()
+        for name, answer in faults.answers().items():
+            faults.seen[name].during = answer
+        faults.mend()
+        end = time.monotonic() + SOON_SECONDS
+        while time.monotonic() < end:
+            answers = faults.answers(NEXT_KEY)
+            if {answer.status_code for answer in answers.values()} == {200}:
+                break
+        for name, answer in answers.items():
+            faults.seen[name].after = answer
+        for name, answer in faults.answers().items():
+            faults.seen[name].of_old_key = answer
+        yield faults.seen
 
 
-def lets_nobody_in(faults, name):
-    """A request waits for its time, and is then told that it is not its fault."""
-    began = time.monotonic()
-    answer = faults.answer(name)
-    assert refusal(answer) == NO_KEYS
-    assert int(answer.headers["retry-after"]) >= 1
-    assert time.monotonic() - began < WAIT_SECONDS + SOON_SECONDS
-    assert faults.failures(name) >= 1
+def lets_nobody_in(at_start, name):
+    """A request waits as long as that is of use, and is then told that it is not its fault."""
+    seen, fault = at_start[name], FAULTS[name]
+    assert refusal(seen.during) == NO_KEYS
+    assert int(seen.during.headers["retry-after"]) >= 1
+    # It waits no longer where the next try would come too late for it.
+    assert seen.during.elapsed.total_seconds() < WAIT_SECONDS + SOON_SECONDS
+    assert seen.counted >= 1
+    assert re.fullmatch(down_since(1, f"{fault.says}; there are none"), seen.log[0]), seen.log
 
 
-def changes_nothing(faults, name):
+def changes_nothing(later, name):
     """The last good set stays while the fault is there; when it is over, the next one comes."""
-    double = faults.doubles[name]
-    assert faults.answer(name).status_code == 200
-    before = faults.failures(name)
-    FAULTS[name](double)
-    wait_until(lambda: faults.failures(name) > before, SOON_SECONDS, "a fetch has failed")
-    assert faults.answer(name).status_code == 200
-    double.reply(DISCOVERY, as_json(double.metadata()))
-    double.publish(NEXT_KEY)
-    wait_until(lambda: faults.answer(name, NEXT_KEY).status_code == 200, SOON_SECONDS, "the next set came")
-    assert refusal(faults.answer(name)) == INVALID
+    seen, fault = later[name], FAULTS[name]
+    assert (seen.before.status_code, seen.during.status_code) == (200, 200)
+    assert seen.counted >= 1
+    assert seen.log[0] == "1 fetched"
+    assert re.fullmatch(down_since(1, f"{fault.says}; the keys of before stay"), seen.log[1]), seen.log
+    assert seen.after.status_code == 200
+    assert refusal(seen.of_old_key) == INVALID
+
+
+def down_since(failures, why):
+    """What the log says of a source that is down."""
+    return rf"down since \d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ \({failures} failed\): {re.escape(why)}"
 
 
 def test_500_at_start(at_start):
@@ -231,12 +196,12 @@ def test_slow_drip_later(later):
 
 def test_redirect_at_start(at_start):
     lets_nobody_in(at_start, "redirect")
-    assert at_start.doubles["redirect"].calls("/elsewhere") == 0
+    assert at_start["redirect"].double.calls("/elsewhere") == 0
 
 
 def test_redirect_later(later):
     changes_nothing(later, "redirect")
-    assert later.doubles["redirect"].calls("/elsewhere") == 0
+    assert later["redirect"].double.calls("/elsewhere") == 0
 
 
 def test_10_megabytes_at_start(at_start):
@@ -270,7 +235,7 @@ def test_garbage_later(later, name):
 
 def test_wrong_issuer_at_start(at_start):
     lets_nobody_in(at_start, "wrong_issuer")
-    assert at_start.doubles["wrong_issuer"].calls(JWKS) == 0
+    assert at_start["wrong_issuer"].double.calls(JWKS) == 0
 
 
 def test_wrong_issuer_later(later):
@@ -287,8 +252,16 @@ def test_empty_set_later(later, name):
     changes_nothing(later, name)
 
 
+def test_keys_on_another_host_at_start(at_start):
+    lets_nobody_in(at_start, "keys_on_another_host")
+
+
+def test_keys_on_another_host_later(later):
+    changes_nothing(later, "keys_on_another_host")
+
+
 def of_oidc_provider(issuer, **cache):
-    jwks = {"discovery": {"cluster": "idp", **TIMEOUT}, "cache": QUICK | cache}
+    jwks = {"discovery": {"cluster": "idp", "timeout_seconds": 1}, "cache": QUICK | cache}
     provider = {"issuer": issuer, "audiences": [audience("RS256")], "jwks": jwks}
     return policy(rule("agent", ["jwt"]), provider=provider, limits=LIMITS)
 
@@ -309,7 +282,7 @@ def test_down_at_start(sidecar):
 def test_down_later(sidecar):
     """The last good set serves until it is `max_stale_seconds` old, and then nobody is let in."""
     with OidcProvider("oidc-provider-gone") as provider:
-        client = sidecar(of_oidc_provider(provider.issuer, max_stale_seconds=4), idp=provider.port)
+        client = sidecar(of_oidc_provider(provider.issuer, max_stale_seconds=3), idp=provider.port)
         token = provider.token()
         assert client.get("/", bearer(token)).status_code == 200
         provider.stop()
@@ -319,7 +292,7 @@ def test_down_later(sidecar):
                 lambda: client.get("/", bearer(token)).status_code == 503, SOON_SECONDS, "the set is too old"
             )
     last = max(each.ended for each in load.answers if each.status == 200)
-    assert last - stopped > 2
+    assert last - stopped > 1
     assert refusal(client.get("/", bearer(token))) == NO_KEYS
 
 
@@ -380,8 +353,7 @@ def test_clients_that_leave_while_they_wait(sidecar, agent):
     answers = threading.Event()
     with KeyServerDouble("held", [KEY]) as double:
         double.reply(JWKS, key_set(KEY.public_jwk(), after=answers))
-        provider = discovered(double, "idp")
-        provider["jwks"]["discovery"]["timeout_seconds"] = 20
+        provider = discovered(double, "idp", timeout_seconds=20)
         limits = {"key_wait_seconds": 20, "waiting_requests": 5}
         client = sidecar(policy(rule("agent", ["jwt"]), provider=provider, limits=limits), idp=double.port)
         token = double.token(KEY, claims)
@@ -409,8 +381,7 @@ def test_start_up_under_load_shows_no_401(envoy, agent):
     answers = threading.Event()
     with KeyServerDouble("starting", [KEY]) as double:
         double.reply(JWKS, key_set(KEY.public_jwk(), after=answers))
-        provider = discovered(double, "idp") | {}
-        provider["jwks"]["discovery"]["timeout_seconds"] = 20
+        provider = discovered(double, "idp", timeout_seconds=20)
         filters = [
             peergate(
                 policy(rule("agent", ["jwt"]), provider=provider, limits={"key_wait_seconds": 20}),
@@ -432,37 +403,6 @@ def test_start_up_under_load_shows_no_401(envoy, agent):
         assert double.calls() == 1
 
 
-def test_several_workers_ask_once(sidecar):
-    """At the start and at each refresh, however many there are."""
-    with KeyServerDouble("shared", [KEY]) as double:
-        provider = discovered(double, "idp", **QUICK)
-        client = sidecar(policy(rule("agent", ["jwt"]), provider=provider), workers=4, idp=double.port)
-        token = double.token(KEY, claims)
-        with Load(client.port, lambda: [token], callers=6) as load:
-            wait_until(lambda: double.calls() >= 5, SOON_SECONDS, "it was asked five times")
-        assert load.refused() == []
-        gaps = gaps_between(double.times[JWKS])
-        # 80 to 95 % of a second, less what a call may be late and the next is not.
-        assert min(gaps) > 0.6, gaps
-
-
-def test_workers_ask_for_themselves_where_nothing_may_be_shared(envoy, agent):
-    """Without a `vm_id` of its own, as in Istio, and without `shared_state_key`."""
-    with KeyServerDouble("apart", [KEY]) as double, unnamed(envoy, agent, double, workers=2) as client:
-        token = double.token(KEY, claims)
-        assert {get(client, token).status_code for _ in range(12)} == {200}
-        assert 2 <= double.calls() <= 4
-
-
-def test_workers_ask_once_where_what_they_share_is_sealed(envoy, agent):
-    with KeyServerDouble("sealed", [KEY]) as double:
-        sealing = {"shared_state_key": {"env": "SHARED_STATE_KEY"}}
-        with unnamed(envoy, agent, double, workers=2, **sealing) as client:
-            token = double.token(KEY, claims)
-            assert {get(client, token).status_code for _ in range(12)} == {200}
-            assert double.calls() == 1
-
-
 def test_a_jwks_uri_of_another_host(sidecar):
     """The operator says where the keys are, whatever the metadata says."""
     with KeyServerDouble("here", [KEY]) as here, KeyServerDouble("there", [NEXT_KEY]) as there:
@@ -478,69 +418,3 @@ def test_a_jwks_uri_of_another_host(sidecar):
         (asked,) = there.received
         assert (asked.method, asked.target) == ("GET", "/jwks")
         assert asked.header("host") == f"keys.tests.example:{there.port}"
-
-
-@pytest.mark.parametrize("shares", [True, False], ids=["shared", "each worker for itself"])
-@pytest.mark.parametrize("change", ["a rule", "how long a set may be used"])
-def test_a_policy_that_changes_while_the_provider_is_down(envoy, agent, change, shares):
-    """The keys of before are as good as they were: it is the outage in which an operator changes a policy."""
-    with KeyServerDouble("down", [KEY]) as double:
-        provider = discovered(double, "idp", max_stale_seconds=700)
-        dynamic = Dynamic("listener", OUTPUT / "envoy/dynamic", f"keys {change} {shares}")
-
-        def put(*rules, provider=provider):
-            filters = peergate(policy(*rules, provider=provider, limits=LIMITS), ENVIRONMENT)
-            if not shares:
-                del filters["typed_config"]["config"]["vm_config"]["vm_id"]
-            dynamic.put(filters)
-
-        put(rule("before", ["jwt"]))
-        running = envoy(
-            dynamic.bootstrap(cluster("agent", agent.port), cluster("idp", double.port)), ENVIRONMENT
-        )
-        with Client(running) as client:
-            token = bearer(double.token(KEY, claims))
-            assert client.get("/", token).status_code == 200
-            for path in (DISCOVERY, JWKS):
-                double.reply(path, Reply(status=503))
-            longer = discovered(double, "idp", max_stale_seconds=3600)
-            put(rule("after", ["jwt"]), provider=provider if change == "a rule" else longer)
-            with Load(client.port, lambda: [token["Authorization"].removeprefix("Bearer ")]) as load:
-                running.await_access_log(rule="after")
-                load.flows()
-            assert load.refused() == []
-
-
-def get(client, token):
-    """An answer on a connection of its own."""
-    url = f"http://127.0.0.1:{client.port}/"
-    return httpx.get(url, headers=bearer(token), trust_env=False, timeout=TIMEOUT_SECONDS)
-
-
-def await_active(client, count):
-    """Wait until so many requests are in Envoy."""
-
-    def active():
-        (line,) = client.envoy.admin("/stats?filter=^http.inbound.downstream_rq_active$").splitlines()
-        return int(line.partition(": ")[2])
-
-    wait_until(lambda: active() == count, PATIENCE_SECONDS, f"{count} requests are there")
-
-
-def gaps_between(times):
-    return [later - earlier for earlier, later in pairwise(times)]
-
-
-@contextlib.contextmanager
-def unnamed(envoy, agent, double, workers, **members):
-    """A client of an Envoy whose virtual machines have no name, as Istio makes them."""
-    environment = ENVIRONMENT | {"SHARED_STATE_KEY": SHARED_STATE_KEY}
-    provider = discovered(double, "idp")
-    filters = peergate(policy(rule("agent", ["jwt"]), provider=provider) | members, environment)
-    del filters["typed_config"]["config"]["vm_config"]["vm_id"]
-    clusters = [cluster("agent", agent.port), cluster("idp", double.port)]
-    started = envoy(
-        bootstrap([listener("inbound", [filters], "agent")], clusters), environment, workers=workers
-    )
-    with Client(started) as client:
-        yield client

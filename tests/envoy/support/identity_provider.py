@@ -201,6 +201,10 @@ class OidcProvider(IdentityProvider):
         """Put another key into the set, which does not sign yet."""
         self._test(f"announce/{algorithm}")
 
+    def promote(self, algorithm: str = "RS256") -> None:
+        """Sign with the key that was announced."""
+        self._test(f"promote/{algorithm}")
+
     def retire(self, algorithm: str = "RS256") -> None:
         """Take all keys of an algorithm out of the set but the one that signs."""
         self._test(f"retire/{algorithm}")

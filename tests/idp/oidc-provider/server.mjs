@@ -126,6 +126,11 @@ const exchanges = {
   rotate: (algorithm) => [newKey(algorithm), ...keys],
   // Another key stands in the set, and does not sign yet.
   announce: (algorithm) => [...keys, newKey(algorithm)],
+  // The last key of an algorithm signs: the one that was announced.
+  promote: (algorithm) => {
+    const last = keys.findLast((key) => key.alg === algorithm);
+    return [last, ...keys.filter((key) => key !== last)];
+  },
   // Of the keys of an algorithm the one that signs is left.
   retire: (algorithm) => {
     const signs = keys.find((key) => key.alg === algorithm);
