@@ -5,6 +5,7 @@
 //! root.rs         a configuration comes ─► Policy
 //! attachment.rs   what its streams share
 //! keys.rs         keys are fetched, streams that wait for them are woken
+//! signatures.rs   the proxy's cryptography
 //! http.rs         a request comes ─► decision::decide ─► applied
 //! host.rs         the host calls, each a Result
 //! ```
@@ -21,6 +22,7 @@ mod keys;
 mod metrics;
 mod root;
 mod state;
+mod signatures;
 
 use proxy_wasm::traits::RootContext;
 

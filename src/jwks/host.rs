@@ -5,7 +5,6 @@
 
 mod vectors;
 
-use std::cell::Cell;
 use std::fmt;
 
 use super::algorithm::Algorithm;
@@ -19,7 +18,7 @@ pub trait HostSignatures {
     fn verify(&self, scheme: HostScheme, public_key: &[u8], signature: &[u8], message: &[u8])
     -> Option<bool>;
 
-    /// Is told of each verification by whom it was done, once it is done.
+    /// Is told of each verification and who has done it.
     fn note(&self, _by: VerifiedBy) {}
 }
 
@@ -116,32 +115,27 @@ impl HostSignatures for NoHostSignatures {
 #[derive(Debug)]
 pub struct Proven<H> {
     host: H,
-    /// In the order of [`HostScheme::ALL`].
-    schemes: Vec<(HostScheme, bool)>,
-    by_host: Cell<u64>,
-    by_module: Cell<u64>,
+    /// In the order of [`HostScheme::ALL`]: whether the answers were right.
+    schemes: [(HostScheme, bool); HostScheme::ALL.len()],
 }
 
 impl<H: HostSignatures> Proven<H> {
     /// Tries every scheme: a good signature, which the host must find good, and the same for another message, which it
     /// must find bad.
     pub fn by_known_answers(host: H) -> Self {
-        let schemes = HostScheme::ALL
-            .into_iter()
-            .map(|scheme| {
-                let known = vectors::known(scheme);
-                let answer = |message| host.verify(scheme, known.public_key, known.signature, message);
-                let is_right =
-                    answer(vectors::MESSAGE) == Some(true) && answer(vectors::OTHER_MESSAGE) == Some(false);
-                (scheme, is_right)
-            })
-            .collect();
-        Self {
-            host,
-            schemes,
-            by_host: Cell::new(0),
-            by_module: Cell::new(0),
-        }
+        let schemes = HostScheme::ALL.map(|scheme| {
+            let known = vectors::known(scheme);
+            let answer = |message| host.verify(scheme, known.public_key, known.signature, message);
+            let is_right =
+                answer(vectors::MESSAGE) == Some(true) && answer(vectors::OTHER_MESSAGE) == Some(false);
+            (scheme, is_right)
+        });
+        Self { host, schemes }
+    }
+
+    /// Whether the host does every scheme right.
+    pub fn is_complete(&self) -> bool {
+        self.schemes(false).next().is_none()
     }
 
     /// The schemes that the host does right (true), or that it does not.
@@ -150,18 +144,6 @@ impl<H: HostSignatures> Proven<H> {
             .iter()
             .filter(move |(_, is_right)| *is_right == right)
             .map(|(scheme, _)| *scheme)
-    }
-
-    /// How many verifications there were since this was last asked.
-    pub fn take_count(&self, by: VerifiedBy) -> u64 {
-        self.count(by).take()
-    }
-
-    const fn count(&self, by: VerifiedBy) -> &Cell<u64> {
-        match by {
-            VerifiedBy::Host => &self.by_host,
-            VerifiedBy::Module => &self.by_module,
-        }
     }
 }
 
@@ -180,8 +162,7 @@ impl<H: HostSignatures> HostSignatures for Proven<H> {
     }
 
     fn note(&self, by: VerifiedBy) {
-        let count = self.count(by);
-        count.set(count.get().saturating_add(1));
+        self.host.note(by);
     }
 }
 
@@ -194,15 +175,13 @@ impl<H: HostSignatures> fmt::Display for Proven<H> {
                 .collect::<Vec<_>>()
                 .join(", ")
         };
-        match (self.schemes(true).next(), self.schemes(false).next()) {
-            (Some(_), None) => write!(formatter, "the proxy verifies {}", names(true)),
-            (None, _) => formatter.write_str("the proxy verifies no signatures; they are verified in the module, which is slower"),
-            (Some(_), Some(_)) => write!(
-                formatter,
-                "the proxy verifies {}; {} are verified in the module, which is slower",
-                names(true),
-                names(false)
-            ),
+        if self.is_complete() {
+            return write!(formatter, "the proxy verifies {}", names(true));
         }
+        write!(
+            formatter,
+            "the proxy does not verify {}: that is done in the module, which is slower",
+            names(false)
+        )
     }
 }
