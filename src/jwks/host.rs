@@ -133,6 +133,11 @@ impl<H: HostSignatures> Proven<H> {
         Self { host, schemes }
     }
 
+    /// The host itself.
+    pub const fn host(&self) -> &H {
+        &self.host
+    }
+
     /// Whether the host does every scheme right.
     pub fn is_complete(&self) -> bool {
         self.schemes(false).next().is_none()

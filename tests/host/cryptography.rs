@@ -1,6 +1,9 @@
 //! Envoy's foreign function `verify_signature`, as 1.36 to 1.40 have it, on other libraries than the filter's own: ring,
 //! and for P-521, which ring has not, RustCrypto behind a reader of DER.
 
+use std::cell::Cell;
+
+use peergate_filter::jwks::{HostScheme, HostSignatures};
 use prost::Message;
 use ring::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey};
 use spki::SubjectPublicKeyInfoRef;
@@ -8,6 +11,37 @@ use spki::der::asn1::UintRef;
 use spki::der::{Decode, Reader, SliceReader};
 
 use super::state::Status;
+
+/// The same for native tests, by way of the same messages.
+#[derive(Debug, Default)]
+pub(crate) struct Proxy {
+    asked: Cell<usize>,
+}
+
+impl Proxy {
+    /// How often it was asked.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.get()
+    }
+}
+
+impl HostSignatures for Proxy {
+    fn verify(&self, scheme: HostScheme, public_key: &[u8], signature: &[u8], message: &[u8]) -> Option<bool> {
+        self.asked.set(self.asked.get() + 1);
+        let arguments = Arguments {
+            hash_function: format!("{:?}", scheme.hash()),
+            public_key: public_key.to_vec(),
+            signature: signature.to_vec(),
+            text: message.to_vec(),
+        };
+        let answer = verify_signature(&arguments.encode_to_vec()).ok()?;
+        let answer = Answer::decode(answer.as_slice()).expect("our own message");
+        match answer.error.as_str() {
+            "" | BAD => Some(answer.result),
+            _ => None,
+        }
+    }
+}
 
 /// `envoy.source.extensions.common.wasm.VerifySignatureArguments`.
 #[derive(Clone, PartialEq, Message)]
@@ -36,7 +70,7 @@ pub(crate) fn verify_signature(arguments: &[u8]) -> Result<Vec<u8>, Status> {
     let arguments = Arguments::decode(arguments).map_err(|_| Status::BadArgument)?;
     let error = match verified(&arguments)? {
         Ok(true) => String::new(),
-        Ok(false) => "Failed to verify digest. Error code: 0".to_owned(),
+        Ok(false) => BAD.to_owned(),
         Err(error) => error,
     };
     let result = error.is_empty();
@@ -104,6 +138,9 @@ fn numbers(der: &[u8]) -> Option<(&[u8], &[u8])> {
     reader.finish().ok()?;
     Some((pair.0.as_bytes(), pair.1.as_bytes()))
 }
+
+/// What Envoy says of a signature that is not good.
+const BAD: &str = "Failed to verify digest. Error code: 0";
 
 const RSA: &str = "1.2.840.113549.1.1.1";
 const EC: &str = "1.2.840.10045.2.1";

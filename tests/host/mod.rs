@@ -45,7 +45,7 @@ use std::path::Path;
 use self::state::Host;
 
 pub(crate) use self::{
-    cryptography::{Answer as SignatureAnswer, Arguments as SignatureArguments, verify_signature},
+    cryptography::{Answer as SignatureAnswer, Proxy, verify_signature},
     exchange::{Answer, Forwarded, Outcome, Replied, Request, Response},
     headers::HeaderMap,
     process::Process,
