@@ -9,9 +9,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use host::{
-    HeaderMap, Module, Outcome, Process, Request, Response, RouteRefresh, Status, Vm, VmOptions,
-};
+use host::{HeaderMap, Module, Outcome, Process, Request, Response, RouteRefresh, Status, Vm, VmOptions};
 use support::case::Prepared;
 use support::seen::{Reply, Seen, hold_against_table};
 

@@ -75,7 +75,9 @@ impl HostSignatures for Envoy {
             Hash::Sha384 => "sha384",
             Hash::Sha512 => "sha512",
         };
-        host::verify_signature(hash, public_key, signature, message).ok().flatten()
+        host::verify_signature(hash, public_key, signature, message)
+            .ok()
+            .flatten()
     }
 }
 
@@ -95,10 +97,7 @@ impl Counter {
 
     /// That a number is lost refuses no request.
     fn increment(&self) {
-        let number = self
-            .number
-            .get()
-            .or_else(|| host::define_counter(self.name).ok());
+        let number = self.number.get().or_else(|| host::define_counter(self.name).ok());
         self.number.set(number);
         if let Some(number) = number {
             let _ = host::increment_counter(number);

@@ -29,10 +29,7 @@ impl Modulus {
         let zeros = bytes.first().map_or(0, |first| first.leading_zeros());
         let bits = bytes.len().saturating_mul(8).saturating_sub(index(zeros));
         // Two bits more, so that results below twice the modulus need no subtraction on the way.
-        let count = bits
-            .saturating_add(2)
-            .div_ceil(DIGIT_BITS)
-            .next_multiple_of(ROWS);
+        let count = bits.saturating_add(2).div_ceil(DIGIT_BITS).next_multiple_of(ROWS);
         let digits = digits(bytes, count);
         let first = digits.first().copied().unwrap_or_default();
         // Newton's iteration doubles the correct bits each time: 3, 6, 12, 24, 48.
@@ -159,11 +156,10 @@ impl Modulus {
     fn square(&self, number: &[u32], columns: &mut [u64]) -> Vec<u32> {
         columns.fill(0);
         let (mut rest, mut digits) = (&mut *columns, number);
-        while let (
-            Some((&[a, b, c, d], others @ &[e, f, g, ..])),
-            Some((head, [c4, c5, c6, tail @ ..])),
-        ) = (digits.split_first_chunk::<ROWS>(), rest.split_first_chunk_mut::<ROWS>())
-        {
+        while let (Some((&[a, b, c, d], others @ &[e, f, g, ..])), Some((head, [c4, c5, c6, tail @ ..]))) = (
+            digits.split_first_chunk::<ROWS>(),
+            rest.split_first_chunk_mut::<ROWS>(),
+        ) {
             let doubled = [a << 1, b << 1, c << 1, d << 1];
             let [a2, b2, c2, _] = doubled;
             // What the four have among themselves, and in the columns that not all four reach.
@@ -355,7 +351,11 @@ mod tests {
             let ready = Modulus::new(&modulus);
             for exponent in [1, 3, 65537, random.u64(..1 << 33) | 1, (1 << 33) - 1] {
                 let power = ready.power(&base, exponent).unwrap();
-                assert_eq!(power, expected(&modulus, &base, exponent), "{modulus:x?}^{exponent}");
+                assert_eq!(
+                    power,
+                    expected(&modulus, &base, exponent),
+                    "{modulus:x?}^{exponent}"
+                );
             }
         }
     }

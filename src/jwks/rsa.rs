@@ -95,7 +95,11 @@ fn is_pss(hash: Hash, digest: &[u8], encoded: &[u8], top_zeros: u32) -> Option<(
     }
     // 7. to 9.
     let mask = mask(hash, mixed, masked.len());
-    let mut block: Vec<u8> = masked.iter().zip(&mask).map(|(left, right)| left ^ right).collect();
+    let mut block: Vec<u8> = masked
+        .iter()
+        .zip(&mask)
+        .map(|(left, right)| left ^ right)
+        .collect();
     let first = block.first_mut()?;
     *first &= 0xff_u8.checked_shr(top_zeros)?;
     // 10. and 11.

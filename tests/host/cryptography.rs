@@ -26,7 +26,13 @@ impl Proxy {
 }
 
 impl HostSignatures for Proxy {
-    fn verify(&self, scheme: HostScheme, public_key: &[u8], signature: &[u8], message: &[u8]) -> Option<bool> {
+    fn verify(
+        &self,
+        scheme: HostScheme,
+        public_key: &[u8],
+        signature: &[u8],
+        message: &[u8],
+    ) -> Option<bool> {
         self.asked.set(self.asked.get() + 1);
         let arguments = Arguments {
             hash_function: format!("{:?}", scheme.hash()),
@@ -133,7 +139,9 @@ fn is_good_on_p521(point: &[u8], text: &[u8], signature: &[u8]) -> bool {
 fn numbers(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut reader = SliceReader::new(der).ok()?;
     let pair = reader
-        .sequence(|reader| -> spki::der::Result<_> { Ok((UintRef::decode(reader)?, UintRef::decode(reader)?)) })
+        .sequence(|reader| -> spki::der::Result<_> {
+            Ok((UintRef::decode(reader)?, UintRef::decode(reader)?))
+        })
         .ok()?;
     reader.finish().ok()?;
     Some((pair.0.as_bytes(), pair.1.as_bytes()))
