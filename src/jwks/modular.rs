@@ -8,6 +8,14 @@
 
 use std::cmp::Ordering;
 
+/// The sum of up to four products. At most 2·152 of 54 bits and the carries meet in a column of the largest modulus:
+/// below 2⁶³.
+macro_rules! add {
+    ($column:expr, $(($left:expr, $right:expr)),+) => {
+        *$column = $column$(.wrapping_add(product($left, $right)))+
+    };
+}
+
 /// An odd modulus, made ready.
 pub(super) struct Modulus {
     /// The modulus, and zeros behind it.
@@ -164,13 +172,13 @@ impl Modulus {
             let [a2, b2, c2, _] = doubled;
             // What the four have among themselves, and in the columns that not all four reach.
             let [c0, c1, c2_, c3] = head;
-            add(c0, &[(a, a)]);
-            add(c1, &[(a2, b)]);
-            add(c2_, &[(a2, c), (b, b)]);
-            add(c3, &[(a2, d), (b2, c)]);
-            add(c4, &[(b2, d), (c, c), (a2, e)]);
-            add(c5, &[(c2, d), (a2, f), (b2, e)]);
-            add(c6, &[(d, d), (a2, g), (b2, f), (c2, e)]);
+            add!(c0, (a, a));
+            add!(c1, (a2, b));
+            add!(c2_, (a2, c), (b, b));
+            add!(c3, (a2, d), (b2, c));
+            add!(c4, (b2, d), (c, c), (a2, e));
+            add!(c5, (c2, d), (a2, f), (b2, e));
+            add!(c6, (d, d), (a2, g), (b2, f), (c2, e));
             add_rows(tail, doubled, others);
             digits = others;
             rest = tail.get_mut(1..).unwrap_or_default();
@@ -190,11 +198,11 @@ impl Modulus {
                 return Vec::new();
             };
             let (m0, carry) = self.multiple(*c0, n0);
-            add(c1, &[(m0, n1)]);
+            add!(c1, (m0, n1));
             let (m1, carry) = self.multiple(c1.wrapping_add(carry), n0);
-            add(c2, &[(m0, n2), (m1, n1)]);
+            add!(c2, (m0, n2), (m1, n1));
             let (m2, carry) = self.multiple(c2.wrapping_add(carry), n0);
-            add(c3, &[(m0, n3), (m1, n2), (m2, n1)]);
+            add!(c3, (m0, n3), (m1, n2), (m2, n1));
             let (m3, carry) = self.multiple(c3.wrapping_add(carry), n0);
             if let (Some(next), Some(modulus)) = (rest.first_mut(), self.digits.get(1..)) {
                 *next = next.wrapping_add(carry);
@@ -230,15 +238,7 @@ impl Modulus {
 #[inline(always)]
 fn add_rows(columns: &mut [u64], [a, b, c, d]: [u32; ROWS], right: &[u32]) {
     for (column, &[z, y, x, w]) in columns.iter_mut().zip(right.array_windows::<ROWS>()) {
-        add(column, &[(a, w), (b, x), (c, y), (d, z)]);
-    }
-}
-
-/// Adds products. At most 2·152 of 54 bits and the carries meet in a column of the largest modulus: below 2⁶³.
-#[inline(always)]
-fn add(column: &mut u64, products: &[(u32, u32)]) {
-    for (left, right) in products {
-        *column = column.wrapping_add(product(*left, *right));
+        add!(column, (a, w), (b, x), (c, y), (d, z));
     }
 }
 
