@@ -21,8 +21,8 @@ mod http;
 mod keys;
 mod metrics;
 mod root;
-mod state;
 mod signatures;
+mod state;
 
 use proxy_wasm::traits::RootContext;
 
