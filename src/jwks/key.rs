@@ -4,6 +4,9 @@ use std::fmt;
 
 use ed25519_dalek::VerifyingKey as Ed25519Key;
 use hmac::{Hmac, KeyInit, Mac};
+use jwt_simple::algorithms::{
+    ECDSAP256PublicKeyLike, ECDSAP384PublicKeyLike, ES256PublicKey, ES384PublicKey,
+};
 use p256::ecdsa::signature::Verifier as _;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
@@ -136,8 +139,8 @@ impl fmt::Debug for Fingerprint {
 /// The key itself, by its type and curve.
 pub(super) enum Material {
     Rsa(RsaKey),
-    P256(p256::ecdsa::VerifyingKey),
-    P384(p384::ecdsa::VerifyingKey),
+    P256(ES256PublicKey),
+    P384(ES384PublicKey),
     P521(Box<p521::ecdsa::VerifyingKey>),
     Secp256k1(k256::ecdsa::VerifyingKey),
     Ed25519(Ed25519Key),
@@ -166,10 +169,14 @@ impl Material {
         match self {
             Self::Rsa(key) => rsa_scheme(algorithm)
                 .is_some_and(|(padding, hash)| key.verify(padding, hash, signing_input, signature)),
-            Self::P256(key) => p256::ecdsa::Signature::from_slice(signature)
-                .is_ok_and(|signature| key.verify(signing_input, &signature).is_ok()),
-            Self::P384(key) => p384::ecdsa::Signature::from_slice(signature)
-                .is_ok_and(|signature| key.verify(signing_input, &signature).is_ok()),
+            Self::P256(key) => p256::ecdsa::Signature::from_slice(signature).is_ok_and(|signature| {
+                let key = key.public_key().as_ref();
+                key.verify(signing_input, &signature).is_ok()
+            }),
+            Self::P384(key) => p384::ecdsa::Signature::from_slice(signature).is_ok_and(|signature| {
+                let key = key.public_key().as_ref();
+                key.verify(signing_input, &signature).is_ok()
+            }),
             Self::P521(key) => p521::ecdsa::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify(signing_input, &signature).is_ok()),
             // k256 refuses a high s, as Bitcoin does; RFC 8812 §3.2 does not.
