@@ -172,7 +172,7 @@ impl Followed {
         let is_overdue = is_sealed && self.is_overdue(now);
         let is_due = is_for_kid || self.schedule.is_due(now, &self.source.cache);
         let is_free = !self.schedule.is_leased(now, longest);
-        if !is_overdue && !(is_due && is_free) {
+        if !(is_overdue || is_due && is_free) {
             return None;
         }
         let held = shared.get(&self.record_name);
