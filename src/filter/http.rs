@@ -11,7 +11,6 @@ use crate::decision::{self, Decision, Means, Permit, Step};
 use crate::filter::attachment::Attachment;
 use crate::filter::host::{self, HostError, Map};
 use crate::http::{Edits, Reply, Request};
-use crate::jwks::NoHostSignatures;
 use crate::jwt;
 use crate::keys::Wish;
 use crate::policy::Policy;
@@ -207,7 +206,7 @@ fn decide_at(
         policy,
         tokens: jwt::Means {
             keys: &sets,
-            signatures: &NoHostSignatures,
+            signatures: attachment.signatures(),
         },
     };
     let decision = match decision::decide(means, role, request, now) {

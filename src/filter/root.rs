@@ -12,6 +12,7 @@ use crate::filter::host;
 use crate::filter::http::Stream;
 use crate::filter::keys::KeyRing;
 use crate::filter::metrics::Metrics;
+use crate::filter::signatures::Signatures;
 use crate::redact::Redactor;
 
 /// What the streams of one configuration share. Nothing in it depends on the place of a stream: Envoy may attach one
@@ -69,6 +70,7 @@ impl RootContext for Root {
                     policy: Some(loaded.policy),
                     node_id,
                     metrics: Metrics::default(),
+                    signatures: Some(Signatures::of_this_machine()),
                 });
                 true
             }
