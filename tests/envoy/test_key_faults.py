@@ -19,7 +19,7 @@ from support.cast import ENVIRONMENT, bearer, claims, policy, rule
 from support.client import Client, refusal
 from support.credentials import SigningKey
 from support.identity_provider import OidcProvider, audience
-from support.key_faults import FAULTS, KEY
+from support.key_faults import FAULTS, KEY, NO_CLUSTER
 from support.key_server_double import DISCOVERY, JWKS, KeyServerDouble, as_json, key_set
 from support.keys import await_active, discovered, get
 from support.load import Load
@@ -43,6 +43,9 @@ QUICK = {"seconds": 1, "unknown_kid_interval_seconds": 1}
 SOON_SECONDS = 10
 
 
+AT_START = FAULTS | {"no_cluster": NO_CLUSTER}
+
+
 @dataclass
 class Seen:
     """What was seen of a fault."""
@@ -62,12 +65,13 @@ class Seen:
 class Faults:
     """A double and a provider for each fault, all behind one Envoy, so that all are waited for at once."""
 
-    def __init__(self, stack, sidecar, faulty, **cache):
-        self.seen = {name: Seen(stack.enter_context(KeyServerDouble(name, [KEY]))) for name in FAULTS}
+    def __init__(self, stack, sidecar, faults, faulty, **cache):
+        self.faults = faults
+        self.seen = {name: Seen(stack.enter_context(KeyServerDouble(name, [KEY]))) for name in faults}
         if faulty:
             self.inject()
         providers = {name: discovered(seen.double, name, **cache) for name, seen in self.seen.items()}
-        ports = {name: seen.double.port for name, seen in self.seen.items()}
+        ports = {name: seen.double.port for name, seen in self.seen.items() if name != "no_cluster"}
         self.client = sidecar(
             policy(rule("agent", ["jwt"]), providers=providers, peers={}, limits=LIMITS), **ports
         )
@@ -75,7 +79,7 @@ class Faults:
     def inject(self):
         """Let each double have its fault."""
         for name, seen in self.seen.items():
-            FAULTS[name].inject(seen.double)
+            self.faults[name].inject(seen.double)
 
     def mend(self):
         """Let each be as it was, with another key."""
@@ -101,10 +105,10 @@ class Faults:
             seen.log = re.findall(f"peergate: keys of provider `{name}`: (.*)", self.client.envoy.log())
 
     def _all_counted(self):
-        return all(self._counted(name) for name in FAULTS)
+        return all(self._counted(name) for name in self.faults)
 
     def _counted(self, name):
-        outcome = FAULTS[name].outcome
+        outcome = self.faults[name].outcome
         return metric(self.client.envoy, "peergate_key_fetches_total", provider=name, outcome=outcome)
 
 
@@ -112,7 +116,7 @@ class Faults:
 def at_start(sidecar):
     """Every fault is there from the start."""
     with contextlib.ExitStack() as stack:
-        faults = Faults(stack, sidecar, faulty=True)
+        faults = Faults(stack, sidecar, AT_START, faulty=True)
         for name, answer in faults.answers().items():
             faults.seen[name].during = answer
         faults.note()
@@ -123,7 +127,7 @@ def at_start(sidecar):
 def later(sidecar):
     """Every provider is well, and is asked every second; then each has its fault, and then it has not."""
     with contextlib.ExitStack() as stack:
-        faults = Faults(stack, sidecar, faulty=False, **QUICK)
+        faults = Faults(stack, sidecar, FAULTS, faulty=False, **QUICK)
         for name, answer in faults.answers().items():
             faults.seen[name].before = answer
         faults.inject()
@@ -145,7 +149,7 @@ def later(sidecar):
 
 def lets_nobody_in(at_start, name):
     """A request waits as long as that is of use, and is then told that it is not its fault."""
-    seen, fault = at_start[name], FAULTS[name]
+    seen, fault = at_start[name], AT_START[name]
     assert refusal(seen.during) == NO_KEYS
     assert int(seen.during.headers["retry-after"]) >= 1
     # It waits no longer where the next try would come too late for it.
@@ -336,16 +340,11 @@ def test_rotated_while_tokens_of_both_keys_are_in_flight(sidecar):
         assert double.calls() == 2
 
 
-def test_a_cluster_that_does_not_exist(sidecar):
-    """It is a fault of the source like any other; the other provider is not touched by it."""
-    with KeyServerDouble("good", [KEY]) as good, KeyServerDouble("nowhere", [KEY]) as lost:
-        providers = {"good": discovered(good, "good"), "lost": discovered(lost, "no-such-cluster")}
-        rules = rule("agent", ["jwt"])
-        client = sidecar(policy(rules, providers=providers, peers={}, limits=LIMITS), good=good.port)
-        assert client.get("/", bearer(good.token(KEY, claims))).status_code == 200
-        assert refusal(client.get("/", bearer(lost.token(KEY, claims)))) == NO_KEYS
-        client.envoy.await_log("keys of provider `lost`: down since ")
-        client.envoy.await_log(": the proxy has no such cluster; there are none")
+def test_a_cluster_that_does_not_exist(at_start):
+    """A fault of the source like any other; the other providers have not noticed."""
+    lets_nobody_in(at_start, "no_cluster")
+    assert at_start["no_cluster"].double.calls(DISCOVERY) == 0
+    assert at_start["redirect"].double.calls(DISCOVERY) > 0
 
 
 def test_clients_that_leave_while_they_wait(sidecar, agent):

@@ -29,15 +29,10 @@ def test_each_block_is_one_that_is_tested():
     assert len(BLOCKS) == len(POLICIES) + len(CLUSTERS) + len(COMMANDS) + 1
 
 
-@pytest.mark.parametrize("text", POLICIES, ids=["keycloak", "zitadel", "any", "istio"])
-def test_envoy_takes_the_policy(envoy, agent, text):
-    configuration = yaml.safe_load(text)
-    listeners = [listener("inbound", [peergate(configuration, ENVIRONMENT)], "agent")]
-    client = envoy(bootstrap(listeners, [cluster("agent", agent.port)]), ENVIRONMENT)
-    assert "configuration refused" not in client.log()
-
-
-def test_envoy_takes_the_cluster(envoy):
+def test_envoy_takes_the_policies_and_the_cluster(envoy, agent):
+    """Each policy in a listener of its own."""
+    policies = [peergate(yaml.safe_load(text), ENVIRONMENT) for text in POLICIES]
+    listeners = [listener(f"policy-{number}", [each], "agent") for number, each in enumerate(policies)]
     (text,) = CLUSTERS
     built = yaml.safe_load(text)
     context = built["transport_socket"]["typed_config"]["common_tls_context"]["validation_context"]
@@ -45,7 +40,8 @@ def test_envoy_takes_the_cluster(envoy):
     context["trusted_ca"]["filename"] = certifi.where()
     host = built["transport_socket"]["typed_config"]["sni"]
     assert context["match_typed_subject_alt_names"] == [{"san_type": "DNS", "matcher": {"exact": host}}]
-    envoy(bootstrap([], [built]))
+    started = envoy(bootstrap(listeners, [cluster("agent", agent.port), built]), ENVIRONMENT)
+    assert "configuration refused" not in started.log()
 
 
 @pytest.fixture(scope="module")

@@ -129,3 +129,6 @@ FAULTS = {
         Fault(no_usable_key, "no_usable_key", "none of the 2 keys of the set can be used"),
     )
 }
+
+#: The operator has named a cluster that is not there; no double can have this.
+NO_CLUSTER = Fault(lambda _: None, "no_cluster", "the proxy has no such cluster")
