@@ -1,6 +1,6 @@
 //! What all streams of one configuration have in common.
 
-use crate::decision::{Exposure, Record};
+use crate::decision::{Exposure, KnownTokens, Record};
 use crate::filter::host;
 use crate::filter::keys::KeyRing;
 use crate::filter::metrics::Metrics;
@@ -15,6 +15,8 @@ use crate::role::Place;
 pub(super) struct Attachment {
     /// The policy; `None` before a configuration was accepted.
     pub(super) policy: Option<Policy>,
+    /// The tokens that were verified under it.
+    pub(super) known: Option<KnownTokens>,
     /// Envoy's `xds.node.id`.
     pub(super) node_id: Vec<u8>,
     /// Counters, and what was said once.
