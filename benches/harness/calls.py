@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from support.process import Envoy
 
 from . import listeners, rows
+from .crowd import Crowd, request
 from .duel import Contender
 from .footprint import CALL, TRACE
-from .pipeline import Pipeline, request
 from .rows import Things
 
 #: What is counted: a group and its contender.
@@ -51,7 +51,7 @@ def count(things: Things) -> list[Calls]:
 def _count(name: str, contender: Contender, things: Things) -> Calls:
     built = listeners.listener(contender.name, contender.filters)
     with Envoy("calls", listeners.configuration([built]), things.directory, arguments=TRACE) as envoy:
-        with Pipeline(envoy.port(contender.name)) as client:
+        with Crowd(envoy.port(contender.name)) as client:
             one = request(contender.headers(), contender.path)
             client.send([one])
             time.sleep(SETTLE_SECONDS)

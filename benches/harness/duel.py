@@ -9,7 +9,7 @@ from pathlib import Path
 
 from support.process import Envoy
 
-from . import pipeline, processor
+from . import crowd, processor
 from .h2load import H2load, Load
 
 #: Connections of a run; each has one request under way.
@@ -104,7 +104,7 @@ class Duel:
     def _warm_up(self, contender: Contender, effort: Effort) -> int:
         """How many requests make a run, once the machine code is made and caches are filled."""
         if contender.before:
-            with pipeline.Pipeline(self._envoy.port(contender.name)) as client:
+            with crowd.Crowd(self._envoy.port(contender.name)) as client:
                 refused = client.send(contender.before)
             if refused:
                 raise WrongAnswer(f"{contender.name}: {refused} of {len(contender.before)} were refused")
@@ -150,7 +150,7 @@ class Duel:
         return load
 
     def _cycle(self, contender: Contender, requests: int) -> Load:
-        with pipeline.Pipeline(self._envoy.port(contender.name)) as client:
+        with crowd.Crowd(self._envoy.port(contender.name)) as client:
             start = time.perf_counter()
             refused = client.send(contender.all_different[:requests])
             seconds = time.perf_counter() - start

@@ -9,7 +9,7 @@ from pathlib import Path
 from support.process import Envoy, wait_until
 
 from . import listeners, policies, tokens
-from .pipeline import Pipeline, request
+from .crowd import Crowd, request
 from .report import Result, judged
 from .rows import Things
 
@@ -43,7 +43,7 @@ def memory(things: Things) -> list[Result]:
     listener = listeners.listener("peergate", things.peergate("peergate", policy))
     with (
         Envoy("memory", listeners.configuration([listener]), things.directory) as envoy,
-        Pipeline(envoy.port("peergate")) as client,
+        Crowd(envoy.port("peergate")) as client,
     ):
         refused = client.send(requests[:1])
         before, resident_before = max(linear_memories(envoy.pid)), _resident(envoy.pid)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyotp
 
 from . import empty, listeners, policies, tokens
+from .crowd import request
 from .duel import Contender
-from .pipeline import request
 from .tokens import Key
 
 #: Where a policy holds so many rules, keys, peers or tokens.
