@@ -121,26 +121,26 @@ class Bench:
     def _run_group(self, group: Group, wanted: Sequence[Row]) -> None:
         used = {name for row in wanted for name in (row.subject, row.reference)}
         contenders = [each for each in group.contenders() if each.name in used]
-        with self._stage(group, contenders) as envoy:
-            duel = Duel(envoy, self._h2load)
+        with self._stage(group, contenders) as (envoy, service):
+            duel = Duel(envoy, self._h2load, service)
             if group.at_rate is None:
                 samples = duel.run(contenders, self._effort)
             else:
                 samples = duel.run_at_rate(contenders, self._effort, group.at_rate)
-        self._show([_result(row, samples, group) for row in wanted])
+        self._show([_result(row, samples) for row in wanted])
 
     @contextlib.contextmanager
-    def _stage(self, group: Group, contenders: Sequence[Contender]) -> Iterator[Envoy]:
-        """An Envoy with the contenders' listeners, and what stands behind it."""
+    def _stage(self, group: Group, contenders: Sequence[Contender]) -> Iterator[tuple[Envoy, int | None]]:
+        """An Envoy with the contenders' listeners, and what stands behind it: the process of a service is told."""
         with contextlib.ExitStack() as stack:
-            clusters = []
+            clusters, service = [], None
             if any(each.cluster == "upstream" for each in contenders):
                 answering = listeners.configuration([listeners.listener("upstream", [])])
                 upstream = stack.enter_context(Envoy("upstream", answering, OUTPUT))
                 processor.pin(upstream.pid, self._h2load.processor)
                 clusters.append(bootstrap.cluster("upstream", upstream.port("upstream")))
             if group.has_authz:
-                port = stack.enter_context(authorization_service(self._things.seed))
+                port, service = stack.enter_context(authorization_service(self._things.seed))
                 clusters.append(bootstrap.cluster("authz", port, http2=True))
             built = [
                 listeners.listener(each.name, each.filters, each.cluster, each.direction)
@@ -148,7 +148,7 @@ class Bench:
             ]
             envoy = stack.enter_context(Envoy(group.name, listeners.configuration(built, clusters), OUTPUT))
             processor.pin(envoy.pid, self._place)
-            yield envoy
+            yield envoy, service
 
     def _has_cache(self) -> bool:
         """Whether the module knows `token_cache_entries`, by trying."""
@@ -184,22 +184,20 @@ class Bench:
 
 
 @contextlib.contextmanager
-def authorization_service(seed: str) -> Iterator[int]:
-    """The gRPC service of `ext_authz`, and its port."""
+def authorization_service(seed: str) -> Iterator[tuple[int, int]]:
+    """The gRPC service of `ext_authz`: its port, and its process."""
     process = subprocess.Popen([str(EXT_AUTHZ), tokens.CLIENT, seed], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        yield int(process.stdout.readline())
+        yield int(process.stdout.readline()), process.pid
     finally:
         process.terminate()
         process.wait()
 
 
-def _result(row: Row, samples: dict[str, Samples], group: Group) -> Result:
+def _result(row: Row, samples: dict[str, Samples]) -> Result:
     subject, reference = samples[row.subject], samples[row.reference]
-    one, other = subject.microseconds, reference.microseconds
-    if group.at_rate is not None:
-        one, other = subject.p99, reference.p99
+    one, other = getattr(subject, row.of), getattr(reference, row.of)
     middle, spread = ratio(one, other)
     return Result(
         row.name,

@@ -3,7 +3,7 @@
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,6 +47,8 @@ class Samples:
     """What was measured of a contender: one value for each round."""
 
     microseconds: list[float] = field(default_factory=list)
+    #: The same, with what stands beside Envoy.
+    with_service: list[float] = field(default_factory=list)
     p50: list[float] = field(default_factory=list)
     p99: list[float] = field(default_factory=list)
     rate: list[float] = field(default_factory=list)
@@ -68,12 +70,12 @@ class WrongAnswer(Exception):
 class Duel:
     """Measures contenders on a running Envoy."""
 
-    def __init__(self, envoy: Envoy, h2load: H2load, extra_pids: Iterable[int] = ()):
+    def __init__(self, envoy: Envoy, h2load: H2load, service: int | None = None):
         self._envoy = envoy
         self._h2load = h2load
-        self._extra_pids = list(extra_pids)
+        #: The process of a service that takes part in the work.
+        self._service = service
         self._directory = Path(tempfile.mkdtemp(prefix="peergate-bench-"))
-        self._positions: dict[str, int] = {}
 
     def run(self, contenders: Sequence[Contender], effort: Effort) -> dict[str, Samples]:
         """CPU time per request, and latency with all connections busy."""
@@ -121,14 +123,16 @@ class Duel:
     def _measure(
         self, contender: Contender, requests: int, samples: Samples, rate: float | None = None
     ) -> None:
-        before = self._nanoseconds()
+        before, before_service = processor.nanoseconds(self._envoy.pid), self._of_service()
         load = (
             self._cycle(contender, requests)
             if contender.all_different
             else self._load(contender, requests, rate)
         )
-        spent = self._nanoseconds() - before
+        spent = processor.nanoseconds(self._envoy.pid) - before
         samples.microseconds.append(spent / load.requests / 1000)
+        spent += self._of_service() - before_service
+        samples.with_service.append(spent / load.requests / 1000)
         samples.rate.append(load.requests / load.seconds)
         if load.latencies:
             latencies = sorted(load.latencies)
@@ -158,8 +162,8 @@ class Duel:
             raise WrongAnswer(f"{contender.name}: {refused} of {requests} were refused")
         return Load(requests, seconds, {200: requests}, [])
 
-    def _nanoseconds(self) -> int:
-        return sum(processor.nanoseconds(pid) for pid in (self._envoy.pid, *self._extra_pids))
+    def _of_service(self) -> int:
+        return 0 if self._service is None else processor.nanoseconds(self._service)
 
 
 def ratio(subject: Sequence[float], reference: Sequence[float]) -> tuple[float, tuple[float, float]]:

@@ -76,8 +76,8 @@ class H2load:
         """So many requests over HTTP/1.1, one after the other on each connection; `rate`: so many a second in all."""
         arguments = ["--h1", f"--requests={requests}", f"--clients={clients}", "--threads=1"]
         if rate is not None:
-            # Per client; h2load takes fractions.
-            arguments.append(f"--rps={rate / clients:.3f}")
+            # Per client. Clients that start at once would send at once for ever: one starts each millisecond.
+            arguments += [f"--rps={rate / clients:.3f}", "--rate=1", "--rate-period=1ms"]
         if log is not None:
             log.unlink(missing_ok=True)
             arguments.append(f"--log-file={log}")

@@ -16,6 +16,9 @@ from .tokens import Key
 #: Where a policy holds so many rules, keys, peers or tokens.
 SIZES = (1, 100, 10_000)
 
+#: How many tokens come in turn where none shall be remembered: more than fit into either cache.
+IN_TURN = 3 * listeners.NATIVE_CACHE_ENTRIES
+
 #: The goals of the project. None: a row that explains others.
 WARM, WARM_PROXIED, P99, COLD, COLD_IN_WASM, WHOLE_JOB, WHOLE_JOB_EXT_AUTHZ, REFUSED, FLAT = (
     1.05,
@@ -39,6 +42,8 @@ class Row:
     reference: str
     goal: float | None
     says: str
+    #: What is compared: a member of `Samples`.
+    of: str = "microseconds"
 
     def is_wanted(self, patterns: Sequence[str]) -> bool:
         """Whether it is one of those asked for: by a pattern, or by the part of its name before a slash."""
@@ -91,6 +96,11 @@ class Things:
         """A filter with what a filter cannot do without, that does nothing."""
         return empty.like(self.module, self.directory / "empty-needed.wasm", empty.NEEDED)
 
+    @cached_property
+    def bare(self) -> Path:
+        """A filter with the module's exports that makes the calls of a cache hit, and decides nothing."""
+        return empty.like(self.module, self.directory / "bare-calls.wasm", is_bare=True)
+
     def headers(self) -> list[tuple[str, str]]:
         """A good token."""
         return [tokens.bearer(self.token)]
@@ -114,6 +124,7 @@ def groups(things: Things) -> Iterator[Group]:
     yield proxied(things)
     yield latency(things)
     yield cold(things)
+    yield cold_in_turn(things)
     yield whole_job(things)
     yield api_key(things)
     yield refused(things)
@@ -122,6 +133,7 @@ def groups(things: Things) -> Iterator[Group]:
     yield scale_keys(things)
     yield scale_peers(things)
     yield scale_tokens(things)
+    yield tokens_in_turn(things)
 
 
 def warm(things: Things) -> Group:
@@ -135,6 +147,7 @@ def warm(things: Things) -> Group:
             "empty-sdk": things.empty_sdk,
             "empty-same-exports": things.empty_like_module,
             "empty-needed-exports": things.empty_needed,
+            "bare-calls": things.bare,
         }
         return [
             Contender("no-filter", [], things.headers),
@@ -195,6 +208,13 @@ def warm(things: Things) -> Group:
                 "an empty filter with the fewest exports",
             ),
             Row(
+                "floor/bare-calls",
+                "bare-calls",
+                "jwt_authn",
+                None,
+                "the module's exports and the fewest calls of the host that do the job; nothing is decided",
+            ),
+            Row(
                 "floor/jwt_authn", "jwt_authn", "no-filter", None, "`jwt_authn` with cache against no filter"
             ),
         ],
@@ -239,12 +259,9 @@ def latency(things: Things) -> Group:
         group.contenders,
         [
             Row(
-                "latency/p99",
-                "peergate",
-                "jwt_authn",
-                P99,
-                "p99 latency at 80 % of the highest rate; µs are latencies",
-            )
+                "latency/p99", "peergate", "jwt_authn", P99, "p99 latency at 80 % of the highest rate", "p99"
+            ),
+            Row("latency/p50", "peergate", "jwt_authn", None, "p50 latency at the same", "p50"),
         ],
         at_rate=0.8,
     )
@@ -283,6 +300,36 @@ def cold(things: Things) -> Group:
                 f"every token verified anew, {algorithm}, both caches off",
             )
             for algorithm, goal in goals.items()
+        ],
+    )
+
+
+def cold_in_turn(things: Things) -> Group:
+    """Every request has another token than those before, and both filters remember a few of them in vain."""
+
+    def contenders() -> list[Contender]:
+        key = Key.generate("ES256")
+        jwks = [key.public_jwk()]
+        requests = [request([tokens.bearer(key.sign(tokens.claims(number)))]) for number in range(IN_TURN)]
+        policy = policies.inbound(
+            policies.provider(jwks, ["ES256"]), things.cache(listeners.NATIVE_CACHE_ENTRIES)
+        )
+        return [
+            Contender("jwt_authn", [listeners.jwt_authn(jwks, cached=True)], all_different=requests),
+            Contender("peergate", things.peergate("peergate", policy), all_different=requests),
+        ]
+
+    return Group(
+        "cold-in-turn",
+        contenders,
+        [
+            Row(
+                "cold/in-turn",
+                "peergate",
+                "jwt_authn",
+                None,
+                f"{IN_TURN} tokens in turn, ES256, with caches of {listeners.NATIVE_CACHE_ENTRIES} each",
+            )
         ],
     )
 
@@ -340,6 +387,14 @@ def whole_job(things: Things) -> Group:
                 "jwt_authn-ext_authz",
                 WHOLE_JOB_EXT_AUTHZ,
                 "the same against `jwt_authn` and a gRPC service for the code (CPU of Envoy alone)",
+            ),
+            Row(
+                "whole-job/ext_authz/with-service",
+                "peergate",
+                "jwt_authn-ext_authz",
+                WHOLE_JOB_EXT_AUTHZ,
+                "the same with the CPU of the service, which the machine has to find as well",
+                "with_service",
             ),
         ],
         has_authz=True,
@@ -569,3 +624,38 @@ def scale_tokens(things: Things) -> Group:
         ]
 
     return scale("scale/tokens", "cached tokens, of which one comes again and again,", contenders)
+
+
+def tokens_in_turn(things: Things) -> Group:
+    """Each of many cached tokens in its turn, so that no processor cache holds what the next one needs."""
+    sizes = (SIZES[1], SIZES[2])
+
+    def contenders() -> list[Contender]:
+        key = Key.generate("EdDSA")
+        policy = policies.inbound(policies.provider([key.public_jwk()], ["EdDSA"]), things.cache(max(SIZES)))
+        all_tokens = [
+            request([tokens.bearer(key.sign(tokens.claims(number)))]) for number in range(max(SIZES))
+        ]
+        return [
+            Contender(
+                str(size),
+                things.peergate(str(size), policy),
+                # So many requests each, however many differ.
+                all_different=all_tokens[:size] * (max(SIZES) // size),
+            )
+            for size in sizes
+        ]
+
+    return Group(
+        "tokens-in-turn",
+        contenders,
+        [
+            Row(
+                "scale/tokens-in-turn",
+                str(sizes[1]),
+                str(sizes[0]),
+                None,
+                f"{sizes[1]} cached tokens in turn against {sizes[0]} in turn",
+            )
+        ],
+    )
