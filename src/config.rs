@@ -34,6 +34,7 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::jwks::KeySets;
 use crate::policy::outbound::{Outbound, Rule};
 use crate::policy::{Enforcement, Inbound, Policy};
 use crate::redact::Redactor;
@@ -153,10 +154,15 @@ fn policy(context: &Context<'_>) -> Option<Policy> {
     version?;
     on_missing_secret?;
     let (role, inbound, outbound) = (role?, inbound?, outbound?);
-    let (inbound, owned_headers, mut errors) = match inbound {
-        Some(half) => (Some(half.inbound), half.owned_headers, half.errors),
+    let (inbound, keys, owned_headers, mut errors) = match inbound {
+        Some(half) => (Some(half.inbound), half.keys, half.owned_headers, half.errors),
         // Without an inbound half a workload's calls still must not carry an identity of its own making.
-        None => (None, default_owned_headers(), default_style(node.environment())),
+        None => (
+            None,
+            KeySets::default(),
+            default_owned_headers(),
+            default_style(node.environment()),
+        ),
     };
     errors.redactor = redactor(inbound.as_ref(), outbound.as_ref());
     Some(Policy {
@@ -168,6 +174,7 @@ fn policy(context: &Context<'_>) -> Option<Policy> {
         outbound,
         owned_headers,
         errors,
+        keys,
     })
 }
 

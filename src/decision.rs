@@ -22,6 +22,8 @@ use std::rc::Rc;
 use crate::claims::Claims;
 use crate::echo::Given;
 use crate::http::{Edits, Headers, Reply, Request};
+use crate::jwks::NoHostSignatures;
+use crate::jwt;
 use crate::policy::inbound::Peer;
 use crate::policy::owned::is_same_header;
 use crate::policy::{Enforcement, ErrorStyle, NO_RULE, Policy};
@@ -124,28 +126,49 @@ impl Method {
     }
 }
 
+/// What a decision is made of besides the request.
+#[derive(Clone, Copy)]
+pub struct Means<'p> {
+    /// What is enforced.
+    pub policy: &'p Policy,
+    /// The keys that stand now, and the host's cryptography.
+    pub tokens: jwt::Means<'p>,
+}
+
+impl<'p> Means<'p> {
+    /// With the keys that the policy itself holds, and without a host.
+    pub fn of(policy: &'p Policy) -> Self {
+        let tokens = jwt::Means {
+            keys: &policy.keys,
+            signatures: &NoHostSignatures,
+        };
+        Self { policy, tokens }
+    }
+}
+
 /// Decides a request in the role that the filter has on its stream.
-pub fn decide<'p>(policy: &'p Policy, role: Role, request: &Request, now: UnixTime) -> Decision<'p> {
+pub fn decide<'p>(means: Means<'p>, role: Role, request: &Request, now: UnixTime) -> Decision<'p> {
     let injected = Injected::of(request);
-    match injected.filter(|injected| injected.is_of_a_run_before(policy, role, request)) {
-        Some(injected) => decide_again(policy, role, request, &injected, now),
-        None => decide_once(policy, role, request, None, now),
+    match injected.filter(|injected| injected.is_of_a_run_before(means.policy, role, request)) {
+        Some(injected) => decide_again(means, role, request, &injected, now),
+        None => decide_once(means, role, request, None, now),
     }
 }
 
 /// Takes off what a run before has put on, and decides what is left.
 fn decide_again<'p>(
-    policy: &'p Policy,
+    means: Means<'p>,
     role: Role,
     request: &Request,
     injected: &Injected,
     now: UnixTime,
 ) -> Decision<'p> {
+    let policy = means.policy;
     let (removal, mut decision) = match injected.removal(request, &policy.secrets()) {
         Ok(removal) => {
             let mut left = request.edited(&removal);
             left.injected = None;
-            let decision = decide_once(policy, role, &left, Some(injected), now);
+            let decision = decide_once(means, role, &left, Some(injected), now);
             (removal, decision)
         }
         Err(removal) => {
@@ -163,13 +186,14 @@ fn decide_again<'p>(
 }
 
 fn decide_once<'p>(
-    policy: &'p Policy,
+    means: Means<'p>,
     role: Role,
     request: &Request,
     before: Option<&Injected>,
     now: UnixTime,
 ) -> Decision<'p> {
-    let decision = decide_in_earnest(policy, role, request, before, now);
+    let policy = means.policy;
+    let decision = decide_in_earnest(means, role, request, before, now);
     match policy.enforcement {
         Enforcement::Enforce => decision,
         Enforcement::Shadow => shadow::watch(policy, request, decision),
@@ -177,12 +201,13 @@ fn decide_once<'p>(
 }
 
 fn decide_in_earnest<'p>(
-    policy: &'p Policy,
+    means: Means<'p>,
     role: Role,
     request: &Request,
     before: Option<&Injected>,
     now: UnixTime,
 ) -> Decision<'p> {
+    let policy = means.policy;
     match (role, Mark::of(request)) {
         (Role::Outbound | Role::Upstream, mark) => outbound::decide(policy, role, mark, request, before, now),
         (Role::Inbound | Role::Gateway, Some(_)) if policy.is_fallback => Decision::aside(),
@@ -195,7 +220,7 @@ fn decide_in_earnest<'p>(
             }
             decision
         }
-        (Role::Inbound | Role::Gateway, None) => match inbound::decide(policy, request, now) {
+        (Role::Inbound | Role::Gateway, None) => match inbound::decide(means, request, now) {
             Verdict::Permitted(permit, edits, records) if role == Role::Gateway => {
                 let decision =
                     outbound::continue_gateway(policy, request, before, now, permit, edits, records);

@@ -9,9 +9,11 @@
 //! It does not follow `jku`, `x5u` or `x5c`.
 
 mod algorithm;
+mod host;
 mod jwk;
 mod key;
 mod secrets;
+mod sets;
 #[cfg(test)]
 mod tests;
 
@@ -23,9 +25,11 @@ use serde_json::{Map, Value};
 use crate::excerpt::Excerpt;
 
 pub use self::algorithm::{Algorithm, AlgorithmSet};
+pub use self::host::{HostScheme, HostSignatures, NoHostSignatures};
 pub use self::jwk::{MAX_RSA_BITS, MIN_RSA_BITS, SkipReason};
 pub use self::key::{Fingerprint, Key};
 pub use self::secrets::{SecretError, SharedSecret};
+pub use self::sets::KeySets;
 
 /// The keys of one issuer. The default is a set without keys, as before the first one has been fetched.
 #[derive(Debug, Default)]

@@ -24,7 +24,7 @@ use serde_json::{Map, Value};
 use self::compact::{Compact, Header};
 use crate::excerpt::Excerpt;
 use crate::json;
-use crate::jwks::{AlgorithmSet, Fingerprint, KeySet};
+use crate::jwks::{AlgorithmSet, Fingerprint, HostSignatures, KeySets};
 use crate::time::UnixTime;
 
 pub use self::claims::{ForeignMark, NumericDate};
@@ -77,18 +77,11 @@ impl Verifier {
         &self.providers
     }
 
-    /// Puts newer keys in place of a provider's keys. An index without provider changes nothing.
-    pub fn set_keys(&mut self, provider: usize, keys: KeySet) {
-        if let Some(provider) = self.providers.get_mut(provider) {
-            provider.keys = keys;
-        }
-    }
-
     /// Verifies a token, the bare one without a scheme.
     ///
     /// # Errors
     /// The first [`Error`] in the order of the steps.
-    pub fn verify(&self, token: &[u8], now: UnixTime) -> Result<Verified, Error> {
+    pub fn verify(&self, token: &[u8], means: Means<'_>, now: UnixTime) -> Result<Verified, Error> {
         let compact = Compact::parse(token, self.max_token_bytes)?;
         let header = Header::parse(&compact.header)?;
         if !self.algorithms.contains(header.algorithm) {
@@ -102,7 +95,7 @@ impl Verifier {
         })?;
         let (index, provider) = self.provider_of(&claims)?;
         provider.admit(&header)?;
-        let key = provider.signer(index, &header, &compact)?;
+        let key = provider.signer(index, &header, &compact, means)?;
         let expires_at = claims::check(provider, &claims, now)?;
         Ok(Verified {
             provider: index,
@@ -123,6 +116,15 @@ impl Verifier {
                 issuer: issuer.map(Excerpt::new),
             })
     }
+}
+
+/// What verification needs besides the policy.
+#[derive(Clone, Copy)]
+pub struct Means<'a> {
+    /// The keys that stand now, in the order of the providers.
+    pub keys: &'a KeySets,
+    /// The host's cryptography.
+    pub signatures: &'a dyn HostSignatures,
 }
 
 /// A token whose signature and claims are good.

@@ -10,6 +10,7 @@ pub mod rule;
 use std::rc::Rc;
 
 use crate::echo::Given;
+use crate::jwks::KeySets;
 use crate::jwt;
 use crate::redact::Redactor;
 use crate::role::{Role, RoleSetting};
@@ -37,6 +38,9 @@ pub struct Policy {
     pub owned_headers: OwnedHeaders,
     /// How refusals are worded.
     pub errors: ErrorStyle,
+    /// The keys of each provider that are written down, in the order of the providers; those that are fetched come
+    /// later.
+    pub keys: KeySets,
 }
 
 impl Policy {

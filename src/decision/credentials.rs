@@ -27,15 +27,22 @@ pub(super) struct Proved<'p> {
 /// What a request presents, proved when a rule first asks for it, and once.
 pub(super) struct Presented<'p, 'r> {
     inbound: &'p Inbound,
+    means: jwt::Means<'p>,
     request: &'r Request,
     now: UnixTime,
     proved: OnceCell<Result<Vec<Proved<'p>>, Deny>>,
 }
 
 impl<'p, 'r> Presented<'p, 'r> {
-    pub(super) const fn new(inbound: &'p Inbound, request: &'r Request, now: UnixTime) -> Self {
+    pub(super) const fn new(
+        inbound: &'p Inbound,
+        means: jwt::Means<'p>,
+        request: &'r Request,
+        now: UnixTime,
+    ) -> Self {
         Self {
             inbound,
+            means,
             request,
             now,
             proved: OnceCell::new(),
@@ -60,7 +67,7 @@ impl<'p, 'r> Presented<'p, 'r> {
     /// Every credential, each proved; the one that gives the identity first. One that is presented and not valid
     /// refuses the request, whatever else it carries.
     pub(super) fn proved(&self) -> Result<&[Proved<'p>], Deny> {
-        let prove = || prove(self.inbound, self.request, self.now);
+        let prove = || prove(self.inbound, self.means, self.request, self.now);
         match self.proved.get_or_init(prove) {
             Ok(proved) => Ok(proved),
             Err(deny) => Err(deny.clone()),
@@ -81,14 +88,19 @@ impl<'p, 'r> Presented<'p, 'r> {
     }
 }
 
-fn prove<'p>(inbound: &'p Inbound, request: &Request, now: UnixTime) -> Result<Vec<Proved<'p>>, Deny> {
+fn prove<'p>(
+    inbound: &'p Inbound,
+    means: jwt::Means<'_>,
+    request: &Request,
+    now: UnixTime,
+) -> Result<Vec<Proved<'p>>, Deny> {
     let tokens = &inbound.token_locations;
     let token = only(tokens.iter().map(|place| (&place.location, place)), request)?;
     let api_keys = &inbound.api_keys;
     let api_key = only(api_keys.locations.iter().map(|location| (location, ())), request)?;
     let mut proved = Vec::new();
     if let Some(Found { meaning, value, .. }) = token {
-        proved.push(prove_token(inbound, meaning, &value, now)?);
+        proved.push(prove_token(inbound, means, meaning, &value, now)?);
     }
     if let Some(Found { location, value, .. }) = api_key {
         let peer = api_keys.keys.find(&value).ok_or(match api_keys.lacks_key {
@@ -108,6 +120,7 @@ fn prove<'p>(inbound: &'p Inbound, request: &Request, now: UnixTime) -> Result<V
 /// Proves what stands in a place of tokens. One that is not written as tokens are there is none.
 fn prove_token<'p>(
     inbound: &'p Inbound,
+    means: jwt::Means<'_>,
     place: &'p TokenLocation,
     value: &[u8],
     now: UnixTime,
@@ -137,7 +150,7 @@ fn prove_token<'p>(
     }
     let token = inbound
         .tokens
-        .verify(token, now)
+        .verify(token, means, now)
         .map_err(|error| token_refused(inbound, form, error))?;
     let provider = inbound
         .providers

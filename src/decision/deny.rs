@@ -186,7 +186,6 @@ impl Deny {
             | Self::BearerTokenUnknown
             | Self::ApiKeyUnknown
             | Self::CredentialNotAccepted { .. }
-            | Self::Token(_)
             | Self::TokenMisplaced { .. }
             | Self::AudienceNotAccepted
             | Self::ClaimNotForwardable { .. } => Class::InvalidToken,
@@ -201,9 +200,12 @@ impl Deny {
             | Self::QueryHostNotAllowed { .. }
             | Self::OutboundClusterChanged
             | Self::OutboundRedirected => Class::Forbidden,
-            Self::NotConfigured | Self::LayerOrder | Self::SecretMissing | Self::Internal(_) => {
-                Class::Unavailable
-            }
+            Self::NotConfigured
+            | Self::LayerOrder
+            | Self::SecretMissing
+            | Self::Token(jwt::Error::KeysMissing { .. })
+            | Self::Internal(_) => Class::Unavailable,
+            Self::Token(_) => Class::InvalidToken,
         }
     }
 
@@ -404,6 +406,7 @@ fn token_reason(error: &jwt::Error) -> &'static str {
         jwt::Error::AlgorithmNotAllowed { .. } => "algorithm_not_allowed",
         jwt::Error::TypeNotAllowed { .. } | jwt::Error::NotAnAccessToken { .. } => "token_type_not_allowed",
         jwt::Error::IssuerUnknown { .. } => "issuer_invalid",
+        jwt::Error::KeysMissing { .. } => "keys_unavailable",
         jwt::Error::KeyUnknown { .. } | jwt::Error::KeyMismatch { .. } => "key_unknown",
         jwt::Error::SignatureInvalid { .. } => "signature_invalid",
         jwt::Error::ClaimType { .. } => "claim_malformed",
@@ -423,6 +426,7 @@ fn told_of_token(error: &jwt::Error) -> Told {
         jwt::Error::Expired { .. } => Told::new("TOKEN_EXPIRED", "Token has expired"),
         jwt::Error::AudienceInvalid { .. } => Told::audience_invalid(),
         jwt::Error::IssuerUnknown { .. } => Told::new("ISSUER_INVALID", "Invalid token issuer"),
+        jwt::Error::KeysMissing { .. } => Told::new("KEYS_UNAVAILABLE", "Unable to fetch signing keys"),
         jwt::Error::ClaimMissing { claim } => Told {
             reason: "CLAIM_MISSING",
             text: format!("Missing required claim: {claim}").into(),

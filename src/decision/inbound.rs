@@ -16,7 +16,7 @@ use crate::decision::answer::{self, Circumstances};
 use crate::decision::credentials::{Presented, Proved};
 use crate::decision::mark::Mark;
 use crate::decision::record::{Outcome, Record};
-use crate::decision::{Caller, Deny, Method, ORIGINAL_PATH, Permit, identity, location, state};
+use crate::decision::{Caller, Deny, Means, Method, ORIGINAL_PATH, Permit, identity, location, state};
 use crate::http::{Edits, Headers, Repeated, Reply, Request};
 use crate::path::RequestPath;
 use crate::policy::inbound::{AmbiguousPaths, CorsPreflight, Totp};
@@ -36,9 +36,10 @@ pub(super) enum Verdict<'p> {
 }
 
 /// Decides whether a request may come in.
-pub(super) fn decide<'p>(policy: &'p Policy, request: &Request, now: UnixTime) -> Verdict<'p> {
+pub(super) fn decide<'p>(means: Means<'p>, request: &Request, now: UnixTime) -> Verdict<'p> {
+    let policy = means.policy;
     let mut records = Vec::new();
-    match judge(policy, request, now, &mut records) {
+    match judge(means, request, now, &mut records) {
         Ok(Entry {
             rule,
             caller,
@@ -96,11 +97,12 @@ impl From<Deny> for Refusal<'_> {
 }
 
 fn judge<'p>(
-    policy: &'p Policy,
+    means: Means<'p>,
     request: &Request,
     now: UnixTime,
     records: &mut Vec<Record<'p>>,
 ) -> Result<Entry<'p>, Refusal<'p>> {
+    let policy = means.policy;
     let inbound = policy.inbound.as_ref().ok_or(Deny::NotConfigured)?;
     let mut edits = strip(policy, request);
     let (path, authority) = target(policy, inbound, request)?;
@@ -111,7 +113,7 @@ fn judge<'p>(
             edits,
         });
     }
-    let presented = Presented::new(inbound, request, now);
+    let presented = Presented::new(inbound, means.tokens, request, now);
     for rule in &inbound.rules {
         let Some(matched) = matches(rule, request, &authority, &path) else {
             continue;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, LogLevel};
 
-use crate::decision::{self, Decision, Permit, Step};
+use crate::decision::{self, Decision, Means, Permit, Step};
 use crate::filter::attachment::Attachment;
 use crate::filter::host::{self, HostError, Map};
 use crate::http::{Edits, Reply, Request};
@@ -134,7 +134,7 @@ fn decide_and_apply(attachment: &Attachment, request: &mut Request) -> Result<St
     if role.looks_outbound() {
         request.cluster = host::property(CLUSTER);
     }
-    let decision = decision::decide(policy, role, request, host::now()?);
+    let decision = decision::decide(Means::of(policy), role, request, host::now()?);
     finish(attachment, request, decision)
 }
 

@@ -43,6 +43,11 @@ pub enum Error {
         /// The `iss`, if there is one and it is a string.
         issuer: Option<Excerpt>,
     },
+    /// The provider's keys have not come yet, or are too old to be believed.
+    KeysMissing {
+        /// The provider's index.
+        provider: usize,
+    },
     /// The provider has no such key. A newer key set may have it.
     KeyUnknown {
         /// The provider's index.
@@ -136,6 +141,7 @@ impl fmt::Display for Error {
             }
             Self::IssuerUnknown { issuer: Some(issuer) } => write!(formatter, "unknown issuer `{issuer}`"),
             Self::IssuerUnknown { issuer: None } => formatter.write_str("no issuer"),
+            Self::KeysMissing { .. } => formatter.write_str("the provider's keys are not there"),
             Self::KeyUnknown { kid: Some(kid), .. } => write!(formatter, "unknown key `{kid}`"),
             Self::KeyUnknown { kid: None, .. } => {
                 formatter.write_str("no `kid`, and no key serves the algorithm")

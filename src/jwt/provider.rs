@@ -1,9 +1,10 @@
 //! What a token of one issuer must satisfy.
 
+use super::Means;
 use super::compact::{Compact, Header};
 use super::error::Error;
 use crate::excerpt::Excerpt;
-use crate::jwks::{AlgorithmSet, Fingerprint, KeySet, NoKey};
+use crate::jwks::{AlgorithmSet, Fingerprint, NoKey};
 
 /// An issuer, and what its tokens must satisfy.
 #[derive(Debug)]
@@ -14,8 +15,8 @@ pub struct Provider {
     pub issuer: String,
     /// For whom its tokens may be.
     pub audiences: Audiences,
-    /// Its keys: public ones, or shared secrets for HS256, HS384 and HS512.
-    pub keys: KeySet,
+    /// Whether its keys are shared secrets, for HS256, HS384 and HS512.
+    pub is_symmetric: bool,
     /// Which algorithms it may use. Those of the other kind than its keys are refused whatever stands here.
     pub algorithms: AlgorithmSet,
     /// Which header `typ` its tokens may have. Empty: any but those of ID tokens and logout tokens, which are then
@@ -35,7 +36,7 @@ impl Provider {
     /// What the header must satisfy at this provider.
     pub(super) fn admit(&self, header: &Header) -> Result<(), Error> {
         // HMAC with a public key as its secret, or a public key where a secret was meant: never.
-        let kinds_differ = header.algorithm.is_symmetric() != self.keys.is_symmetric();
+        let kinds_differ = header.algorithm.is_symmetric() != self.is_symmetric;
         if kinds_differ || !self.algorithms.contains(header.algorithm) {
             return Err(header.algorithm_not_allowed());
         }
@@ -63,10 +64,11 @@ impl Provider {
         provider: usize,
         header: &Header,
         token: &Compact<'_>,
+        means: Means<'_>,
     ) -> Result<Fingerprint, Error> {
         let kid = header.kid.as_deref();
-        let mut candidates = self
-            .keys
+        let keys = means.keys.get(provider).ok_or(Error::KeysMissing { provider })?;
+        let mut candidates = keys
             .candidates(kid, header.algorithm)
             .map_err(|no_key| match no_key {
                 NoKey::Unknown => Error::KeyUnknown {
@@ -80,7 +82,14 @@ impl Provider {
                 },
             })?;
         candidates
-            .find(|key| key.verify(header.algorithm, token.signing_input, &token.signature))
+            .find(|key| {
+                key.verify(
+                    header.algorithm,
+                    token.signing_input,
+                    &token.signature,
+                    means.signatures,
+                )
+            })
             .map(|key| key.fingerprint())
             .ok_or(Error::SignatureInvalid { provider })
     }

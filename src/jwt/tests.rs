@@ -4,6 +4,8 @@ mod claims;
 mod form;
 mod signatures;
 
+use std::rc::Rc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jwt_simple::algorithms::{ECDSAP256KeyPairLike, ES256KeyPair};
@@ -12,7 +14,7 @@ use p256::ecdsa::signature::Signer as _;
 use serde_json::json;
 
 use super::*;
-use crate::jwks::Algorithm;
+use crate::jwks::{Algorithm, KeySet, NoHostSignatures};
 
 /// The time of every decision here.
 const NOW: u64 = 1_800_000_000;
@@ -48,7 +50,7 @@ fn provider() -> Provider {
         name: "idp".to_owned(),
         issuer: ISSUER.to_owned(),
         audiences: Audiences::OneOf(vec!["agents".to_owned(), "https://agents.example".to_owned()]),
-        keys: keys(),
+        is_symmetric: false,
         algorithms: AlgorithmSet::of(&[Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa]),
         types: Vec::new(),
         clock_skew_seconds: 60,
@@ -96,9 +98,29 @@ fn token(claims: &Value) -> String {
 }
 
 fn verify_at(provider: Provider, token: &str) -> Result<Verified, Error> {
-    Verifier::new(vec![provider], 8192)
-        .unwrap()
-        .verify(token.as_bytes(), now())
+    verify_with(provider, keys(), token)
+}
+
+fn verify_with(provider: Provider, keys: KeySet, token: &str) -> Result<Verified, Error> {
+    let verifier = Verifier::new(vec![provider], 8192).unwrap();
+    verify_among(&verifier, [Some(keys)], token)
+}
+
+/// With a key set for each of the providers.
+fn verify_among(
+    verifier: &Verifier,
+    keys: impl IntoIterator<Item = Option<KeySet>>,
+    token: &str,
+) -> Result<Verified, Error> {
+    let keys = KeySets::new(keys.into_iter().map(|set| set.map(Rc::new)));
+    verifier.verify(token.as_bytes(), means(&keys), now())
+}
+
+fn means(keys: &KeySets) -> Means<'_> {
+    Means {
+        keys,
+        signatures: &NoHostSignatures,
+    }
 }
 
 /// The answer of the usual provider.
@@ -134,7 +156,7 @@ fn the_provider_is_found_by_its_issuer() {
     let verifier = Verifier::new(providers.into(), 8192).unwrap();
     for (index, issuer) in issuers.into_iter().enumerate() {
         let token = token(&with(good_claims(), json!({"iss": issuer})));
-        let verified = verifier.verify(token.as_bytes(), now()).unwrap();
+        let verified = verify_among(&verifier, issuers.map(|_| Some(keys())), &token).unwrap();
         assert_eq!(verified.provider(), index);
     }
 }
@@ -180,23 +202,17 @@ fn providers_that_do_not_go_together() {
 }
 
 #[test]
-fn newer_keys_take_the_place_of_older_ones() {
-    let mut verifier = Verifier::new(vec![provider()], 8192).unwrap();
+fn keys_come_and_go() {
+    let verifier = Verifier::new(vec![provider()], 8192).unwrap();
     let token = token(&good_claims());
-    verifier.set_keys(0, KeySet::default());
+    let verify = |keys| verify_among(&verifier, [keys], &token).map(|verified| verified.provider());
+    assert_eq!(verify(None), Err(Error::KeysMissing { provider: 0 }));
     let unknown = Error::KeyUnknown {
         provider: 0,
         kid: Some(Excerpt::new(KID)),
     };
-    assert_eq!(verifier.verify(token.as_bytes(), now()), Err(unknown));
-    verifier.set_keys(1, keys());
-    verifier.set_keys(0, keys());
-    assert_eq!(
-        verifier
-            .verify(token.as_bytes(), now())
-            .map(|verified| verified.provider()),
-        Ok(0)
-    );
+    assert_eq!(verify(Some(KeySet::default())), Err(unknown));
+    assert_eq!(verify(Some(keys())), Ok(0));
     assert_eq!(verifier.providers().len(), 1);
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use peergate_filter::config::{self, Environment};
+use peergate_filter::decision::Means;
 use peergate_filter::policy::Policy;
 use peergate_filter::time::UnixTime;
 use serde_json::{Map, Value, json};
@@ -62,7 +63,7 @@ impl Filter {
     /// The claims of a token that is good at this second.
     pub(crate) fn verify(&self, token: &[u8], now: u64) -> Result<Map<String, Value>, String> {
         let tokens = &self.0.inbound.as_ref().unwrap().tokens;
-        match tokens.verify(token, UnixTime::from_seconds(now)) {
+        match tokens.verify(token, Means::of(&self.0).tokens, UnixTime::from_seconds(now)) {
             Ok(verified) => Ok(verified.claims().clone()),
             Err(error) => Err(error.to_string()),
         }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use fastrand::Rng;
-use peergate_filter::decision::{self, Step};
+use peergate_filter::decision::{self, Means, Step};
 use peergate_filter::http::{Headers, Request};
 use peergate_filter::policy::Policy;
 use peergate_filter::role::Role;
@@ -76,7 +76,12 @@ fn permits(policy: &Policy, target: &[u8]) -> bool {
         headers: Headers::new(headers.map(|(name, value)| (name.into(), value.to_vec()))),
         ..Request::default()
     };
-    let decision = decision::decide(policy, Role::Inbound, &request, UnixTime::from_seconds(0));
+    let decision = decision::decide(
+        Means::of(policy),
+        Role::Inbound,
+        &request,
+        UnixTime::from_seconds(0),
+    );
     matches!(decision.step, Step::Forward(..))
 }
 

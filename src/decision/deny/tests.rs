@@ -175,6 +175,7 @@ fn token_errors() -> Vec<jwt::Error> {
             mark: ForeignMark::TypClaim,
         },
         jwt::Error::IssuerUnknown { issuer: None },
+        jwt::Error::KeysMissing { provider: 0 },
         jwt::Error::KeyUnknown {
             provider: 0,
             kid: None,

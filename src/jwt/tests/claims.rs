@@ -93,7 +93,11 @@ fn the_clock_counts_fractions() {
     let just_before = UnixTime::from_nanoseconds(NOW * 1_000_000_000 - 1_000_000);
     assert_eq!(
         verifier
-            .verify(token.as_bytes(), just_before)
+            .verify(
+                token.as_bytes(),
+                means(&KeySets::new([Some(Rc::new(keys()))])),
+                just_before
+            )
             .map(|verified| verified.provider()),
         Ok(0)
     );

@@ -26,9 +26,7 @@ fn the_length_comes_first() {
     let token = token(&good_claims());
     let at = |limit| {
         let verifier = Verifier::new(vec![provider()], limit).unwrap();
-        verifier
-            .verify(token.as_bytes(), now())
-            .map(|verified| verified.provider())
+        verify_among(&verifier, [Some(keys())], &token).map(|verified| verified.provider())
     };
     assert_eq!(at(token.len()), Ok(0));
     let too_long = |bytes, limit| Error::TooLong { bytes, limit };
@@ -55,7 +53,10 @@ fn characters_are_of_base64url() {
     }
     let verifier = Verifier::new(vec![provider()], 8192).unwrap();
     let offset = malformed(Malformed::Character { offset: 2 });
-    assert_eq!(verifier.verify(b"e3\xff.e30.", now()), Err(offset));
+    assert_eq!(
+        verifier.verify(b"e3\xff.e30.", means(&KeySets::default()), now()),
+        Err(offset)
+    );
     let json = r#"{"payload":"e30","signature":"","protected":""}"#;
     assert_eq!(refused(json), malformed(Malformed::Character { offset: 0 }));
 }
