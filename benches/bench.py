@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness import calls, footprint, listeners, plot, processor, report, rows, tokens
+from harness import calls, costs, footprint, listeners, plot, processor, report, rows, tokens
 from harness.duel import Contender, Duel, Effort, Samples, ratio
 from harness.h2load import H2load, NoLoadGenerator
 from harness.report import Result, judged
@@ -68,7 +68,8 @@ class Bench:
 
     def __init__(self, arguments: argparse.Namespace, h2load: H2load, place: int | None):
         self.results: list[Result] = []
-        self.calls: list[calls.Calls] = []
+        #: Further tables, by their titles.
+        self._tables: dict[str, str] = {}
         self._arguments = arguments
         self._patterns = arguments.rows.replace(",", " ").split()
         self._effort = QUICK if arguments.quick else FULL
@@ -92,22 +93,29 @@ class Bench:
         if self._wants("start"):
             self._show(footprint.start(self._things, 3 if self._arguments.quick else 7))
         if self._wants("calls"):
-            self.calls = calls.count(self._things)
-            print("\n" + calls.table(self.calls))
+            self._tables["Calls between Envoy and the module for one request:"] = calls.table(
+                calls.count(self._things)
+            )
+        if self._wants("costs"):
+            contenders = costs.contenders(OUTPUT, self._things.headers())
+            with self._stage(Group("costs", lambda: contenders, []), contenders) as (envoy, _):
+                samples = Duel(envoy, self._h2load).run(contenders, self._effort)
+            self._tables["What one call costs:"] = costs.table(costs.costs(samples))
 
     def write(self) -> None:
         """The report as JSON, as a table, and as a plot; into the documentation where that is asked for."""
-        if not self.results and not self.calls:
+        if not self.results and not self._tables:
             print("no row has such a name", file=sys.stderr)
             return
         report.write_json(self.results, OUTPUT / "report.json")
+        if layers := report.layers(self.results):
+            self._tables = {"Where the time of a cache hit goes:": layers} | self._tables
         parts = [self._machine(), report.table(self.results)]
-        if self.calls:
-            parts += ["Calls between Envoy and the module for one request:", calls.table(self.calls)]
+        parts += [part for table in self._tables.items() for part in table]
         text = "\n\n".join(parts)
         (OUTPUT / "report.md").write_text(text + "\n", encoding="utf-8")
         plot.write(self.results, OUTPUT / "report.svg", self._machine())
-        print("\n" + report.table(self.results))
+        print("\n" + "\n\n".join(parts[1:]))
         print(f"\n{(OUTPUT / 'report.json').relative_to(ROOT)}, report.md, report.svg")
         if self._arguments.update_docs:
             report.update(DOCUMENT, text)

@@ -19,7 +19,7 @@ NEEDED = frozenset(
 _AGREES = ("proxy_on_vm_start", "proxy_on_configure", "proxy_on_done")
 
 
-#: The same job as `jwt_authn` with a cache hit in the fewest calls of the host, without a decision: all headers are read,
+#: What `jwt_authn` does on a cache hit, in the fewest calls of the host and without a decision: all headers are read,
 #: the time is asked for, the token is taken off, two headers are put on.
 _BARE_CALLS = """
     (drop (call $pairs (i32.const 0) (i32.const 0) (i32.const 4)))

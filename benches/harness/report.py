@@ -60,6 +60,40 @@ def table(results: Sequence[Result]) -> str:
     )
 
 
+def layers(results: Sequence[Result]) -> str | None:
+    """Where the time of a cache hit goes, layer by layer; None where a row of it was not measured."""
+    by_name = {each.name: each for each in results}
+    needed = (
+        "floor/jwt_authn",
+        "floor/needed-exports",
+        "floor/same-exports",
+        "floor/bare-calls",
+        "warm/direct",
+    )
+    if not by_name.keys() >= set(needed):
+        return None
+    native, fewest, same, bare, whole = (by_name[name] for name in needed)
+    assert native.reference_us is not None
+    lines = [
+        "| layer | µs | sum |",
+        "|---|---|---|",
+        f"| Envoy without a filter | | {native.reference_us:.1f} |",
+    ]
+    total = native.reference_us
+    for name, now in (
+        ("entering the VM: a filter with the exports that it needs, which does nothing", fewest.us),
+        ("the module's further exports", same.us),
+        ("the calls of the host that a hit cannot do without", bare.us),
+        ("peergate: further calls, and its own code", whole.us),
+    ):
+        lines.append(f"| {name} | {now - total:+.1f} | {now:.1f} |")
+        total = now
+    lines.append(
+        f"| `jwt_authn` with cache, for comparison | {native.us - native.reference_us:+.1f} | {native.us:.1f} |"
+    )
+    return "\n".join(lines)
+
+
 def update(document: Path, text: str) -> None:
     """Put a text between the markers of a document."""
     before, _, rest = document.read_text(encoding="utf-8").partition(BEGIN)
