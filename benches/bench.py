@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness import calls, costs, footprint, listeners, plot, processor, report, rows, tokens
+from harness import calls, costs, footprint, listeners, plot, processor, report, rows, same_job, tokens
 from harness.duel import Contender, Duel, Effort, Samples, ratio
 from harness.h2load import H2load, NoLoadGenerator
 from harness.report import Result, judged
@@ -82,7 +82,8 @@ class Bench:
         self._things.has_cache = self._has_cache()
         print(self._machine())
         if not self._things.has_cache:
-            print("(this module has no `token_cache_entries`: its warm rows are cold ones)")
+            print("(this module has no `token_cache_entries`)")
+        same_job.check(self._things)
         for group in rows.groups(self._things):
             if wanted := [row for row in group.rows if row.is_wanted(self._patterns)]:
                 self._run_group(group, wanted)
