@@ -46,7 +46,7 @@ bench: setup bench-crates $(if $(BENCHED),,module) ## speed in a real Envoy besi
 
 .PHONY: bench-core
 bench-core: ## speed of the core's parts, natively
-	cargo bench --locked --bench core
+	cargo bench --locked --profile core-bench --bench core
 
 .PHONY: lint
 lint: setup module ## formatting, clippy, ruff, sizes; changes nothing

@@ -100,7 +100,7 @@ class Bench:
         if self._wants("costs"):
             contenders = costs.contenders(OUTPUT, self._things.headers())
             with self._stage(Group("costs", lambda: contenders, []), contenders) as (envoy, _):
-                samples = Duel(envoy, self._h2load).run(contenders, self._effort)
+                samples = Duel(envoy, self._h2load, OUTPUT).run(contenders, self._effort)
             self._tables["What one call costs:"] = costs.table(costs.costs(samples))
 
     def write(self) -> None:
@@ -131,7 +131,7 @@ class Bench:
         used = {name for row in wanted for name in (row.subject, row.reference)}
         contenders = [each for each in group.contenders() if each.name in used]
         with self._stage(group, contenders) as (envoy, service):
-            duel = Duel(envoy, self._h2load, service)
+            duel = Duel(envoy, self._h2load, OUTPUT, service)
             if group.at_rate is None:
                 samples = duel.run(contenders, self._effort)
             else:

@@ -1,7 +1,6 @@
 """Short runs in turns on the listeners of one Envoy, so that what disturbs the machine disturbs all of them."""
 
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -70,12 +69,13 @@ class WrongAnswer(Exception):
 class Duel:
     """Measures contenders on a running Envoy."""
 
-    def __init__(self, envoy: Envoy, h2load: H2load, service: int | None = None):
+    def __init__(self, envoy: Envoy, h2load: H2load, directory: Path, service: int | None = None):
         self._envoy = envoy
         self._h2load = h2load
+        self._latencies = directory / "latencies.tsv"
+        self._ports: dict[str, int] = {}
         #: The process of a service that takes part in the work.
         self._service = service
-        self._directory = Path(tempfile.mkdtemp(prefix="peergate-bench-"))
 
     def run(self, contenders: Sequence[Contender], effort: Effort) -> dict[str, Samples]:
         """CPU time per request, and latency with all connections busy."""
@@ -105,8 +105,9 @@ class Duel:
 
     def _warm_up(self, contender: Contender, effort: Effort) -> int:
         """How many requests make a run, once the machine code is made and caches are filled."""
+        self._port(contender)
         if contender.before:
-            with crowd.Crowd(self._envoy.port(contender.name)) as client:
+            with crowd.Crowd(self._port(contender)) as client:
                 refused = client.send(contender.before)
             if refused:
                 raise WrongAnswer(f"{contender.name}: {refused} of {len(contender.before)} were refused")
@@ -141,12 +142,12 @@ class Duel:
 
     def _load(self, contender: Contender, requests: int, rate: float | None = None) -> Load:
         load = self._h2load.run(
-            self._envoy.url(contender.name) + contender.path,
+            f"http://127.0.0.1:{self._port(contender)}{contender.path}",
             contender.headers(),
             requests,
             CLIENTS if rate is None else CLIENTS_AT_A_RATE,
             rate,
-            self._directory / "latencies",
+            self._latencies,
         )
         wanted = {400} if contender.refuses else {200}
         if load.statuses.keys() != wanted or load.requests != requests:
@@ -154,13 +155,19 @@ class Duel:
         return load
 
     def _cycle(self, contender: Contender, requests: int) -> Load:
-        with crowd.Crowd(self._envoy.port(contender.name)) as client:
+        with crowd.Crowd(self._port(contender)) as client:
             start = time.perf_counter()
             refused = client.send(contender.all_different[:requests])
             seconds = time.perf_counter() - start
         if refused:
             raise WrongAnswer(f"{contender.name}: {refused} of {requests} were refused")
         return Load(requests, seconds, {200: requests}, [])
+
+    def _port(self, contender: Contender) -> int:
+        """Envoy is asked once: its answer would be a part of what is measured."""
+        if contender.name not in self._ports:
+            self._ports[contender.name] = self._envoy.port(contender.name)
+        return self._ports[contender.name]
 
     def _of_service(self) -> int:
         return 0 if self._service is None else processor.nanoseconds(self._service)
