@@ -11,6 +11,7 @@ mod document;
 mod forward;
 mod header;
 mod inbound;
+mod key_source;
 mod keys;
 mod locations;
 mod misplaced;
@@ -31,12 +32,13 @@ mod warning;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::jwks::KeySets;
+use crate::keys::SealingKey;
 use crate::policy::outbound::{Outbound, Rule};
-use crate::policy::{Enforcement, Inbound, Policy};
+use crate::policy::{Enforcement, Inbound, KeyPlan, Policy};
 use crate::redact::Redactor;
 use crate::role::{Role, RoleSetting};
 
@@ -45,8 +47,9 @@ pub use self::problem::{Error, Errors, Problem};
 pub use self::warning::{Caution, Warning};
 
 use self::forward::{default_owned_headers, default_style};
-use self::problem::{DocumentProblem, Kind};
+use self::problem::{DocumentProblem, KeySourceProblem, Kind};
 use self::reader::{Context, Node, Object};
+use self::secret::{Found, secret};
 
 /// What is around the filter: where it runs and what it was given.
 #[derive(Clone, Default)]
@@ -130,7 +133,7 @@ fn policy(context: &Context<'_>) -> Option<Policy> {
     let version = document.required("version").and_then(|node| version(&node));
     let role = role(&document);
     let is_fallback = document.flag("fallback");
-    document.not_yet(&["sealed_env", "shared_state_key"]);
+    document.not_yet(&["sealed_env"]);
     let enforcement = policy_enforcement(&document);
     let on_missing_secret = document.or("on_missing_secret", (), |node| {
         let may_miss = node.choice(&[("refuse_config", Some(false)), ("deny_rule", Some(true))])?;
@@ -139,6 +142,7 @@ fn policy(context: &Context<'_>) -> Option<Policy> {
         }
         Some(())
     });
+    let sealing = document.or("shared_state_key", None, |node| sealing_key(&node).map(Some));
     let has = |half| document.has(half) || document.is_mistyped(half);
     if !has("inbound") && !has("outbound") {
         return node.refuse(DocumentProblem::NoHalf);
@@ -154,16 +158,17 @@ fn policy(context: &Context<'_>) -> Option<Policy> {
     version?;
     on_missing_secret?;
     let (role, inbound, outbound) = (role?, inbound?, outbound?);
-    let (inbound, keys, owned_headers, mut errors) = match inbound {
+    let (inbound, mut keys, owned_headers, mut errors) = match inbound {
         Some(half) => (Some(half.inbound), half.keys, half.owned_headers, half.errors),
         // Without an inbound half a workload's calls still must not carry an identity of its own making.
         None => (
             None,
-            KeySets::default(),
+            KeyPlan::default(),
             default_owned_headers(),
             default_style(node.environment()),
         ),
     };
+    keys.sealing = sealing?.and_then(Found::there).map(Rc::new);
     errors.redactor = redactor(inbound.as_ref(), outbound.as_ref());
     Some(Policy {
         identity: String::new(),
@@ -200,6 +205,14 @@ fn version(node: &Node<'_>) -> Option<()> {
         VERSION => Some(()),
         other => node.refuse(DocumentProblem::Version(other.to_string())),
     }
+}
+
+/// Reads `shared_state_key`.
+fn sealing_key(node: &Node<'_>) -> Option<Found<SealingKey>> {
+    secret(node)?.and_then(|secret| match SealingKey::new(secret.expose()) {
+        Ok(key) => Some(key),
+        Err(error) => node.refuse(KeySourceProblem::SealingKeyTooShort(error.bytes)),
+    })
 }
 
 fn role(document: &Object<'_>) -> Option<RoleSetting> {

@@ -24,6 +24,7 @@ use crate::echo::Given;
 use crate::http::{Edits, Headers, Reply, Request};
 use crate::jwks::NoHostSignatures;
 use crate::jwt;
+use crate::keys::Wish;
 use crate::policy::inbound::Peer;
 use crate::policy::owned::is_same_header;
 use crate::policy::{Enforcement, ErrorStyle, NO_RULE, Policy};
@@ -50,6 +51,28 @@ pub enum Step<'p> {
     Recheck(Edits, Recheck<'p>),
     /// Apply the reply's edits, then answer.
     Reply(Reply),
+    /// Let the request wait for keys, where that may help, and decide it again when there are newer ones; else go on
+    /// with the refusal.
+    Wait(Pending<'p>),
+}
+
+/// A request that is refused for want of keys.
+#[derive(Debug)]
+pub struct Pending<'p> {
+    wish: Wish,
+    refusal: Box<Decision<'p>>,
+}
+
+impl<'p> Pending<'p> {
+    /// The keys that would help.
+    pub const fn wish(&self) -> Wish {
+        self.wish
+    }
+
+    /// Waits no more.
+    pub fn refuse(self) -> Decision<'p> {
+        *self.refusal
+    }
 }
 
 /// A step, and what is to be counted and logged of it.
@@ -139,7 +162,7 @@ impl<'p> Means<'p> {
     /// With the keys that the policy itself holds, and without a host.
     pub fn of(policy: &'p Policy) -> Self {
         let tokens = jwt::Means {
-            keys: &policy.keys,
+            keys: &policy.keys.written,
             signatures: &NoHostSignatures,
         };
         Self { policy, tokens }
@@ -229,7 +252,14 @@ fn decide_in_earnest<'p>(
             Verdict::Permitted(permit, edits, records) => {
                 Decision::new(Step::Forward(permit, edits), records)
             }
-            Verdict::Refused(reply, records) => Decision::new(Step::Reply(reply), records),
+            Verdict::Refused(reply, records) => {
+                let wish = records.last().and_then(|record| record.wish(&policy.keys));
+                let refusal = Decision::new(Step::Reply(reply), records);
+                match wish {
+                    Some(wish) => Decision::waiting(wish, refusal),
+                    None => refusal,
+                }
+            }
         },
     }
 }
@@ -242,6 +272,8 @@ fn unlogged<'p>(policy: &Policy, request: &Request, mut decision: Decision<'p>) 
                 location::clean_original_path(inbound, edits);
             }
         }
+        // The outbound half waits for nothing.
+        Step::Wait(_) => {}
         // It saw the request without them, and the proxy still has the one that it received.
         Step::Reply(reply) => {
             let mut edits = answer::without_secrets(&policy.errors.redactor, request);
@@ -297,10 +329,11 @@ fn refuse<'p>(style: &ErrorStyle, request: &Request, deny: Deny) -> Decision<'p>
 
 impl Step<'_> {
     /// What is changed of the request, whichever step it is.
-    const fn edits(&mut self) -> &mut Edits {
+    fn edits(&mut self) -> &mut Edits {
         match self {
             Self::Forward(_, edits) | Self::Recheck(edits, _) => edits,
             Self::Reply(reply) => &mut reply.edits,
+            Self::Wait(pending) => pending.refusal.step.edits(),
         }
     }
 }
@@ -324,6 +357,15 @@ impl<'p> Decision<'p> {
             }
         }
         Self { step, records }
+    }
+
+    /// A refusal that newer keys may turn into something else.
+    fn waiting(wish: Wish, refusal: Self) -> Self {
+        let refusal = Box::new(refusal);
+        Self {
+            step: Step::Wait(Pending { wish, refusal }),
+            records: Vec::new(),
+        }
     }
 
     /// Another policy has decided: nothing is changed, and what it said stands.

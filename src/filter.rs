@@ -4,6 +4,7 @@
 //! ```text
 //! root.rs         a configuration comes ─► Policy
 //! attachment.rs   what its streams share
+//! keys.rs         keys are fetched, streams that wait for them are woken
 //! http.rs         a request comes ─► decision::decide ─► applied
 //! host.rs         the host calls, each a Result
 //! ```
@@ -16,13 +17,15 @@
 mod attachment;
 mod host;
 mod http;
+mod keys;
 mod metrics;
 mod root;
+mod state;
 
 use proxy_wasm::traits::RootContext;
 
 use self::root::Root;
 
 proxy_wasm::main! {{
-    proxy_wasm::set_root_context(|_| -> Box<dyn RootContext> { Box::new(Root::default()) });
+    proxy_wasm::set_root_context(|id| -> Box<dyn RootContext> { Box::new(Root::new(id)) });
 }}

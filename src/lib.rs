@@ -19,6 +19,7 @@
 pub mod http;
 pub mod role;
 pub mod secret;
+pub mod state;
 pub mod time;
 
 // Documents, and what may be printed
@@ -29,8 +30,10 @@ pub mod redact;
 // Leaf verifiers and matchers
 pub mod api_key;
 pub mod authority;
+pub mod callout;
 pub mod jwks;
 pub mod jwt;
+pub mod keys;
 pub mod path;
 pub mod spiffe;
 pub mod totp;

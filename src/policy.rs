@@ -2,6 +2,7 @@
 //! single error, so nothing here is checked again.
 
 pub mod inbound;
+pub mod keys;
 pub mod location;
 pub mod outbound;
 pub mod owned;
@@ -10,12 +11,12 @@ pub mod rule;
 use std::rc::Rc;
 
 use crate::echo::Given;
-use crate::jwks::KeySets;
 use crate::jwt;
 use crate::redact::Redactor;
 use crate::role::{Role, RoleSetting};
 
 pub use self::inbound::Inbound;
+pub use self::keys::KeyPlan;
 pub use self::outbound::Outbound;
 pub use self::owned::OwnedHeaders;
 
@@ -38,9 +39,8 @@ pub struct Policy {
     pub owned_headers: OwnedHeaders,
     /// How refusals are worded.
     pub errors: ErrorStyle,
-    /// The keys of each provider that are written down, in the order of the providers; those that are fetched come
-    /// later.
-    pub keys: KeySets,
+    /// Where the keys of its providers come from.
+    pub keys: KeyPlan,
 }
 
 impl Policy {

@@ -236,6 +236,7 @@ fn run(case: &Prepared) -> Seen {
                 });
                 return stream.ended();
             }
+            Step::Wait(pending) => next = pending.refuse(),
             Step::Recheck(edits, recheck) => {
                 stream.apply(&edits);
                 let cluster = case

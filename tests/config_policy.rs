@@ -158,7 +158,7 @@ fn providers() {
     assert_eq!((kc.name.as_str(), partner.name.as_str()), ("kc", "partner"));
     assert_eq!(kc.issuer, "https://sso.example/realms/agents");
     assert_eq!(kc.audiences, Audiences::OneOf(vec!["charlie".into()]));
-    assert_eq!(policy.keys.get(0).map(|keys| keys.len()), Some(1));
+    assert_eq!(policy.keys.written.get(0).map(|keys| keys.len()), Some(1));
     assert!(!kc.is_symmetric);
     assert_eq!(kc.algorithms, AlgorithmSet::of(&[Algorithm::Es256]));
     assert_eq!(kc.types, [MediaType::new("at+jwt")]);
@@ -166,7 +166,7 @@ fn providers() {
     assert_eq!(kc.required_claims, ["sub", "azp"]);
     assert_eq!(kc.subjects, [SubjectPattern::Prefix("service-".into())]);
     assert_eq!(partner.audiences, Audiences::Any);
-    assert!(partner.is_symmetric && policy.keys.get(1).is_some_and(|keys| keys.is_symmetric()));
+    assert!(partner.is_symmetric && policy.keys.written.get(1).is_some_and(|keys| keys.is_symmetric()));
     assert_eq!(partner.algorithms, AlgorithmSet::of(&[Algorithm::Hs256]));
 
     let [kc, partner] = inbound.providers.as_slice() else {

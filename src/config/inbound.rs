@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::config::declared::Declared;
 use crate::config::forward::{always_owned, errors, forward};
+use crate::config::keys::From;
 use crate::config::locations::{Locations, api_key_locations};
 use crate::config::peers::peers;
 use crate::config::providers::{Provider, providers};
@@ -14,17 +15,18 @@ use crate::config::surroundings::Surroundings;
 use crate::config::totp::{SecondFactor, second_factor};
 use crate::jwks::KeySets;
 use crate::jwt::{self, Verifier};
+use crate::keys::{Source, WaitLimits};
 use crate::policy::inbound::{self, AmbiguousPaths, ApiKeys, CorsPreflight, Forward, Inbound, Peer};
 use crate::policy::rule::{Action, Rule};
-use crate::policy::{ErrorStyle, OwnedHeaders};
+use crate::policy::{ErrorStyle, KeyPlan, OwnedHeaders};
 
 /// The inbound half, and what the whole policy has of it.
 #[derive(Debug)]
 pub(super) struct InboundHalf {
     /// The half itself.
     pub(super) inbound: Inbound,
-    /// The keys that are written down.
-    pub(super) keys: KeySets,
+    /// Where the keys of its providers come from.
+    pub(super) keys: KeyPlan,
     /// The headers that only the filter writes.
     pub(super) owned_headers: OwnedHeaders,
     /// How refusals are worded.
@@ -81,19 +83,18 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
         ])
     });
     let errors = errors(&inbound);
-    let max_token_bytes = max_token_bytes(&inbound);
+    let limits = limits(&inbound);
 
-    let (providers, peers, forward, rules) = (providers?, peers?, forward?, rules?);
+    let (providers, peers, forward, rules, limits) = (providers?, peers?, forward?, rules?, limits?);
     let accepts_certificates = rules.iter().any(|rule| match &rule.action {
         Action::Authenticate(accept, _) => accept.mtls,
         Action::Deny | Action::Public => false,
     });
-    let keys = providers.iter().map(|provider| Some(Rc::clone(&provider.keys)));
-    let keys = KeySets::new(keys);
+    let keys = key_plan(&providers, limits.waits);
     let (verifications, providers) = with_peers(providers, peers.by_token);
     let inbound = Inbound {
         // Issuers and the limit were checked where they stand.
-        tokens: Verifier::new(verifications, max_token_bytes?).ok()?,
+        tokens: Verifier::new(verifications, limits.max_token_bytes).ok()?,
         providers,
         token_locations: locations.into_tokens(),
         bearer_tokens: peers.by_bearer_token,
@@ -136,7 +137,13 @@ fn validates_certificates(inbound: &Object<'_>) -> Option<bool> {
     }
 }
 
-fn max_token_bytes(inbound: &Object<'_>) -> Option<usize> {
+/// What `limits` says.
+struct Limits {
+    max_token_bytes: usize,
+    waits: WaitLimits,
+}
+
+fn limits(inbound: &Object<'_>) -> Option<Limits> {
     let limits = inbound.section(
         "limits",
         &[
@@ -146,10 +153,49 @@ fn max_token_bytes(inbound: &Object<'_>) -> Option<usize> {
             "waiting_requests",
         ],
     )?;
-    limits.not_yet(&["token_cache_entries", "key_wait_seconds", "waiting_requests"]);
-    limits.or("max_token_bytes", DEFAULT_MAX_TOKEN_BYTES, |node| {
+    limits.not_yet(&["token_cache_entries"]);
+    let max_token_bytes = limits.or("max_token_bytes", DEFAULT_MAX_TOKEN_BYTES, |node| {
         node.integer(1..=MAX_TOKEN_BYTES)
+    });
+    let waits = WaitLimits::default();
+    let seconds = limits.or("key_wait_seconds", waits.seconds, |node| {
+        node.integer(0..=MAX_KEY_WAIT_SECONDS)
+    });
+    let requests = limits.or("waiting_requests", waits.requests, |node| {
+        node.integer(0..=MAX_WAITING_REQUESTS)
+    });
+    Some(Limits {
+        max_token_bytes: max_token_bytes?,
+        waits: WaitLimits {
+            seconds: seconds?,
+            requests: requests?,
+        },
     })
+}
+
+fn key_plan(providers: &[Provider], waits: WaitLimits) -> KeyPlan {
+    let mut plan = KeyPlan {
+        waits,
+        ..KeyPlan::default()
+    };
+    let mut written = Vec::with_capacity(providers.len());
+    for (index, provider) in providers.iter().enumerate() {
+        written.push(match &provider.keys {
+            From::Written(keys) => Some(Rc::clone(keys)),
+            From::Fetched(location, cache) => {
+                let source = Source {
+                    provider: provider.verification.name.clone(),
+                    issuer: provider.verification.issuer.clone(),
+                    location: location.clone(),
+                    cache: *cache,
+                };
+                plan.sources.push((index, source));
+                None
+            }
+        });
+    }
+    plan.written = KeySets::new(written);
+    plan
 }
 
 /// Parts what verifies tokens from what they mean, which takes the peers in.
@@ -220,5 +266,9 @@ const MEMBERS: &[&str] = &[
 ];
 /// Ours: the tokens of real providers stay below 4 KiB, but for those with hundreds of groups.
 const DEFAULT_MAX_TOKEN_BYTES: usize = 8192;
+/// Ours: longer than clients have patience.
+const MAX_KEY_WAIT_SECONDS: i64 = 60;
+/// Ours: each costs a stream's memory.
+const MAX_WAITING_REQUESTS: i64 = 100_000;
 /// As [`crate::jwt::MAX_TOKEN_BYTES`] has it.
 const MAX_TOKEN_BYTES: i64 = 65536;

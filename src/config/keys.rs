@@ -3,10 +3,12 @@
 //! Keys are either public ones, written down as a key set, or secrets that the issuer shares; a provider never has
 //! both, so that no public key can serve as a secret.
 
+use std::rc::Rc;
 use std::slice;
 
 use serde_json::Value;
 
+use crate::config::key_source::{cache, location, refuse_fetching};
 use crate::config::nearest::nearest;
 use crate::config::problem::{ProviderProblem, ShapeProblem};
 use crate::config::reader::{Node, Object, distinct, plain_text};
@@ -14,47 +16,72 @@ use crate::config::secret::{Found, present, secret};
 use crate::config::warning::Caution;
 use crate::excerpt::Excerpt;
 use crate::jwks::{Algorithm, AlgorithmSet, KeySet, SecretError, SharedSecret};
+use crate::keys::{CacheTimes, Location};
 use crate::secret::Secret;
 
 /// The keys of a provider, and what they may be used for.
 #[derive(Debug)]
 pub(super) struct Keys {
-    pub(super) set: KeySet,
+    pub(super) from: From,
     pub(super) algorithms: AlgorithmSet,
+    /// Whether they are shared secrets.
+    pub(super) is_symmetric: bool,
     /// Whether a shared secret is not there.
     pub(super) lacks_some: bool,
 }
 
+/// Where keys come from.
+#[derive(Debug)]
+pub(super) enum From {
+    /// They are written down.
+    Written(Rc<KeySet>),
+    /// They are fetched.
+    Fetched(Location, CacheTimes),
+}
+
 /// Reads `jwks` and `algorithms` of a provider.
-pub(super) fn keys(provider: &Object<'_>) -> Option<Keys> {
+pub(super) fn keys(provider: &Object<'_>, issuer: Option<&str>) -> Option<Keys> {
     let source = provider.required("jwks").and_then(|node| source(&node));
-    let kind = source.as_ref().map(|(kind, _)| *kind);
+    let kind = source.as_ref().map(|(kind, _, _)| *kind);
     let listed = provider.or("algorithms", None, |node| {
         node.non_empty_list(distinct(|node| algorithm(node, kind)))
             .map(Some)
     });
-    let keys = source.and_then(|(kind, node)| match kind {
-        Kind::Public => key_set(&node).map(|set| (set, Vec::new())),
-        Kind::Shared => secrets(&node),
-    });
-    let ((keys, missing), listed) = (keys?, listed?);
+    let (kind, jwks, node) = source?;
+    let (written, missing) = match kind {
+        Kind::Fetched => {
+            let (location, cache) = (location(&jwks, issuer), cache(&jwks));
+            let algorithms = listed?.unwrap_or_else(|| DEFAULT_ALGORITHMS.to_vec());
+            return Some(Keys {
+                from: From::Fetched(location?, cache?),
+                algorithms: algorithms.into_iter().collect(),
+                is_symmetric: false,
+                lacks_some: false,
+            });
+        }
+        Kind::Public => (key_set(&node), Some(Vec::new())),
+        Kind::Shared => secrets(&node).unzip(),
+    };
+    refuse_fetching(&jwks)?;
+    let (keys, missing, listed) = (written?, missing?, listed?);
     let served: Vec<Algorithm> = Algorithm::ALL
         .into_iter()
         .filter(|algorithm| keys.candidates(None, *algorithm).is_ok() || missing.contains(algorithm))
         .collect();
     let algorithms: Vec<Algorithm> = match (listed, kind) {
         (Some(listed), _) => listed,
-        (None, Some(Kind::Shared)) => served.clone(),
-        (None, Some(Kind::Public) | None) => DEFAULT_ALGORITHMS.to_vec(),
+        (None, Kind::Shared) => served.clone(),
+        (None, Kind::Public | Kind::Fetched) => DEFAULT_ALGORITHMS.to_vec(),
     };
     if !algorithms.iter().any(|algorithm| served.contains(algorithm)) {
         let served = served.into_iter().map(Algorithm::name).collect();
         return provider.refuse_member("algorithms", ProviderProblem::NoKeyForAlgorithms(served));
     }
     Some(Keys {
-        set: keys,
         algorithms: algorithms.into_iter().collect(),
+        is_symmetric: keys.is_symmetric(),
         lacks_some: !missing.is_empty(),
+        from: From::Written(Rc::new(keys)),
     })
 }
 
@@ -65,21 +92,19 @@ enum Kind {
     Public,
     /// Shared secrets.
     Shared,
+    /// A key set that is fetched.
+    Fetched,
 }
 
-fn source<'c>(node: &Node<'c>) -> Option<(Kind, Node<'c>)> {
+fn source<'c>(node: &Node<'c>) -> Option<(Kind, Object<'c>, Node<'c>)> {
     let jwks = node.object(&["inline", "secrets", "discovery", "remote", "jwks_uri", "cache"])?;
-    jwks.not_yet(&["discovery", "remote", "jwks_uri", "cache"]);
-    if jwks.has("discovery") || jwks.has("remote") {
-        return None;
-    }
-    let source = jwks.one_of(&["inline", "secrets"])?;
-    let kind = if jwks.has("inline") {
-        Kind::Public
-    } else {
-        Kind::Shared
+    let source = jwks.one_of(&["inline", "secrets", "discovery", "remote"])?;
+    let kind = match (jwks.has("inline"), jwks.has("secrets")) {
+        (true, _) => Kind::Public,
+        (_, true) => Kind::Shared,
+        _ => Kind::Fetched,
     };
-    Some((kind, source))
+    Some((kind, jwks, source))
 }
 
 /// An algorithm by its name, if it goes with the keys.
@@ -97,7 +122,7 @@ fn algorithm(node: &Node<'_>, kind: Option<Kind>) -> Option<Algorithm> {
         });
     };
     match kind {
-        Some(Kind::Public) if algorithm.is_symmetric() => {
+        Some(Kind::Public | Kind::Fetched) if algorithm.is_symmetric() => {
             node.refuse(ProviderProblem::AlgorithmNeedsSecrets(algorithm))
         }
         Some(Kind::Shared) if !algorithm.is_symmetric() => {

@@ -5,6 +5,7 @@
 mod credential;
 mod document;
 mod error;
+mod key_source;
 mod location;
 mod outbound;
 mod provider;
@@ -17,6 +18,7 @@ use std::fmt;
 pub use self::credential::PeerProblem;
 pub use self::document::DocumentProblem;
 pub use self::error::{Error, Errors};
+pub use self::key_source::KeySourceProblem;
 pub use self::location::LocationProblem;
 pub(super) use self::outbound::HOSTS_BOUND;
 pub use self::outbound::OutboundProblem;
@@ -75,6 +77,8 @@ problems! {
     Location(LocationProblem),
     /// With a provider.
     Provider(ProviderProblem),
+    /// With keys that are fetched.
+    KeySource(KeySourceProblem),
     /// With a peer and its credentials.
     Peer(PeerProblem),
     /// With an inbound rule, or with what is forwarded and answered.

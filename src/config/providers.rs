@@ -1,19 +1,17 @@
 //! The issuers of tokens: `inbound.providers`.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use crate::claims::ClaimPath;
 use crate::config::forward::{claim_headers, claim_path};
 use crate::config::header::{HeaderOwners, Use, header};
-use crate::config::keys::keys;
+use crate::config::keys::{From, keys};
 use crate::config::locations::{Locations, token_locations};
 use crate::config::problem::{ProviderProblem, ShapeProblem};
 use crate::config::reader::{Node, Object, all, distinct, plain_text};
 use crate::config::text::text;
 use crate::config::warning::Caution;
 use crate::excerpt::Excerpt;
-use crate::jwks::KeySet;
 use crate::jwt::{self, Audiences, MediaType, SubjectPattern};
 use crate::policy::{API_KEY_ISSUER, BEARER_TOKEN_ISSUER, MTLS_ISSUER};
 
@@ -23,7 +21,7 @@ pub(super) struct Provider {
     /// How its tokens are verified.
     pub(super) verification: jwt::Provider,
     /// Its keys.
-    pub(super) keys: Rc<KeySet>,
+    pub(super) keys: From,
     /// Whether a secret that its tokens are signed with is not there.
     pub(super) lacks_keys: bool,
     /// Which claim names the peer.
@@ -74,7 +72,7 @@ fn provider<'c>(
         .required("issuer")
         .and_then(|node| issuer(&node, name, issuers));
     let audiences = audiences(provider);
-    let keys = keys(provider);
+    let keys = keys(provider, issuer.as_deref());
     let types = provider.list("typ", distinct(|node| Some(MediaType::new(node.text()?))));
     let clock_skew_seconds = provider.or("clock_skew_seconds", DEFAULT_CLOCK_SKEW_SECONDS, |node| {
         node.integer(0..=MAX_CLOCK_SKEW_SECONDS)
@@ -112,7 +110,7 @@ fn provider<'c>(
             name: name.to_owned(),
             issuer: issuer?,
             audiences: audiences?,
-            is_symmetric: keys.set.is_symmetric(),
+            is_symmetric: keys.is_symmetric,
             algorithms: keys.algorithms,
             types: types?,
             clock_skew_seconds: clock_skew_seconds?,
@@ -121,7 +119,7 @@ fn provider<'c>(
             subjects: subjects?,
         },
         lacks_keys: keys.lacks_some,
-        keys: Rc::new(keys.set),
+        keys: keys.from,
         peer_claim: peer_claim?,
         scope_claims: scope_claims?,
         forwards_token: forwards_token?,

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use crate::decision::Deny;
 use crate::http::Request;
-use crate::policy::{Enforcement, NO_RULE};
+use crate::jwt;
+use crate::keys::Wish;
+use crate::policy::{Enforcement, KeyPlan, NO_RULE};
 use crate::redact::{self, Clean, Redactor};
 use crate::role::Direction;
 
@@ -76,6 +78,24 @@ impl<'p> Record<'p> {
     /// A refusal.
     pub const fn denied(direction: Direction, rule: Option<&'p str>, deny: Deny) -> Self {
         Self::new(direction, rule, Outcome::Denied(deny))
+    }
+
+    /// The keys that would have helped.
+    pub fn wish(&self, keys: &KeyPlan) -> Option<Wish> {
+        let (provider, wish) = match &self.outcome {
+            Outcome::Denied(Deny::Token(jwt::Error::KeysMissing { provider })) => {
+                (*provider, Wish::AnyKeys { provider: *provider })
+            }
+            Outcome::Denied(Deny::Token(jwt::Error::KeyUnknown { provider, .. })) => {
+                (*provider, Wish::NewerKeys { provider: *provider })
+            }
+            Outcome::Allowed
+            | Outcome::NoMatch
+            | Outcome::StoodAside
+            | Outcome::NoPolicy
+            | Outcome::Denied(_) => return None,
+        };
+        keys.are_fetched(provider).then_some(wish)
     }
 
     const fn label(&self) -> &'static str {

@@ -28,6 +28,11 @@ pub(super) fn watch<'p>(policy: &'p Policy, request: &Request, decision: Decisio
             edits
         }
         Step::Reply(_) => unforged(policy, request),
+        // What decides nothing keeps nobody waiting.
+        Step::Wait(pending) => {
+            records = pending.refuse().records;
+            unforged(policy, request)
+        }
     };
     for record in &mut records {
         record.enforcement = Enforcement::Shadow;

@@ -2,6 +2,7 @@
 
 use crate::decision::{Exposure, Record};
 use crate::filter::host;
+use crate::filter::keys::KeyRing;
 use crate::filter::metrics::Metrics;
 use crate::http::Request;
 use crate::policy::Policy;
@@ -18,11 +19,16 @@ pub(super) struct Attachment {
     pub(super) node_id: Vec<u8>,
     /// Counters, and what was said once.
     pub(super) metrics: Metrics,
+    /// The keys of the policy's providers.
+    pub(super) keys: Option<KeyRing>,
 }
 
 impl Attachment {
     /// Counts and logs decisions.
     pub(super) fn note(&self, records: &[Record<'_>], request: &Request) {
+        if let (Some(policy), Some(keys)) = (&self.policy, &self.keys) {
+            keys.note(&policy.keys, records);
+        }
         match &self.policy {
             Some(policy) => self.metrics.note(records, request, &policy.errors.redactor),
             None => self.metrics.note(records, request, &Redactor::default()),

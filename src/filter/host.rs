@@ -39,6 +39,8 @@ pub(super) enum Map {
     Trailers,
     /// The headers of the answer.
     Answer,
+    /// The headers of the answer to a callout, whose callback is running.
+    Callout,
 }
 
 impl Map {
@@ -47,6 +49,7 @@ impl Map {
             Self::Headers => MapType::HttpRequestHeaders as u32,
             Self::Trailers => MapType::HttpRequestTrailers as u32,
             Self::Answer => MapType::HttpResponseHeaders as u32,
+            Self::Callout => MapType::HttpCallResponseHeaders as u32,
         }
     }
 }
@@ -155,6 +158,61 @@ pub(super) fn log(level: LogLevel, line: &Clean) {
 pub(super) fn plugin_configuration() -> Result<Vec<u8>, HostError> {
     owned("proxy_get_buffer_bytes", |data, size| unsafe {
         proxy_get_buffer_bytes(BufferType::PluginConfiguration as u32, 0, usize::MAX, data, size)
+    })
+}
+
+/// Sets a gauge.
+pub(super) fn record_gauge(name: &str, value: u64) -> Result<(), HostError> {
+    let mut number = 0;
+    checked("proxy_define_metric", unsafe {
+        proxy_define_metric(MetricType::Gauge as u32, name.as_ptr(), name.len(), &mut number)
+    })?;
+    checked("proxy_record_metric", unsafe {
+        proxy_record_metric(number, value)
+    })
+}
+
+/// Asks for calls of the root context every so many milliseconds.
+pub(super) fn set_tick_period(milliseconds: u32) -> Result<(), HostError> {
+    checked("proxy_set_tick_period_milliseconds", unsafe {
+        proxy_set_tick_period_milliseconds(milliseconds)
+    })
+}
+
+/// Lets the following calls act on another context.
+pub(super) fn act_on(context: u32) -> Result<(), HostError> {
+    checked("proxy_set_effective_context", unsafe {
+        proxy_set_effective_context(context)
+    })
+}
+
+/// Lets a request go on that was paused.
+pub(super) fn continue_request() -> Result<(), HostError> {
+    checked("proxy_continue_stream", unsafe {
+        proxy_continue_stream(REQUEST_STREAM)
+    })
+}
+
+/// The body of the answer to a callout, whose callback is running; not more than this.
+pub(super) fn callout_body(limit: usize) -> Result<Vec<u8>, HostError> {
+    owned("proxy_get_buffer_bytes", |data, size| unsafe {
+        proxy_get_buffer_bytes(BufferType::HttpCallResponseBody as u32, 0, limit, data, size)
+    })
+}
+
+/// A value of shared data, and its version.
+pub(super) fn shared_data(key: &str) -> Result<(Vec<u8>, u32), HostError> {
+    let mut version = 0;
+    let value = owned("proxy_get_shared_data", |data, size| unsafe {
+        proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &mut version)
+    })?;
+    Ok((value, version))
+}
+
+/// Replaces a value of shared data, if it still has this version; 0 is every version.
+pub(super) fn set_shared_data(key: &str, value: &[u8], version: u32) -> Result<(), HostError> {
+    checked("proxy_set_shared_data", unsafe {
+        proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version)
     })
 }
 
@@ -291,10 +349,29 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, number: *mut u32) -> u32;
     fn proxy_increment_metric(number: u32, offset: i64) -> u32;
+    fn proxy_record_metric(number: u32, value: u64) -> u32;
+    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+    fn proxy_set_effective_context(context: u32) -> u32;
+    fn proxy_continue_stream(stream: u32) -> u32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+        version: *mut u32,
+    ) -> u32;
+    fn proxy_set_shared_data(
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+        version: u32,
+    ) -> u32;
     fn proxy_get_current_time_nanoseconds(nanoseconds: *mut u64) -> u32;
 }
 
 const OK: u32 = 0;
+const REQUEST_STREAM: u32 = 0;
 const SERIALIZATION_FAILURE: u32 = 3;
 /// Envoy then chooses the gRPC status itself, and for plain HTTP none.
 const NO_GRPC_STATUS: i32 = -1;

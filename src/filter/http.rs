@@ -1,5 +1,7 @@
 //! One stream: read once, decided once, applied once.
 
+use std::cell::RefCell;
+use std::mem;
 use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext};
@@ -9,32 +11,54 @@ use crate::decision::{self, Decision, Means, Permit, Step};
 use crate::filter::attachment::Attachment;
 use crate::filter::host::{self, HostError, Map};
 use crate::http::{Edits, Reply, Request};
+use crate::jwks::NoHostSignatures;
+use crate::jwt;
+use crate::keys::Wish;
 use crate::policy::Policy;
 use crate::redact::Redactor;
 use crate::role::Role;
 use crate::spiffe;
+use crate::time::UnixTime;
 
 /// See the module.
 pub(super) struct Stream {
+    slot: Rc<Slot>,
+}
+
+/// A stream as others hold it who may have to go on with it.
+pub(super) struct Slot {
+    context: u32,
     attachment: Rc<Attachment>,
-    state: State,
+    state: RefCell<State>,
 }
 
 /// How far a stream is.
 enum State {
     /// Not decided; nothing may pass.
     Undecided,
+    /// Not decided until there are other keys; nothing may pass.
+    Waiting(Box<Waiting>),
     /// It goes on; the permit is the proof that it may.
     Forwarded(Permit),
     /// It was answered; nothing of it may pass.
     Answered,
 }
 
+/// What a decision is made of that could not be made yet.
+struct Waiting {
+    request: Request,
+    role: Role,
+    since: UnixTime,
+}
+
 impl Stream {
-    pub(super) fn new(attachment: Rc<Attachment>) -> Self {
+    pub(super) fn new(context: u32, attachment: Rc<Attachment>) -> Self {
         Self {
-            attachment,
-            state: State::Undecided,
+            slot: Rc::new(Slot {
+                context,
+                attachment,
+                state: RefCell::new(State::Undecided),
+            }),
         }
     }
 }
@@ -43,8 +67,8 @@ impl Context for Stream {}
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        let attachment = Rc::clone(&self.attachment);
-        self.state = handle(&attachment);
+        let state = handle(&self.slot);
+        self.slot.state.replace(state);
         self.action()
     }
 
@@ -55,72 +79,96 @@ impl HttpContext for Stream {
 
     /// An answer that cannot be cleaned is not shown.
     fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        if let State::Forwarded(permit) = &self.state
-            && permit.looks_at_answer()
-            && let Err(error) = clean_answer(permit)
-        {
-            log_failure(error);
-            if let Step::Reply(reply) = decision::host_failed(None, &Request::default()).step {
-                let _ = host::send_local_response(&reply);
-            }
-            self.state = State::Answered;
-            return Action::Pause;
+        let cleaned = match &*self.slot.state.borrow() {
+            State::Forwarded(permit) if permit.looks_at_answer() => clean_answer(permit),
+            State::Undecided | State::Waiting(_) | State::Forwarded(_) | State::Answered => Ok(()),
+        };
+        let Err(error) = cleaned else {
+            return Action::Continue;
+        };
+        log_failure(error);
+        if let Step::Reply(reply) = decision::host_failed(None, &Request::default()).step {
+            let _ = host::send_local_response(&reply);
         }
-        Action::Continue
+        self.slot.state.replace(State::Answered);
+        Action::Pause
     }
 
     fn on_log(&mut self) {
-        if let State::Forwarded(permit) = &self.state
+        if let State::Forwarded(permit) = &*self.slot.state.borrow()
             && permit.looks_at_log()
         {
             let path = host::property(ORIGINAL_PATH);
             if let Some(exposure) = permit.exposure(path.as_deref()) {
-                self.attachment.note_exposure(&exposure);
+                self.slot.attachment.note_exposure(&exposure);
             }
         }
     }
 
     /// Trailers that cannot be cleaned stop the request.
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        if let State::Forwarded(permit) = &self.state
-            && let Err(error) = clean_trailers(&self.attachment, permit)
-        {
+        let cleaned = match &*self.slot.state.borrow() {
+            State::Forwarded(permit) => clean_trailers(&self.slot.attachment, permit),
+            State::Undecided | State::Waiting(_) | State::Answered => Ok(()),
+        };
+        if let Err(error) = cleaned {
             log_failure(error);
-            self.state = State::Undecided;
+            self.slot.state.replace(State::Undecided);
         }
         self.action()
     }
 }
 
 impl Stream {
-    const fn action(&self) -> Action {
-        match self.state {
+    fn action(&self) -> Action {
+        match &*self.slot.state.borrow() {
             State::Forwarded(_) => Action::Continue,
-            State::Undecided | State::Answered => Action::Pause,
+            State::Undecided | State::Waiting(_) | State::Answered => Action::Pause,
         }
     }
 }
 
 /// The way of a request.
-fn handle(attachment: &Attachment) -> State {
+fn handle(slot: &Rc<Slot>) -> State {
     let mut request = Request::default();
-    let ended = decide_and_apply(attachment, &mut request);
-    match ended {
-        Ok(state) => state,
-        // The host failed in the midst of it: whatever was applied, the request does not go on.
-        Err(error) => {
-            log_failure(error);
-            let decision = decision::host_failed(attachment.policy.as_ref(), &request);
-            attachment.note(&decision.records, &request);
-            match decision.step {
-                Step::Reply(reply) => answer(&reply).map_or(State::Undecided, |()| State::Answered),
-                Step::Forward(..) | Step::Recheck(..) => State::Undecided,
-            }
-        }
+    let ended = decide_and_apply(slot, &mut request);
+    ended.unwrap_or_else(|error| failed(&slot.attachment, &request, error))
+}
+
+/// Decides a stream again that waits, and lets it go on or answers it. False if it goes on waiting.
+pub(super) fn resume(slot: &Rc<Slot>, now: UnixTime) -> bool {
+    let State::Waiting(waiting) = slot.state.replace(State::Undecided) else {
+        return true;
+    };
+    let Waiting {
+        mut request,
+        role,
+        since,
+    } = *waiting;
+    let ended = decide_at(slot, role, &mut request, since, now, |_, _| true);
+    let state = ended.unwrap_or_else(|error| failed(&slot.attachment, &request, error));
+    let goes_on = matches!(state, State::Forwarded(_));
+    let waits = matches!(state, State::Waiting(_));
+    slot.state.replace(state);
+    if goes_on && let Err(error) = host::continue_request() {
+        log_failure(error);
+    }
+    !waits
+}
+
+/// The host failed in the midst of it: whatever was applied, the request does not go on.
+fn failed(attachment: &Attachment, request: &Request, error: HostError) -> State {
+    log_failure(error);
+    let decision = decision::host_failed(attachment.policy.as_ref(), request);
+    attachment.note(&decision.records, request);
+    match decision.step {
+        Step::Reply(reply) => answer(&reply).map_or(State::Undecided, |()| State::Answered),
+        Step::Forward(..) | Step::Recheck(..) | Step::Wait(_) => State::Undecided,
     }
 }
 
-fn decide_and_apply(attachment: &Attachment, request: &mut Request) -> Result<State, HostError> {
+fn decide_and_apply(slot: &Rc<Slot>, request: &mut Request) -> Result<State, HostError> {
+    let attachment = &slot.attachment;
     request.headers = host::read(Map::Headers)?;
     let Some(policy) = &attachment.policy else {
         return finish(attachment, request, decision::without_policy(request));
@@ -134,7 +182,49 @@ fn decide_and_apply(attachment: &Attachment, request: &mut Request) -> Result<St
     if role.looks_outbound() {
         request.cluster = host::property(CLUSTER);
     }
-    let decision = decision::decide(Means::of(policy), role, request, host::now()?);
+    let now = host::now()?;
+    decide_at(slot, role, request, now, now, |wish, deadline| {
+        let keys = attachment.keys.as_ref();
+        keys.is_some_and(|keys| keys.enlist(slot.context, slot, wish, deadline, now))
+    })
+}
+
+/// Decides a request that has come at `since`. One that lacks keys waits, where that may help and there is room.
+fn decide_at(
+    slot: &Rc<Slot>,
+    role: Role,
+    request: &mut Request,
+    since: UnixTime,
+    now: UnixTime,
+    has_place: impl FnOnce(Wish, UnixTime) -> bool,
+) -> Result<State, HostError> {
+    let attachment = &slot.attachment;
+    let (Some(policy), Some(keys)) = (&attachment.policy, &attachment.keys) else {
+        return finish(attachment, request, decision::without_policy(request));
+    };
+    let sets = keys.sets();
+    let means = Means {
+        policy,
+        tokens: jwt::Means {
+            keys: &sets,
+            signatures: &NoHostSignatures,
+        },
+    };
+    let decision = match decision::decide(means, role, request, now) {
+        Decision {
+            step: Step::Wait(pending),
+            ..
+        } => {
+            let wish = pending.wish();
+            let deadline = keys.patience(wish, since, now);
+            if deadline.is_some_and(|deadline| has_place(wish, deadline)) {
+                let request = mem::take(request);
+                return Ok(State::Waiting(Box::new(Waiting { request, role, since })));
+            }
+            pending.refuse()
+        }
+        decision => decision,
+    };
     finish(attachment, request, decision)
 }
 
@@ -154,6 +244,7 @@ fn finish(
     let state = match step {
         Step::Forward(permit, edits) => forward(permit, &edits)?,
         Step::Reply(reply) => answer(&reply).map(|()| State::Answered)?,
+        Step::Wait(pending) => return finish(attachment, request, pending.refuse()),
         Step::Recheck(edits, recheck) => {
             apply(&edits)?;
             let cluster = host::property(CLUSTER);

@@ -10,17 +10,33 @@ use crate::decision::state;
 use crate::filter::attachment::Attachment;
 use crate::filter::host;
 use crate::filter::http::Stream;
+use crate::filter::keys::KeyRing;
 use crate::filter::metrics::Metrics;
 use crate::redact::Redactor;
 
 /// What the streams of one configuration share. Nothing in it depends on the place of a stream: Envoy may attach one
 /// root to listeners of both directions.
-#[derive(Default)]
 pub(super) struct Root {
+    id: u32,
     attachment: Rc<Attachment>,
 }
 
-impl Context for Root {}
+impl Root {
+    pub(super) fn new(id: u32) -> Self {
+        Self {
+            id,
+            attachment: Rc::default(),
+        }
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body_bytes: usize, _trailers: usize) {
+        if let Some(keys) = &self.attachment.keys {
+            keys.answered(self.id, token, headers, body_bytes);
+        }
+    }
+}
 
 impl RootContext for Root {
     /// False keeps the configuration in force: a bad one never serves.
@@ -49,6 +65,7 @@ impl RootContext for Root {
                 }
                 let node_id = host::property(&["xds", "node", "id"]).unwrap_or_default();
                 self.attachment = Rc::new(Attachment {
+                    keys: Some(KeyRing::new(&loaded.policy)),
                     policy: Some(loaded.policy),
                     node_id,
                     metrics: Metrics::default(),
@@ -65,13 +82,19 @@ impl RootContext for Root {
         }
     }
 
+    fn on_tick(&mut self) {
+        if let Some(keys) = &self.attachment.keys {
+            keys.tick(self.id);
+        }
+    }
+
     fn get_type(&self) -> Option<ContextType> {
         Some(ContextType::HttpContext)
     }
 
     /// Never `None`, on which the SDK panics: a stream without a policy refuses.
-    fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(Rc::clone(&self.attachment))))
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::new(id, Rc::clone(&self.attachment))))
     }
 }
 

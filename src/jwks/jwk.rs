@@ -78,6 +78,27 @@ pub enum SkipReason {
     NeverTried,
 }
 
+impl SkipReason {
+    /// A stable name for metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NotAnObject => "not_an_object",
+            Self::KidNotText | Self::KidTooLong { .. } => "kid_invalid",
+            Self::KeyTypeUnknown { .. } => "kty_unknown",
+            Self::Symmetric => "symmetric",
+            Self::CurveUnknown { .. } => "crv_unknown",
+            Self::NotForSignatures | Self::NotForVerification => "other_use",
+            Self::AlgorithmUnknown { .. } | Self::AlgorithmMismatch { .. } => "alg_invalid",
+            Self::MemberMalformed { .. } => "malformed",
+            Self::RsaTooShort { .. } => "rsa_too_short",
+            Self::RsaTooLong { .. } => "rsa_too_long",
+            Self::RsaModulus | Self::RsaExponent => "rsa_invalid",
+            Self::PointInvalid => "point_invalid",
+            Self::NeverTried => "too_many",
+        }
+    }
+}
+
 impl fmt::Display for SkipReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

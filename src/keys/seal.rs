@@ -1,0 +1,107 @@
+//! Values that other modules of the same proxy can read and write are sealed, where they could harm: AES-256-GCM
+//! (NIST SP 800-38D), bound to the name and the version under which they are kept.
+
+use std::fmt;
+
+use aes_gcm::aead::{Aead as _, Payload};
+use aes_gcm::{Aes256Gcm, Key, Nonce};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+use crate::secret::Secret;
+
+/// Seals and opens.
+pub struct SealingKey(Secret<[u8; 32]>);
+
+impl SealingKey {
+    /// From a secret text of at least [`MIN_SECRET_BYTES`].
+    ///
+    /// # Errors
+    /// [`SecretTooShort`].
+    pub fn new(secret: &str) -> Result<Self, SecretTooShort> {
+        if secret.len() < MIN_SECRET_BYTES {
+            return Err(SecretTooShort { bytes: secret.len() });
+        }
+        // RFC 5869 §2.3 with the secret as the pseudorandom key: a key of its own for this use.
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
+            .map_err(|_| SecretTooShort { bytes: secret.len() })?;
+        mac.update(b"peergate shared state\x01");
+        Ok(Self(Secret::new(mac.finalize().into_bytes().into())))
+    }
+
+    /// Seals a value under a name; a nonce must never be used again. `None` cannot be: the value is far below the limit
+    /// of the algorithm.
+    pub(super) fn seal(&self, name: &str, nonce: [u8; NONCE_BYTES], value: &[u8]) -> Option<Vec<u8>> {
+        let payload = Payload {
+            msg: value,
+            aad: name.as_bytes(),
+        };
+        let sealed = self.cipher().encrypt(&Nonce::from(nonce), payload).ok()?;
+        Some([nonce.as_slice(), &sealed].concat())
+    }
+
+    /// What was sealed under this name; `None` for everything else.
+    pub(super) fn open(&self, name: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
+        let payload = Payload {
+            msg: sealed,
+            aad: name.as_bytes(),
+        };
+        self.cipher().decrypt(&Nonce::from(*nonce), payload).ok()
+    }
+
+    fn cipher(&self) -> Aes256Gcm {
+        Aes256Gcm::new(&Key::<Aes256Gcm>::from(*self.0.expose()))
+    }
+}
+
+impl fmt::Debug for SealingKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SealingKey")
+    }
+}
+
+/// A secret that can be guessed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecretTooShort {
+    /// Its length.
+    pub bytes: usize,
+}
+
+/// As long as the key that is made of it.
+pub const MIN_SECRET_BYTES: usize = 32;
+
+/// NIST SP 800-38D §8.2.2.
+pub(super) const NONCE_BYTES: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sealed_is_opened_and_nothing_else() {
+        let key = SealingKey::new("0123456789abcdef0123456789abcdef").unwrap();
+        let sealed = key.seal("a", [7; NONCE_BYTES], b"value").unwrap();
+        assert_eq!(key.open("a", &sealed).as_deref(), Some(b"value".as_slice()));
+        assert_eq!(key.open("b", &sealed), None);
+        let other = SealingKey::new("1123456789abcdef0123456789abcdef").unwrap();
+        assert_eq!(other.open("a", &sealed), None);
+        for index in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[index] ^= 1;
+            assert_eq!(key.open("a", &changed), None, "{index}");
+            assert_eq!(key.open("a", &sealed[..index]), None, "{index}");
+        }
+        assert!(!sealed.windows(5).any(|window| window == b"value"));
+    }
+
+    #[test]
+    fn a_short_secret_is_refused() {
+        let error = SealingKey::new(&"a".repeat(31)).unwrap_err();
+        assert_eq!(error, SecretTooShort { bytes: 31 });
+        assert_eq!(
+            format!("{:?}", SealingKey::new(&"a".repeat(32)).unwrap()),
+            "SealingKey"
+        );
+    }
+}

@@ -1,0 +1,98 @@
+//! What the workers of one proxy process know in common: values that are replaced only by who has seen the last one.
+//!
+//! It says how such a store is used, and has one in plain memory: for tests, and for a worker that shares with nobody.
+
+use std::collections::BTreeMap;
+
+/// A store whose values have versions.
+pub trait SharedState {
+    /// A value and its version; none where there is none, or the store does not answer.
+    fn get(&self, key: &str) -> Option<Versioned>;
+
+    /// Replaces a value. Without a version it is put there whatever stands there.
+    ///
+    /// # Errors
+    /// [`Overtaken`] if another version stands there by now.
+    fn set(&mut self, key: &str, value: &[u8], seen: Option<Version>) -> Result<(), Overtaken>;
+}
+
+/// A value of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned {
+    /// The value.
+    pub value: Vec<u8>,
+    /// Its version.
+    pub version: Version,
+}
+
+/// Tells one version of a value from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version(pub u32);
+
+/// Somebody else has replaced the value, or the store failed: nothing was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overtaken;
+
+/// A store in plain memory.
+#[derive(Debug, Default)]
+pub struct Memory {
+    values: BTreeMap<String, Versioned>,
+    limit: Option<usize>,
+}
+
+impl Memory {
+    /// A store that forgets everything when one value more comes than it may hold.
+    pub const fn bounded(limit: usize) -> Self {
+        Self {
+            values: BTreeMap::new(),
+            limit: Some(limit),
+        }
+    }
+}
+
+impl SharedState for Memory {
+    fn get(&self, key: &str) -> Option<Versioned> {
+        self.values.get(key).cloned()
+    }
+
+    fn set(&mut self, key: &str, value: &[u8], seen: Option<Version>) -> Result<(), Overtaken> {
+        let old = self.values.get(key).map(|held| held.version);
+        if seen.is_some() && seen != old {
+            return Err(Overtaken);
+        }
+        if old.is_none() && self.limit.is_some_and(|limit| self.values.len() >= limit) {
+            self.values.clear();
+        }
+        let version = Version(old.map_or(0, |Version(old)| old).wrapping_add(1));
+        let value = value.to_vec();
+        self.values.insert(key.to_owned(), Versioned { value, version });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_has_seen_the_last_value_replaces_it() {
+        let mut state = Memory::default();
+        assert_eq!(state.get("a"), None);
+        assert_eq!(state.set("a", b"1", None), Ok(()));
+        let first = state.get("a").unwrap();
+        assert_eq!(state.set("a", b"2", Some(first.version)), Ok(()));
+        assert_eq!(state.set("a", b"3", Some(first.version)), Err(Overtaken));
+        assert_eq!(state.get("a").unwrap().value, b"2");
+        assert_eq!(state.set("b", b"1", Some(first.version)), Err(Overtaken));
+    }
+
+    #[test]
+    fn a_bounded_store_does_not_grow() {
+        let mut state = Memory::bounded(2);
+        for key in ["a", "b", "a", "c"] {
+            assert_eq!(state.set(key, b"1", None), Ok(()));
+        }
+        assert_eq!((state.get("a"), state.get("b")), (None, None));
+        assert!(state.get("c").is_some());
+    }
+}
