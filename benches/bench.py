@@ -13,7 +13,19 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness import calls, costs, footprint, listeners, plot, processor, report, rows, same_job, tokens
+from harness import (
+    calls,
+    costs,
+    footprint,
+    listeners,
+    plot,
+    processor,
+    profile,
+    report,
+    rows,
+    same_job,
+    tokens,
+)
 from harness.duel import Contender, Duel, Effort, Samples, ratio
 from harness.h2load import H2load, NoLoadGenerator
 from harness.report import Result, judged
@@ -102,6 +114,8 @@ class Bench:
             with self._stage(Group("costs", lambda: contenders, []), contenders) as (envoy, _):
                 samples = Duel(envoy, self._h2load, OUTPUT).run(contenders, self._effort)
             self._tables["What one call costs:"] = costs.table(costs.costs(samples))
+        if self._wants("profile") and profile.is_possible():
+            self._tables["Whose code it is, by `perf`:"] = profile.table(self._profiles())
 
     def write(self) -> None:
         """The report as JSON, as a table, and as a plot; into the documentation where that is asked for."""
@@ -158,6 +172,17 @@ class Bench:
             envoy = stack.enter_context(Envoy(group.name, listeners.configuration(built, clusters), OUTPUT))
             processor.pin(envoy.pid, self._place)
             yield envoy, service
+
+    def _profiles(self) -> list[profile.Profile]:
+        """Each in an Envoy of its own."""
+        found = []
+        for group in rows.groups(self._things):
+            wanted = [name for of, name in profile.PROFILED if of == group.name]
+            for contender in (each for each in group.contenders() if each.name in wanted) if wanted else ():
+                with self._stage(group, [contender]) as (envoy, _):
+                    name = f"{group.name}/{contender.name}"
+                    found.append(profile.profile(envoy, self._h2load, name, contender))
+        return found
 
     def _has_cache(self) -> bool:
         """Whether the module knows `token_cache_entries`, by trying."""

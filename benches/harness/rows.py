@@ -126,6 +126,7 @@ def groups(things: Things) -> Iterator[Group]:
     yield cold(things)
     yield cold_in_turn(things)
     yield whole_job(things)
+    yield public(things)
     yield api_key(things)
     yield refused(things)
     yield outbound(things)
@@ -398,6 +399,33 @@ def whole_job(things: Things) -> Group:
             ),
         ],
         has_authz=True,
+    )
+
+
+def public(things: Things) -> Group:
+    """A path for everybody: what is left when nothing is checked."""
+
+    def contenders() -> list[Contender]:
+        policy = {"version": 1, "inbound": {"rules": [{"name": "public", "accept": ["none"]}]}}
+        return [
+            Contender("no-filter", []),
+            Contender("empty-same-exports", [listeners.wasm("empty-same-exports", things.empty_like_module)]),
+            Contender("peergate", things.peergate("peergate", policy)),
+        ]
+
+    return Group(
+        "public",
+        contenders,
+        [
+            Row("public/no-filter", "peergate", "no-filter", None, "a public path, against no filter"),
+            Row(
+                "public/empty-filter",
+                "peergate",
+                "empty-same-exports",
+                None,
+                "the same against an empty filter with the module's exports",
+            ),
+        ],
     )
 
 
