@@ -111,11 +111,15 @@ impl Document {
     }
 
     /// A number as a protobuf or a JSON text with a point writes it: `30.0` is the integer 30.
+    #[expect(
+        clippy::as_conversions,
+        reason = "a whole number within the range of an i64 is that integer; no other conversion exists, and to print \
+                  it and read it again takes a hundredth of the module"
+    )]
     fn number(number: f64) -> Option<Self> {
-        // Prints whole numbers without a point or an exponent, whatever their size.
-        match number.to_string().parse::<i64>() {
-            Ok(integer) => Some(Self::Number(integer.into())),
-            Err(_) => Number::from_f64(number).map(Self::Number),
+        match number.fract() == 0.0 && (-TWO_TO_63..TWO_TO_63).contains(&number) {
+            true => Some(Self::Number((number as i64).into())),
+            false => Number::from_f64(number).map(Self::Number),
         }
     }
 }
@@ -239,3 +243,5 @@ fn from_struct_value(value: &prost_types::Value, path: &Path<'_>) -> Result<Docu
 
 /// Ours: the deepest member of a configuration, a key of an inline key set, stands in nine objects and lists.
 pub const MAX_DEPTH: usize = 32;
+
+const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
