@@ -40,7 +40,9 @@ def judged(ratio: float, goal: float | None) -> bool | None:
 
 def write_json(results: Iterable[Result], file: Path) -> None:
     """The whole report as a list."""
-    file.write_text(json.dumps([asdict(each) for each in results], indent=1) + "\n", encoding="utf-8")
+    file.write_text(
+        json.dumps([asdict(each) for each in results], indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
 
 
 def read_json(file: Path) -> list[Result]:
