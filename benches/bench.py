@@ -144,12 +144,18 @@ class Bench:
     def _run_group(self, group: Group, wanted: Sequence[Row]) -> None:
         used = {name for row in wanted for name in (row.subject, row.reference)}
         contenders = [each for each in group.contenders() if each.name in used]
-        with self._stage(group, contenders) as (envoy, service):
-            duel = Duel(envoy, self._h2load, OUTPUT, service)
-            if group.at_rate is None:
-                samples = duel.run(contenders, self._effort)
-            else:
-                samples = duel.run_at_rate(contenders, self._effort, group.at_rate)
+        samples = {each.name: Samples() for each in contenders}
+        starts = 1 if self._arguments.quick else group.starts
+        effort = self._effort.part(starts)
+        for _ in range(starts):
+            with self._stage(group, contenders) as (envoy, service):
+                duel = Duel(envoy, self._h2load, OUTPUT, service)
+                if group.at_rate is None:
+                    found = duel.run(contenders, effort)
+                else:
+                    found = duel.run_at_rate(contenders, effort, group.at_rate)
+            for name, each in found.items():
+                samples[name].add(each)
         self._show([_result(row, samples) for row in wanted])
 
     @contextlib.contextmanager
@@ -214,6 +220,7 @@ class Bench:
         return (
             f"{processor.model()}, {os.cpu_count()} cores; Envoy {version}, one worker; h2load {self._h2load.version}; "
             f"tokens of {len(self._things.token)} bytes ({size} of claims); {datetime.date.today().isoformat()}"
+            f"{', a quick run' if self._arguments.quick else ''}"
         )
 
 

@@ -5,6 +5,7 @@
 //! root.rs         a configuration comes ─► Policy
 //! attachment.rs   what its streams share
 //! keys.rs         keys are fetched, streams that wait for them are woken
+//! signatures.rs   the proxy's cryptography
 //! http.rs         a request comes ─► decision::decide ─► applied
 //! host.rs         the host calls, each a Result
 //! ```
@@ -20,6 +21,7 @@ mod http;
 mod keys;
 mod metrics;
 mod root;
+mod signatures;
 mod state;
 
 use proxy_wasm::traits::RootContext;

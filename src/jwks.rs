@@ -9,9 +9,13 @@
 //! It does not follow `jku`, `x5u` or `x5c`.
 
 mod algorithm;
+mod der;
+mod hash;
 mod host;
 mod jwk;
 mod key;
+mod modular;
+mod rsa;
 mod secrets;
 mod sets;
 #[cfg(test)]
@@ -25,7 +29,8 @@ use serde_json::{Map, Value};
 use crate::excerpt::Excerpt;
 
 pub use self::algorithm::{Algorithm, AlgorithmSet};
-pub use self::host::{HostScheme, HostSignatures, NoHostSignatures};
+pub use self::hash::Hash;
+pub use self::host::{HostScheme, HostSignatures, NoHostSignatures, Proven, VerifiedBy};
 pub use self::jwk::{MAX_RSA_BITS, MIN_RSA_BITS, SkipReason};
 pub use self::key::{Fingerprint, Key};
 pub use self::secrets::{SecretError, SharedSecret};

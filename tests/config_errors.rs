@@ -129,6 +129,7 @@ fn every_kind_of_problem_has_a_case() {
 fn documented_policies_are_accepted() {
     let files = [
         ("docs/configuration.md", 2),
+        ("docs/keys.md", 4),
         ("docs/placements.md", 2),
         ("README.md", 1),
     ];

@@ -5,20 +5,47 @@
 mod host;
 mod support;
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use host::{HeaderMap, Module, Outcome, Process, Request, Response, RouteRefresh, Vm, VmOptions};
+use host::{HeaderMap, Module, Outcome, Process, Request, Response, RouteRefresh, Status, Vm, VmOptions};
 use support::case::Prepared;
 use support::seen::{Reply, Seen, hold_against_table};
 
 #[test]
 fn every_case_through_the_module() {
-    let module = Module::load(Path::new(env!("CARGO_MANIFEST_DIR")).join(MODULE))
-        .unwrap_or_else(|error| panic!("{error:?}: run `make build` first"));
-    hold_against_table(|case| run(&module, case));
+    let module = module();
+    let by_proxy = Cell::new(0);
+    hold_against_table(|case| {
+        let (seen, counts) = run(&module, case, VmOptions::default());
+        by_proxy.set(by_proxy.get() + counts.get(BY_PROXY).unwrap_or(&0));
+        seen
+    });
+    assert!(by_proxy.get() > 50, "the proxy verified {}", by_proxy.get());
 }
 
-fn run(module: &Module, case: &Prepared) -> Seen {
+/// A proxy's cryptography changes no answer.
+#[test]
+fn every_case_where_the_proxy_verifies_no_signatures() {
+    let module = module();
+    hold_against_table(|case| {
+        let options = VmOptions {
+            foreign_functions: Box::new(|_, _| Err(Status::NotFound)),
+            ..VmOptions::default()
+        };
+        let (seen, counts) = run(&module, case, options);
+        assert_eq!(counts.get(BY_PROXY), None, "{}", case.title);
+        seen
+    });
+}
+
+fn module() -> Module {
+    Module::load(Path::new(env!("CARGO_MANIFEST_DIR")).join(MODULE))
+        .unwrap_or_else(|error| panic!("{error:?}: run `make build` first"))
+}
+
+fn run(module: &Module, case: &Prepared, options: VmOptions) -> (Seen, BTreeMap<String, u64>) {
     let process = Process::default();
     process.set_now(case.now * 1_000_000_000);
     let options = VmOptions {
@@ -26,14 +53,14 @@ fn run(module: &Module, case: &Prepared) -> Seen {
         environment: case.environment.clone(),
         properties: [("xds.node.id".to_owned(), case.place.node_id.clone().into_bytes())].into(),
         route_refresh: RouteRefresh::AtOnce,
-        ..VmOptions::default()
+        ..options
     };
     let mut vm = Vm::start(module, options).unwrap();
     let plugin = vm
         .configure(case.policy.to_string())
         .unwrap_or_else(|refused| panic!("{}: {:?}", case.title, refused));
     let outcome = vm.request(plugin, request(case));
-    seen(&vm, outcome, &case.title)
+    (seen(&vm, outcome, &case.title), vm.metrics())
 }
 
 fn request(case: &Prepared) -> Request {
@@ -144,4 +171,5 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+const BY_PROXY: &str = "peergate_signatures_total.by.proxy";
 const MODULE: &str = "target/peergate.wasm";

@@ -81,20 +81,12 @@ CALLS = {
     "proxy_increment_metric": "(drop (call $increment (i32.load (i32.const 12)) (i64.const 1)))",
 }
 
-#: Callbacks that a module need not have; each is called once for a request.
-CALLBACKS = {
-    "proxy_on_response_headers": "(param i32 i32 i32) (result i32) (i32.const 0)",
-    "proxy_on_log": "(param i32)",
-    "proxy_on_done": "(param i32) (result i32) (i32.const 1)",
-    "proxy_on_delete": "(param i32)",
-}
-
 BASE = "nothing"
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Microseconds of one call, or of one callback."""
+    """Microseconds of one call."""
 
     name: str
     microseconds: float
@@ -102,13 +94,11 @@ class Cost:
 
 def contenders(directory: Path, headers: list[tuple[str, str]]) -> list[Contender]:
     """A filter without any call, and one for each."""
-    bodies = {BASE: ("", "")}
-    bodies |= {name: (body * TIMES, "") for name, body in CALLS.items()}
-    bodies |= {name: ("", f'(func (export "{name}") {signature})') for name, signature in CALLBACKS.items()}
+    bodies = {BASE: ""} | {name: body * TIMES for name, body in CALLS.items()}
     built = []
-    for number, (name, (body, further)) in enumerate(bodies.items()):
+    for number, (name, body) in enumerate(bodies.items()):
         file = directory / f"cost-{number}.wasm"
-        file.write_bytes(wasmtime.wat2wasm(_module(body, further)))
+        file.write_bytes(wasmtime.wat2wasm(_module(body)))
         built.append(Contender(name, [listeners.wasm(name, file)], lambda: headers))
     return built
 
@@ -119,10 +109,7 @@ def costs(samples: dict[str, Samples]) -> list[Cost]:
     Differences are small and other work only ever adds, so the lower quartiles of the runs are compared.
     """
     least = {name: statistics.quantiles(each.microseconds, n=4)[0] for name, each in samples.items()}
-    return [
-        Cost(name, (least[name] - least[BASE]) / (TIMES if name in CALLS else 1))
-        for name in (*CALLS, *CALLBACKS)
-    ]
+    return [Cost(name, (least[name] - least[BASE]) / TIMES) for name in CALLS]
 
 
 def table(found: Sequence[Cost]) -> str:
@@ -135,8 +122,8 @@ def table(found: Sequence[Cost]) -> str:
     return "\n".join(lines)
 
 
-def _module(body: str, further: str) -> str:
+def _module(body: str) -> str:
     request = (
         f'(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) {body} (i32.const 0))'
     )
-    return f"(module {IMPORTS} {DATA} {FUNCTIONS} {request} {further})"
+    return f"(module {IMPORTS} {DATA} {FUNCTIONS} {request})"

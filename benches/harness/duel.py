@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from support.process import Envoy
@@ -52,6 +52,14 @@ class Samples:
     p99: list[float] = field(default_factory=list)
     rate: list[float] = field(default_factory=list)
 
+    def add(self, other: "Samples") -> None:
+        """Append what was measured in another Envoy."""
+        self.microseconds += other.microseconds
+        self.with_service += other.with_service
+        self.p50 += other.p50
+        self.p99 += other.p99
+        self.rate += other.rate
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -60,6 +68,10 @@ class Effort:
     rounds: int
     seconds: float
     warm_up_seconds: float
+
+    def part(self, parts: int) -> "Effort":
+        """As much in so many parts as this in one."""
+        return replace(self, rounds=-(-self.rounds // parts))
 
 
 class WrongAnswer(Exception):

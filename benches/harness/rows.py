@@ -63,6 +63,9 @@ class Group:
     at_rate: float | None = None
     #: Whether there is an authorization service, as the cluster `authz`.
     has_authz: bool = False
+    #: How many Envoys are started for it, one after the other. Where code comes to lie in memory is chance, and makes a
+    #: difference of two per cent: it must not decide whether a goal of two per cent is met.
+    starts: int = 1
 
 
 @dataclass
@@ -219,6 +222,7 @@ def warm(things: Things) -> Group:
                 "floor/jwt_authn", "jwt_authn", "no-filter", None, "`jwt_authn` with cache against no filter"
             ),
         ],
+        starts=3,
     )
 
 
@@ -249,6 +253,7 @@ def proxied(things: Things) -> Group:
             ),
             Row("warm/proxied/no-filter", "peergate", "no-filter", None, "the same against no filter"),
         ],
+        starts=3,
     )
 
 
@@ -265,6 +270,7 @@ def latency(things: Things) -> Group:
             Row("latency/p50", "peergate", "jwt_authn", None, "p50 latency at the same", "p50"),
         ],
         at_rate=0.8,
+        starts=3,
     )
 
 
@@ -399,6 +405,7 @@ def whole_job(things: Things) -> Group:
             ),
         ],
         has_authz=True,
+        starts=3,
     )
 
 
@@ -683,7 +690,7 @@ def tokens_in_turn(things: Things) -> Group:
                 str(sizes[1]),
                 str(sizes[0]),
                 None,
-                f"{sizes[1]} cached tokens in turn against {sizes[0]} in turn",
+                f"{sizes[1]} tokens in turn against {sizes[0]} in turn: are so many remembered?",
             )
         ],
     )

@@ -1,10 +1,14 @@
 //! What all streams of one configuration have in common.
 
-use crate::decision::{Exposure, Record};
+use std::rc::Rc;
+
+use crate::decision::{Exposure, KnownTokens, Record};
 use crate::filter::host;
 use crate::filter::keys::KeyRing;
 use crate::filter::metrics::Metrics;
+use crate::filter::signatures::Signatures;
 use crate::http::Request;
+use crate::jwks::{HostSignatures, NoHostSignatures};
 use crate::policy::Policy;
 use crate::redact::Redactor;
 use crate::role::Place;
@@ -15,15 +19,27 @@ use crate::role::Place;
 pub(super) struct Attachment {
     /// The policy; `None` before a configuration was accepted.
     pub(super) policy: Option<Policy>,
+    /// The tokens that were verified under it.
+    pub(super) known: Option<KnownTokens>,
     /// Envoy's `xds.node.id`.
     pub(super) node_id: Vec<u8>,
     /// Counters, and what was said once.
     pub(super) metrics: Metrics,
     /// The keys of the policy's providers.
     pub(super) keys: Option<KeyRing>,
+    /// The proxy's cryptography; `None` before a configuration was accepted.
+    pub(super) signatures: Option<Rc<Signatures>>,
 }
 
 impl Attachment {
+    /// The proxy's cryptography, as far as it is to be believed.
+    pub(super) fn signatures(&self) -> &dyn HostSignatures {
+        match &self.signatures {
+            Some(signatures) => signatures.as_ref(),
+            None => &NoHostSignatures,
+        }
+    }
+
     /// Counts and logs decisions.
     pub(super) fn note(&self, records: &[Record<'_>], request: &Request) {
         if let (Some(policy), Some(keys)) = (&self.policy, &self.keys) {

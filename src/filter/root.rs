@@ -6,12 +6,13 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
 
 use crate::config::{self, Environment};
-use crate::decision::state;
+use crate::decision::{KnownTokens, state};
 use crate::filter::attachment::Attachment;
 use crate::filter::host;
 use crate::filter::http::Stream;
 use crate::filter::keys::KeyRing;
 use crate::filter::metrics::Metrics;
+use crate::filter::signatures::Signatures;
 use crate::redact::Redactor;
 
 /// What the streams of one configuration share. Nothing in it depends on the place of a stream: Envoy may attach one
@@ -64,11 +65,15 @@ impl RootContext for Root {
                     host::log(LogLevel::Warn, &Redactor::default().clean(line));
                 }
                 let node_id = host::property(&["xds", "node", "id"]).unwrap_or_default();
+                // Without a key that nobody knows, nothing is kept.
+                let known = host::random().ok().map(|key| KnownTokens::new(&loaded.policy, key));
                 self.attachment = Rc::new(Attachment {
                     keys: Some(KeyRing::new(&loaded.policy)),
                     policy: Some(loaded.policy),
+                    known,
                     node_id,
                     metrics: Metrics::default(),
+                    signatures: Some(Signatures::of_this_machine()),
                 });
                 true
             }

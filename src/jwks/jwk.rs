@@ -4,15 +4,15 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jwt_simple::algorithms::{ES256PublicKey, ES256kPublicKey, ES384PublicKey, Ed25519PublicKey};
+use jwt_simple::algorithms::{ES256PublicKey, ES384PublicKey};
+use k256::elliptic_curve::point::AffineCoordinates as _;
 use serde_json::{Map, Value};
-use superboring::bn::BigNum;
-use superboring::pkey::PKey;
-use superboring::rsa::Rsa;
 
 use super::MAX_KID_BYTES;
 use super::algorithm::{Algorithm, AlgorithmSet};
+use super::der;
 use super::key::{Key, Material};
+use super::rsa::RsaKey;
 use crate::excerpt::Excerpt;
 
 /// Why a key of a set is not used. The other keys of the set are.
@@ -247,17 +247,23 @@ fn rsa(jwk: &Map<String, Value>, algorithms: AlgorithmSet, kid: Option<&str>) ->
     if is_even(modulus) {
         return Err(SkipReason::RsaModulus);
     }
-    if is_even(exponent) || exponent == [1] {
-        return Err(SkipReason::RsaExponent);
-    }
-    // What superboring refuses here beyond the above is a longer exponent.
-    let key = BigNum::from_slice(modulus)
-        .and_then(|modulus| Ok((modulus, BigNum::from_slice(exponent)?)))
-        .and_then(|(modulus, exponent)| Rsa::from_public_components(modulus, exponent))
-        .and_then(PKey::from_rsa)
-        .map_err(|_| SkipReason::RsaExponent)?;
+    let value = exponent_value(exponent).ok_or(SkipReason::RsaExponent)?;
     let identity = [kid_identity(kid), (b"RSA", modulus), (b"e", exponent)];
-    Ok(Key::new(algorithms, Material::Rsa(Box::new(key)), &identity))
+    let material = Material::Rsa(RsaKey::new(modulus.to_vec(), value));
+    let key = Key::new(algorithms, material, &identity);
+    Ok(match value {
+        HOST_RSA_EXPONENT => key.with_host_key(der::rsa_public_key(modulus, exponent)),
+        _ => key,
+    })
+}
+
+/// An odd number from 3 to [`MAX_RSA_EXPONENT`].
+fn exponent_value(exponent: &[u8]) -> Option<u64> {
+    let mut bytes = [0; 8];
+    let start = bytes.len().checked_sub(exponent.len())?;
+    bytes.get_mut(start..)?.copy_from_slice(exponent);
+    let value = u64::from_be_bytes(bytes);
+    (value % 2 == 1 && (3..=MAX_RSA_EXPONENT).contains(&value)).then_some(value)
 }
 
 /// RFC 7518 §6.2.1.
@@ -276,29 +282,51 @@ fn ec(
     let mut point = vec![4];
     point.extend(coordinate(jwk, "x", bytes)?);
     point.extend(coordinate(jwk, "y", bytes)?);
-    let material = match curve {
-        Curve::P256 => ES256PublicKey::from_bytes(&point).ok().map(Material::P256),
-        Curve::P384 => ES384PublicKey::from_bytes(&point).ok().map(Material::P384),
-        Curve::P521 => p521::ecdsa::VerifyingKey::from_sec1_bytes(&point)
-            .ok()
-            .map(|key| Material::P521(Box::new(key))),
-        Curve::Secp256k1 => ES256kPublicKey::from_bytes(&point).ok().map(Material::Secp256k1),
+    let (material, host_curve) = match curve {
+        Curve::P256 => (
+            ES256PublicKey::from_bytes(&point).ok().map(Material::P256),
+            Some(der::Curve::P256),
+        ),
+        Curve::P384 => (
+            ES384PublicKey::from_bytes(&point).ok().map(Material::P384),
+            Some(der::Curve::P384),
+        ),
+        Curve::P521 => (
+            p521::ecdsa::VerifyingKey::from_sec1_bytes(&point)
+                .ok()
+                .map(|key| Material::P521(Box::new(key))),
+            Some(der::Curve::P521),
+        ),
+        Curve::Secp256k1 => (secp256k1(&point).map(Material::Secp256k1), None),
     };
     let material = material.ok_or(SkipReason::PointInvalid)?;
-    Ok(Key::new(
-        algorithms,
-        material,
-        &[kid_identity(kid), (b"EC", &point)],
-    ))
+    let key = Key::new(algorithms, material, &[kid_identity(kid), (b"EC", &point)]);
+    Ok(match host_curve {
+        Some(curve) => key.with_host_key(der::ec_public_key(curve, &point)),
+        None => key,
+    })
+}
+
+/// From its coordinates: what reads any form of a point brings code for forms that never come, a fortieth of the module.
+fn secp256k1(point: &[u8]) -> Option<k256::ecdsa::VerifyingKey> {
+    let (x, y) = point.get(1..)?.split_at_checked(SECP256K1_BYTES)?;
+    let (x, y) = (x.try_into().ok()?, y.try_into().ok()?);
+    let point = k256::AffinePoint::from_coordinates(x, y).into_option()?;
+    k256::PublicKey::from_affine(point).ok().map(Into::into)
 }
 
 /// RFC 8037 §2. The 32 bytes are little-endian, so none of them is a leading zero to be left out.
 fn ed25519(jwk: &Map<String, Value>, algorithms: AlgorithmSet, kid: Option<&str>) -> Result<Key, SkipReason> {
     let point = number(jwk, "x")?;
-    if point.len() != ED25519_BYTES {
-        return Err(SkipReason::MemberMalformed { name: "x" });
+    let bytes: [u8; ED25519_BYTES] = point
+        .as_slice()
+        .try_into()
+        .map_err(|_| SkipReason::MemberMalformed { name: "x" })?;
+    let key = ed25519_dalek::VerifyingKey::from_bytes(&bytes).map_err(|_| SkipReason::PointInvalid)?;
+    // The library takes more than one encoding of some points; RFC 8032 §5.1.3 has one of each.
+    if key.is_weak() || key.to_edwards().compress().to_bytes() != bytes {
+        return Err(SkipReason::PointInvalid);
     }
-    let key = Ed25519PublicKey::from_bytes(&point).map_err(|_| SkipReason::PointInvalid)?;
     let identity = [kid_identity(kid), (b"Ed25519", &point)];
     Ok(Key::new(algorithms, Material::Ed25519(key), &identity))
 }
@@ -355,9 +383,18 @@ fn is_even(value: &[u8]) -> bool {
 /// RFC 7518 §3.3 and §3.5: 2048 bits or larger.
 pub const MIN_RSA_BITS: usize = 2048;
 
-/// What the RSA implementation takes (`RsaPublicKey::MAX_SIZE`). A larger modulus costs more at each verification
-/// than it protects.
+/// What one more bit costs grows with the square of the size, at each verification, and protects nothing: no provider
+/// in sight has larger ones.
 pub const MAX_RSA_BITS: usize = 4096;
+
+/// 33 bits, as in BoringSSL (`kMaxExponentBits`) and Go: a longer exponent is an attack on the verifier's time.
+const MAX_RSA_EXPONENT: u64 = (1 << 33) - 1;
+
+/// F4, the exponent of practically every key. Libraries have rules of their own for others, so no host is asked there.
+const HOST_RSA_EXPONENT: u64 = 65537;
+
+/// SEC 2 §2.4.1.
+const SECP256K1_BYTES: usize = 32;
 
 /// RFC 8032 §5.1.5.
 const ED25519_BYTES: usize = 32;

@@ -2,26 +2,28 @@
 
 use std::fmt;
 
+use ed25519_dalek::VerifyingKey as Ed25519Key;
+use hmac::{Hmac, KeyInit, Mac};
 use jwt_simple::algorithms::{
-    ECDSAP256PublicKeyLike, ECDSAP256kPublicKeyLike, ECDSAP384PublicKeyLike, ES256PublicKey, ES256kPublicKey,
-    ES384PublicKey, Ed25519PublicKey, EdDSAPublicKeyLike, HS256Key, HS384Key, HS512Key, MACLike,
+    ECDSAP256PublicKeyLike, ECDSAP384PublicKeyLike, ES256PublicKey, ES384PublicKey,
 };
 use p256::ecdsa::signature::Verifier as _;
-use sha2::{Digest as _, Sha256};
-use superboring::hash::MessageDigest;
-use superboring::pkey::{PKey, Public};
-use superboring::rsa::Padding;
-use superboring::sign::{RsaPssSaltlen, Verifier as RsaVerifier};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use super::algorithm::{Algorithm, AlgorithmSet};
-use super::host::HostSignatures;
-use crate::secret::constant_time_eq;
+use super::der;
+use super::hash::Hash;
+use super::host::{HostScheme, HostSignatures, VerifiedBy};
+use super::rsa::{Padding, RsaKey};
+use crate::secret::{Secret, constant_time_eq};
 
 /// A key that verifies signatures, ready for use: nothing of it is parsed again per token.
 pub struct Key {
     algorithms: AlgorithmSet,
     material: Material,
     fingerprint: Fingerprint,
+    /// The key as a host wants it; none where a host might judge otherwise than this code.
+    host_key: Option<Vec<u8>>,
 }
 
 impl Key {
@@ -32,7 +34,18 @@ impl Key {
             algorithms,
             material,
             fingerprint: Fingerprint::of(algorithms, identity),
+            host_key: None,
         }
+    }
+
+    /// The same key, which a host may be asked about in this form.
+    pub(super) fn with_host_key(mut self, host_key: Vec<u8>) -> Self {
+        let is_of_use = self
+            .algorithms
+            .iter()
+            .any(|algorithm| HostScheme::of(algorithm).is_some());
+        self.host_key = is_of_use.then_some(host_key);
+        self
     }
 
     /// What the key serves. The key decides the algorithm; the header of a token must agree.
@@ -55,9 +68,30 @@ impl Key {
         algorithm: Algorithm,
         signing_input: &[u8],
         signature: &[u8],
-        _host: &dyn HostSignatures,
+        host: &dyn HostSignatures,
     ) -> bool {
-        self.algorithms.contains(algorithm) && self.material.verify(algorithm, signing_input, signature)
+        if !self.algorithms.contains(algorithm) {
+            return false;
+        }
+        let Some(signature) = self.material.well_formed(signature) else {
+            return false;
+        };
+        let by_host = HostScheme::of(algorithm)
+            .zip(self.host_key.as_deref())
+            .and_then(|(scheme, key)| match &self.material {
+                Material::Rsa(_) => host.verify(scheme, key, signature, signing_input),
+                _ => host.verify(scheme, key, &der::ecdsa_signature(signature), signing_input),
+            });
+        match by_host {
+            Some(is_good) => {
+                host.note(VerifiedBy::Host);
+                is_good
+            }
+            None => {
+                host.note(VerifiedBy::Module);
+                self.material.verify(algorithm, signing_input, signature)
+            }
+        }
     }
 }
 
@@ -104,24 +138,37 @@ impl fmt::Debug for Fingerprint {
 
 /// The key itself, by its type and curve.
 pub(super) enum Material {
-    /// Not jwt-simple's own type, which takes no exponent but 65537.
-    Rsa(Box<PKey<Public>>),
+    Rsa(RsaKey),
     P256(ES256PublicKey),
     P384(ES384PublicKey),
     P521(Box<p521::ecdsa::VerifyingKey>),
-    Secp256k1(ES256kPublicKey),
-    Ed25519(Ed25519PublicKey),
-    Hs256(HS256Key),
-    Hs384(HS384Key),
-    Hs512(HS512Key),
+    Secp256k1(k256::ecdsa::VerifyingKey),
+    Ed25519(Ed25519Key),
+    Hmac(Secret<Vec<u8>>),
 }
 
 impl Material {
-    /// ECDSA signatures are R‖S of a fixed length (RFC 7518 §3.4); `from_slice` takes no other length, and no r or
-    /// s outside 1..n−1. An s above n/2 is as good as one below.
+    /// The signature, if it could be one of such a key: what is refused here costs nobody a computation. ECDSA
+    /// signatures are R‖S of a fixed length (RFC 7518 §3.4); `from_slice` takes no other length, and no r or s outside
+    /// 1..n−1.
+    fn well_formed<'s>(&self, signature: &'s [u8]) -> Option<&'s [u8]> {
+        let is_well_formed = match self {
+            Self::Rsa(key) => signature.len() == key.modulus().len(),
+            Self::P256(_) => p256::ecdsa::Signature::from_slice(signature).is_ok(),
+            Self::P384(_) => p384::ecdsa::Signature::from_slice(signature).is_ok(),
+            Self::P521(_) => p521::ecdsa::Signature::from_slice(signature).is_ok(),
+            Self::Secp256k1(_) => k256::ecdsa::Signature::from_slice(signature).is_ok(),
+            Self::Ed25519(_) => signature.len() == ed25519_dalek::SIGNATURE_LENGTH,
+            Self::Hmac(_) => true,
+        };
+        is_well_formed.then_some(signature)
+    }
+
+    /// An s above n/2 is as good as one below.
     fn verify(&self, algorithm: Algorithm, signing_input: &[u8], signature: &[u8]) -> bool {
         match self {
-            Self::Rsa(key) => verify_rsa(key, algorithm, signing_input, signature),
+            Self::Rsa(key) => rsa_scheme(algorithm)
+                .is_some_and(|(padding, hash)| key.verify(padding, hash, signing_input, signature)),
             Self::P256(key) => p256::ecdsa::Signature::from_slice(signature).is_ok_and(|signature| {
                 let key = key.public_key().as_ref();
                 key.verify(signing_input, &signature).is_ok()
@@ -132,36 +179,25 @@ impl Material {
             }),
             Self::P521(key) => p521::ecdsa::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify(signing_input, &signature).is_ok()),
-            Self::Secp256k1(key) => k256::ecdsa::Signature::from_slice(signature).is_ok_and(|signature| {
-                // k256 refuses a high s, as Bitcoin does; RFC 8812 §3.2 does not.
-                let key = key.public_key().as_ref();
-                key.verify(signing_input, &signature.normalize_s()).is_ok()
-            }),
-            Self::Ed25519(key) => verify_ed25519(key, signing_input, signature),
-            Self::Hs256(key) => constant_time_eq(&key.authentication_tag(signing_input), signature),
-            Self::Hs384(key) => constant_time_eq(&key.authentication_tag(signing_input), signature),
-            Self::Hs512(key) => constant_time_eq(&key.authentication_tag(signing_input), signature),
+            // k256 refuses a high s, as Bitcoin does; RFC 8812 §3.2 does not.
+            Self::Secp256k1(key) => k256::ecdsa::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.verify(signing_input, &signature.normalize_s()).is_ok()),
+            Self::Ed25519(key) => ed25519_dalek::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.verify(signing_input, &signature).is_ok()),
+            Self::Hmac(secret) => tag(algorithm, secret, signing_input)
+                .is_some_and(|expected| constant_time_eq(&expected, signature)),
         }
     }
 }
 
-fn verify_ed25519(key: &Ed25519PublicKey, signing_input: &[u8], signature: &[u8]) -> bool {
-    signature.try_into().is_ok_and(|signature| {
-        key.public_key()
-            .as_ref()
-            .verify(signing_input, &signature)
-            .is_ok()
-    })
-}
-
-fn verify_rsa(key: &PKey<Public>, algorithm: Algorithm, signing_input: &[u8], signature: &[u8]) -> bool {
-    let (digest, padding) = match algorithm {
-        Algorithm::Rs256 => (MessageDigest::sha256(), Padding::PKCS1),
-        Algorithm::Rs384 => (MessageDigest::sha384(), Padding::PKCS1),
-        Algorithm::Rs512 => (MessageDigest::sha512(), Padding::PKCS1),
-        Algorithm::Ps256 => (MessageDigest::sha256(), Padding::PKCS1_PSS),
-        Algorithm::Ps384 => (MessageDigest::sha384(), Padding::PKCS1_PSS),
-        Algorithm::Ps512 => (MessageDigest::sha512(), Padding::PKCS1_PSS),
+const fn rsa_scheme(algorithm: Algorithm) -> Option<(Padding, Hash)> {
+    match algorithm {
+        Algorithm::Rs256 => Some((Padding::Pkcs1, Hash::Sha256)),
+        Algorithm::Rs384 => Some((Padding::Pkcs1, Hash::Sha384)),
+        Algorithm::Rs512 => Some((Padding::Pkcs1, Hash::Sha512)),
+        Algorithm::Ps256 => Some((Padding::Pss, Hash::Sha256)),
+        Algorithm::Ps384 => Some((Padding::Pss, Hash::Sha384)),
+        Algorithm::Ps512 => Some((Padding::Pss, Hash::Sha512)),
         Algorithm::Es256
         | Algorithm::Es384
         | Algorithm::Es512
@@ -169,14 +205,34 @@ fn verify_rsa(key: &PKey<Public>, algorithm: Algorithm, signing_input: &[u8], si
         | Algorithm::EdDsa
         | Algorithm::Hs256
         | Algorithm::Hs384
-        | Algorithm::Hs512 => return false,
-    };
-    RsaVerifier::new(digest, key).is_ok_and(|mut verifier| {
-        verifier.set_rsa_padding(padding).is_ok()
-            // RFC 7518 §3.5: the salt is as long as the hash.
-            && verifier.set_rsa_pss_saltlen(RsaPssSaltlen::DIGEST_LENGTH).is_ok()
-            && verifier.verify_oneshot(signature, signing_input).unwrap_or(false)
-    })
+        | Algorithm::Hs512 => None,
+    }
+}
+
+/// RFC 7518 §3.2.
+fn tag(algorithm: Algorithm, secret: &Secret<Vec<u8>>, message: &[u8]) -> Option<Vec<u8>> {
+    fn tag<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Option<Vec<u8>> {
+        let mut mac = <M as KeyInit>::new_from_slice(key).ok()?;
+        mac.update(message);
+        Some(mac.finalize().into_bytes().to_vec())
+    }
+    let key = secret.expose();
+    match algorithm {
+        Algorithm::Hs256 => tag::<Hmac<Sha256>>(key, message),
+        Algorithm::Hs384 => tag::<Hmac<Sha384>>(key, message),
+        Algorithm::Hs512 => tag::<Hmac<Sha512>>(key, message),
+        Algorithm::Rs256
+        | Algorithm::Rs384
+        | Algorithm::Rs512
+        | Algorithm::Ps256
+        | Algorithm::Ps384
+        | Algorithm::Ps512
+        | Algorithm::Es256
+        | Algorithm::Es384
+        | Algorithm::Es512
+        | Algorithm::Es256K
+        | Algorithm::EdDsa => None,
+    }
 }
 
 /// 128 bits: no attacker chooses the keys of a set, and a cache holds one of these per token.

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use jwt_simple::algorithms::{HS256Key, HS384Key, HS512Key};
-
 use super::algorithm::{Algorithm, AlgorithmSet};
 use super::jwk::kid_identity;
 use super::key::{Key, Material};
@@ -47,12 +45,10 @@ impl SharedSecret {
             return Err(SecretError::KidTooLong { index, bytes });
         }
         let secret = self.secret.expose().as_slice();
-        let (material, minimum) = match (self.algorithm, self.algorithm.hmac_bytes()) {
-            (Algorithm::Hs256, Some(bytes)) => (Material::Hs256(HS256Key::from_bytes(secret)), bytes),
-            (Algorithm::Hs384, Some(bytes)) => (Material::Hs384(HS384Key::from_bytes(secret)), bytes),
-            (Algorithm::Hs512, Some(bytes)) => (Material::Hs512(HS512Key::from_bytes(secret)), bytes),
-            (algorithm, _) => return Err(SecretError::NotSymmetric { index, algorithm }),
-        };
+        let minimum = self.algorithm.hmac_bytes().ok_or(SecretError::NotSymmetric {
+            index,
+            algorithm: self.algorithm,
+        })?;
         if secret.len() < minimum {
             return Err(SecretError::TooShort {
                 index,
@@ -63,7 +59,7 @@ impl SharedSecret {
         let algorithms = AlgorithmSet::of(&[self.algorithm]);
         Ok(Key::new(
             algorithms,
-            material,
+            Material::Hmac(self.secret.clone()),
             &[kid_identity(kid), (b"oct", secret)],
         ))
     }

@@ -32,7 +32,7 @@ pub(super) struct Followed {
     fetched_at: u64,
     /// When a request has asked for a key that the set lacks, and that was not answered.
     pub(super) wanted_at: Option<u64>,
-    /// When this worker last began a fetch, in milliseconds.
+    /// When this worker last began a fetch, in milliseconds, or began to follow the source.
     began_at: u64,
     /// The set that could not be taken over, so that it is said once.
     rejected: u64,
@@ -87,6 +87,9 @@ impl Followed {
         let schedule = Schedule::parse(&record.unwrap_or_default());
         let mut is_news = schedule != self.schedule && schedule.leased_until == 0;
         self.schedule = schedule;
+        if self.began_at == 0 {
+            self.began_at = now;
+        }
         self.wanted_at = self.wanted_at.filter(|wanted| schedule.attempted_at < *wanted);
         if schedule.generation != self.generation && schedule.generation != self.rejected {
             match self.stored(shared, sealing, now) {
@@ -166,10 +169,10 @@ impl Followed {
         let longest = self.lease();
         let is_for_kid =
             self.wanted_at.is_some() && self.schedule.is_due_for_unknown_kid(now, &self.source.cache);
-        let is_due = self.schedule.is_due(now, &self.source.cache)
-            || is_for_kid
-            || (is_sealed && self.is_overdue(now));
-        if !is_due || self.schedule.is_leased(now, longest) {
+        let is_overdue = is_sealed && self.is_overdue(now);
+        let is_due = is_for_kid || self.schedule.is_due(now, &self.source.cache);
+        let is_free = !self.schedule.is_leased(now, longest);
+        if !(is_overdue || is_due && is_free) {
             return None;
         }
         let held = shared.get(&self.record_name);

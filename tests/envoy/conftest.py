@@ -63,13 +63,17 @@ def envoy(request: pytest.FixtureRequest) -> Iterator[Callable[..., Envoy]]:
 
 
 @pytest.fixture(scope="module")
-def sidecar(envoy: Callable[..., Envoy], agent: Upstream) -> Iterator[Callable[[dict], Client]]:
-    """Starts an Envoy with a policy in front of the agent, and gives a client of it."""
+def sidecar(envoy: Callable[..., Envoy], agent: Upstream) -> Iterator[Callable[..., Client]]:
+    """Starts an Envoy with a policy in front of the agent, and gives a client of it.
+
+    Further clusters are named with their ports: `idp=8080`.
+    """
     with contextlib.ExitStack() as stack:
 
-        def start(policy: dict) -> Client:
+        def start(policy: dict, workers: int = 1, **ports: int) -> Client:
             filters = [peergate(policy, ENVIRONMENT)]
-            configuration = bootstrap([listener("inbound", filters, "agent")], [cluster("agent", agent.port)])
-            return stack.enter_context(Client(envoy(configuration, ENVIRONMENT)))
+            clusters = [cluster(name, port) for name, port in ({"agent": agent.port} | ports).items()]
+            configuration = bootstrap([listener("inbound", filters, "agent")], clusters)
+            return stack.enter_context(Client(envoy(configuration, ENVIRONMENT, workers=workers)))
 
         yield start

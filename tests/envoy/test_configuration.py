@@ -1,10 +1,8 @@
 """How a policy gets into Envoy: its two forms, what becomes of a bad one, and changes while requests are served."""
 
 import json
-import os
 import subprocess
 import threading
-from pathlib import Path
 
 import pytest
 import yaml
@@ -13,6 +11,7 @@ from support.bootstrap import bootstrap, cluster, listener, peergate
 from support.cast import ENVIRONMENT, MRWHITE_KEY, bearer, policy, rule, token
 from support.client import Client, refusal
 from support.credentials import new_secret
+from support.dynamic import Dynamic
 from support.paths import DEMO_CONFIGURATION, OUTPUT, PROGRAM, ROOT
 from support.process import PATIENCE_SECONDS, Envoy, EnvoyDidNotStart, envoy_binary, wait_until
 
@@ -137,54 +136,11 @@ def test_the_demo_as_it_stands_is_valid():
     assert [line for line in warnings if "wasm log peergate" not in line] == []
 
 
-class Dynamic:
-    """A listener, or the filter alone, that Envoy reads from a file and reads again when the file is replaced."""
-
-    def __init__(self, kind: str, directory: Path):
-        self.kind = kind
-        self.file = directory / f"{kind}.yaml"
-        directory.mkdir(parents=True, exist_ok=True)
-
-    @property
-    def source(self) -> dict:
-        """Where Envoy looks."""
-        return {
-            "path_config_source": {
-                "path": str(self.file),
-                "watched_directory": {"path": str(self.file.parent)},
-            },
-            "resource_api_version": "V3",
-        }
-
-    def put(self, policy: dict) -> None:
-        """Replace the file at once, as a control plane or a mounted volume does."""
-        if self.kind == "listener":
-            resource = {"@type": "type.googleapis.com/envoy.config.listener.v3.Listener"} | inbound(policy)
-        else:
-            filters = peergate(policy, ENVIRONMENT)
-            resource = {"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"} | filters
-        written = self.file.with_suffix(".new")
-        written.write_text(yaml.safe_dump({"resources": [resource]}), encoding="utf-8")
-        os.replace(written, self.file)  # noqa: PTH105
-
-    def bootstrap(self, agent_port: int) -> dict:
-        """A configuration that takes what changes from the file."""
-        clusters = [cluster("agent", agent_port)]
-        if self.kind == "listener":
-            return bootstrap([], clusters) | {"dynamic_resources": {"lds_config": self.source}}
-        wasm = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"
-        discovered = {
-            "name": "peergate",
-            "config_discovery": {"config_source": self.source, "type_urls": [wasm]},
-        }
-        return bootstrap([listener("inbound", [discovered], "agent")], clusters)
-
-
 @pytest.mark.parametrize("kind", ["listener", "filter"])
 def test_a_policy_changes_while_requests_are_served(envoy, agent, kind):
     dynamic = Dynamic(kind, OUTPUT / "envoy/dynamic")
-    dynamic.put(GOOD_POLICY)
-    running = envoy(dynamic.bootstrap(agent.port), ENVIRONMENT)
+    dynamic.put(peergate(GOOD_POLICY, ENVIRONMENT))
+    running = envoy(dynamic.bootstrap(cluster("agent", agent.port)), ENVIRONMENT)
     good, key = bearer(token()), {"X-Api-Key": MRWHITE_KEY}
     invalid = (401, "Invalid or missing authentication credentials")
     with Client(running) as client, Client(running) as other:
@@ -200,14 +156,14 @@ def test_a_policy_changes_while_requests_are_served(envoy, agent, kind):
         asking.start()
         try:
             # The bad one is refused, by name, and the good one goes on.
-            dynamic.put(BAD_POLICY)
+            dynamic.put(peergate(BAD_POLICY, ENVIRONMENT))
             wait_until(
                 lambda: names_both_mistakes(running.log()), PATIENCE_SECONDS, "the log names the mistakes"
             )
             assert client.get("/", good).status_code == 200
             assert refusal(client.get("/", key)) == invalid
             # The next good one counts.
-            dynamic.put(policy(rule("agent", ["jwt", "api_key"])))
+            dynamic.put(peergate(policy(rule("agent", ["jwt", "api_key"])), ENVIRONMENT))
             accepted = lambda: client.get("/", key).status_code == 200  # noqa: E731
             wait_until(accepted, PATIENCE_SECONDS, "the new policy counts")
         finally:

@@ -60,6 +60,7 @@ def test_counters_have_labels(client):
         total + '{direction="inbound",outcome="allow",reason="ok",rule="agent"} 2',
         total + '{direction="inbound",outcome="allow",reason="ok",rule="public"} 1',
         total + '{direction="inbound",outcome="deny",reason="path_ambiguous",rule="none"} 1',
+        'peergate_signatures_total{by="proxy"} 3',
     }
 
 

@@ -29,6 +29,7 @@
 
 mod abi;
 mod access;
+mod cryptography;
 mod exchange;
 mod headers;
 mod process;
@@ -44,6 +45,7 @@ use std::path::Path;
 use self::state::Host;
 
 pub(crate) use self::{
+    cryptography::{Answer as SignatureAnswer, Proxy, verify_signature},
     exchange::{Answer, Forwarded, Outcome, Replied, Request, Response},
     headers::HeaderMap,
     process::Process,

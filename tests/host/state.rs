@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    cryptography::verify_signature,
     exchange::{Answer, Request, Response, Route},
     headers::HeaderMap,
     process::{MetricKind, Process},
@@ -72,8 +73,9 @@ impl Default for VmOptions {
             properties: BTreeMap::new(),
             clusters: Vec::new(),
             // What the filter asks of every Envoy.
-            foreign_functions: Box::new(|name, _| match name {
+            foreign_functions: Box::new(|name, arguments| match name {
                 "declare_property" => Ok(Vec::new()),
+                "verify_signature" => verify_signature(arguments),
                 _ => Err(Status::NotFound),
             }),
             route_refresh: RouteRefresh::default(),

@@ -107,15 +107,18 @@ class Envoy:
         """Where a listener is reached, without a slash at the end."""
         return f"http://127.0.0.1:{self.port(listener)}"
 
+    @property
+    def admin_url(self) -> str:
+        """Where the administration interface is reached, without a slash at the end."""
+        return f"http://{self._admin_file.read_text(encoding='ascii')}"
+
     def admin(self, path: str) -> str:
         """What the administration interface answers."""
-        address = self._admin_file.read_text(encoding="ascii")
-        return httpx.get(f"http://{address}{path}", trust_env=False).raise_for_status().text
+        return httpx.get(f"{self.admin_url}{path}", trust_env=False).raise_for_status().text
 
     def set_log_level(self, level: str) -> None:
         """Have the running Envoy log at another level."""
-        address = self._admin_file.read_text(encoding="ascii")
-        httpx.post(f"http://{address}/logging?level={level}", trust_env=False).raise_for_status()
+        httpx.post(f"{self.admin_url}/logging?level={level}", trust_env=False).raise_for_status()
 
     def log(self) -> str:
         """All that Envoy has printed."""
@@ -173,7 +176,7 @@ class Envoy:
                 env=self._environment,
                 # Ctrl-C in a terminal goes to the whole group: who started Envoy stops it.
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
 
     def _serves(self) -> bool:
@@ -203,7 +206,7 @@ def wait_until(condition: Callable[[], object], seconds: float, what: str) -> No
         time.sleep(0.02)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Have the kernel stop Envoy when its parent is gone, should that be killed before it can."""
     if _C_LIBRARY is not None:
         _C_LIBRARY.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

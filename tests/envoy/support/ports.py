@@ -1,0 +1,9 @@
+"""Ports that somebody will listen on later."""
+
+import socket
+
+
+def free_port() -> int:
+    """A port on which nobody listens now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
