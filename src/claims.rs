@@ -56,6 +56,11 @@ impl ClaimPath {
         (!value.is_null()).then_some(value)
     }
 
+    /// The name at the top level.
+    pub fn outermost(&self) -> &str {
+        self.members.first().map_or("", String::as_str)
+    }
+
     /// As it was written in the configuration.
     pub fn as_str(&self) -> &str {
         &self.written

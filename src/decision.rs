@@ -10,6 +10,7 @@ pub mod deny;
 mod identity;
 mod inbound;
 mod injected;
+mod known;
 mod location;
 mod mark;
 mod outbound;
@@ -38,6 +39,7 @@ use self::mark::Mark;
 
 pub use self::answered::Exposure;
 pub use self::deny::Deny;
+pub use self::known::KnownTokens;
 pub use self::outbound::Recheck;
 pub use self::record::{Outcome, Record};
 
@@ -113,14 +115,14 @@ pub struct Caller {
     /// The peer that the credential belongs to.
     pub peer: Option<Rc<Peer>>,
     /// The subject: a token's `sub`, a certificate's SPIFFE ID, else the peer's name.
-    pub sub: Option<String>,
+    pub sub: Option<Rc<str>>,
     /// The issuer: a token's `iss`, else a word for the kind of credential.
-    pub iss: String,
+    pub iss: Rc<str>,
     /// A name for people.
-    pub display_name: Option<String>,
+    pub display_name: Option<Rc<str>>,
     /// What it may do.
     pub scopes: Vec<String>,
-    /// The claims of its token; none for others.
+    /// The claims of its token that a rule asks for; none for others.
     pub claims: Claims,
 }
 
@@ -156,6 +158,8 @@ pub struct Means<'p> {
     pub policy: &'p Policy,
     /// The keys that stand now, and the host's cryptography.
     pub tokens: jwt::Means<'p>,
+    /// What was verified under this policy before; `None`: nothing is kept.
+    pub known: Option<&'p KnownTokens>,
 }
 
 impl<'p> Means<'p> {
@@ -165,7 +169,11 @@ impl<'p> Means<'p> {
             keys: &policy.keys.written,
             signatures: &NoHostSignatures,
         };
-        Self { policy, tokens }
+        Self {
+            policy,
+            tokens,
+            known: None,
+        }
     }
 }
 
@@ -239,7 +247,7 @@ fn decide_in_earnest<'p>(
             let mut decision = refuse(&policy.errors, request, Deny::LayerOrder);
             if let Step::Reply(reply) = &mut decision.step {
                 // The other policy's rule has not refused it.
-                reply.edits.set_state(state::RULE, NO_RULE.as_bytes().to_vec());
+                reply.edits.set_state(state::RULE, NO_RULE);
             }
             decision
         }
@@ -350,7 +358,7 @@ impl<'p> Decision<'p> {
             // A gateway has two records: a refusal explains itself, else the inbound rule is what matters.
             let is_refusal = |record: &&Record<'_>| matches!(record.outcome, Outcome::Denied(_));
             if let Some(record) = of_kind().find(is_refusal).or(of_kind().next()) {
-                edits.set_state(reason, record.outcome.reason().as_bytes().to_vec());
+                edits.set_state(reason, record.outcome.reason());
                 if let Some(name) = record.rule {
                     edits.set_state(rule, name.as_bytes().to_vec());
                 }

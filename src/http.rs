@@ -1,31 +1,70 @@
 //! The vocabulary of a request: what was received, what shall change, what is answered. Bytes throughout:
 //! header values need not be UTF-8.
 
+use std::ops::{Deref, Range};
+use std::rc::Rc;
+
 use crate::redact::Clean;
 
 /// A header map in the order of arrival, duplicates included. Names are compared without case.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+///
+/// All of it is one buffer: a boundary that is handed one copies nothing.
+#[derive(Debug, Clone, Default)]
 pub struct Headers {
-    entries: Vec<(Vec<u8>, Vec<u8>)>,
+    buffer: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+/// Where a header stands in the buffer of its map.
+#[derive(Debug, Clone)]
+struct Entry {
+    name: Range<usize>,
+    value: Range<usize>,
 }
 
 impl Headers {
     /// From (name, value) pairs; names are lower-cased.
     pub fn new(entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Self {
-        let lower = |(mut name, value): (Vec<u8>, Vec<u8>)| {
-            name.make_ascii_lowercase();
-            (name, value)
-        };
-        Self {
-            entries: entries.into_iter().map(lower).collect(),
+        let mut headers = Self::default();
+        for (name, value) in entries {
+            headers.push(&name, &value);
         }
+        headers
+    }
+
+    /// From a buffer, and where names and values stand in it; names are lower-cased. A range outside it is empty.
+    pub fn within(
+        mut buffer: Vec<u8>,
+        ranges: impl IntoIterator<Item = (Range<usize>, Range<usize>), IntoIter: ExactSizeIterator>,
+    ) -> Self {
+        let ranges = ranges.into_iter();
+        let mut entries = Vec::with_capacity(ranges.len());
+        for (name, value) in ranges {
+            if let Some(name) = buffer.get_mut(name.clone()) {
+                name.make_ascii_lowercase();
+            }
+            entries.push(Entry { name, value });
+        }
+        Self { buffer, entries }
+    }
+
+    fn push(&mut self, name: &[u8], value: &[u8]) {
+        let start = self.buffer.len();
+        self.buffer.extend(name.iter().map(u8::to_ascii_lowercase));
+        let middle = self.buffer.len();
+        self.buffer.extend_from_slice(value);
+        self.entries.push(Entry {
+            name: start..middle,
+            value: middle..self.buffer.len(),
+        });
     }
 
     /// All (name, value) pairs; names in lower case.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let part = |range: &Range<usize>| self.buffer.get(range.clone()).unwrap_or_default();
         self.entries
             .iter()
-            .map(|(name, value)| (name.as_slice(), value.as_slice()))
+            .map(move |entry| (part(&entry.name), part(&entry.value)))
     }
 
     /// The values of one name, which must be given in lower case.
@@ -53,6 +92,14 @@ impl Headers {
         }
     }
 }
+
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Headers {}
 
 /// A header that may stand only once stands more often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,17 +136,19 @@ impl Request {
 
     /// The request as it stands once these edits are applied.
     pub fn edited(&self, edits: &Edits) -> Self {
-        let mut edited = self.clone();
-        edited.headers.entries.retain(|(name, _)| {
+        let is_kept = |name: &[u8]| {
             let is_named = |other: &[u8]| other == name;
             !edits.removals().any(is_named) && !edits.settings().any(|(other, _)| is_named(other))
-        });
-        let settings = edits.settings();
-        edited
-            .headers
-            .entries
-            .extend(settings.map(|(name, value)| (name.to_vec(), value.to_vec())));
-        edited
+        };
+        let kept = self.headers.iter().filter(|(name, _)| is_kept(name));
+        let mut headers = Headers::default();
+        for (name, value) in kept.chain(edits.settings()) {
+            headers.push(name, value);
+        }
+        Self {
+            headers,
+            ..self.clone()
+        }
     }
 
     /// The scheme, empty if there is none.
@@ -113,19 +162,65 @@ impl Request {
     }
 }
 
+/// Bytes that may be shared: to clone them copies nothing.
+#[derive(Debug, Clone)]
+pub enum Bytes {
+    /// Of the program.
+    Static(&'static [u8]),
+    /// Counted.
+    Shared(Rc<[u8]>),
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Static(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl PartialEq for Bytes {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Bytes {}
+
+impl From<&'static str> for Bytes {
+    fn from(text: &'static str) -> Self {
+        Self::Static(text.as_bytes())
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Shared(bytes.into())
+    }
+}
+
+impl From<Rc<str>> for Bytes {
+    fn from(text: Rc<str>) -> Self {
+        Self::Shared(text.into())
+    }
+}
+
 /// What the boundary shall change before the request goes on: first all removals, then all settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Edits {
-    removals: Vec<Vec<u8>>,
-    settings: Vec<(Vec<u8>, Vec<u8>)>,
-    state: Vec<(&'static str, Vec<u8>)>,
+    removals: Vec<Bytes>,
+    settings: Vec<(Bytes, Bytes)>,
+    state: Vec<(&'static str, Bytes)>,
 }
 
 impl Edits {
     /// Removes every header of this name.
     pub fn remove(&mut self, name: &[u8]) {
-        if !self.removals.iter().any(|other| other == name) {
-            self.removals.push(name.to_vec());
+        if !self.removals.iter().any(|other| **other == *name) {
+            self.removals.push(Bytes::Shared(name.into()));
         }
     }
 
@@ -145,17 +240,32 @@ impl Edits {
 
     /// Sets a header in place of every one of this name; the last setting of a name counts.
     pub fn set(&mut self, name: &[u8], value: Vec<u8>) {
-        match self.settings.iter_mut().find(|(other, _)| other == name) {
-            Some((_, old)) => *old = value,
-            None => self.settings.push((name.to_vec(), value)),
+        match self.setting(name) {
+            Some(old) => *old = value.into(),
+            None => self.settings.push((Bytes::Shared(name.into()), value.into())),
         }
     }
 
+    /// The same with bytes that are there already.
+    pub fn set_shared(&mut self, name: &Bytes, value: &Bytes) {
+        match self.setting(name) {
+            Some(old) => *old = value.clone(),
+            None => self.settings.push((name.clone(), value.clone())),
+        }
+    }
+
+    fn setting(&mut self, name: &[u8]) -> Option<&mut Bytes> {
+        let mut settings = self.settings.iter_mut();
+        settings
+            .find(|(other, _)| **other == *name)
+            .map(|(_, value)| value)
+    }
+
     /// Sets a filter state object (`wasm.<name>` in Envoy) for access logs, RBAC and later filters.
-    pub fn set_state(&mut self, name: &'static str, value: Vec<u8>) {
+    pub fn set_state(&mut self, name: &'static str, value: impl Into<Bytes>) {
         match self.state.iter_mut().find(|(other, _)| *other == name) {
-            Some((_, old)) => *old = value,
-            None => self.state.push((name, value)),
+            Some((_, old)) => *old = value.into(),
+            None => self.state.push((name, value.into())),
         }
     }
 
@@ -165,29 +275,32 @@ impl Edits {
             self.settings.retain(|(set, _)| set != name);
             self.remove(name);
         }
-        for (name, value) in other.settings {
-            self.set(&name, value);
+        for (name, value) in &other.settings {
+            self.set_shared(name, value);
         }
         for (name, value) in other.state {
             self.set_state(name, value);
         }
     }
 
+    /// The headers that were set.
+    pub fn into_settings(self) -> Vec<(Bytes, Bytes)> {
+        self.settings
+    }
+
     /// The names to remove.
     pub fn removals(&self) -> impl Iterator<Item = &[u8]> {
-        self.removals.iter().map(Vec::as_slice)
+        self.removals.iter().map(Deref::deref)
     }
 
     /// The headers to set.
     pub fn settings(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.settings
-            .iter()
-            .map(|(name, value)| (name.as_slice(), value.as_slice()))
+        self.settings.iter().map(|(name, value)| (&**name, &**value))
     }
 
     /// The filter state to set.
     pub fn state(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
-        self.state.iter().map(|(name, value)| (*name, value.as_slice()))
+        self.state.iter().map(|(name, value)| (*name, &**value))
     }
 }
 

@@ -21,6 +21,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use self::claims::Times;
 use self::compact::{Compact, Header};
 use crate::excerpt::Excerpt;
 use crate::json;
@@ -96,14 +97,29 @@ impl Verifier {
         let (index, provider) = self.provider_of(&claims)?;
         provider.admit(&header)?;
         let key = provider.signer(index, &header, &compact, means)?;
-        let expires_at = claims::check(provider, &claims, now)?;
+        let times = claims::check(provider, &claims, now)?;
         Ok(Verified {
-            provider: index,
             claims,
             payload: compact.payload_segment.to_owned(),
-            expires_at,
-            key,
+            standing: Standing {
+                provider: index,
+                key,
+                times,
+            },
         })
+    }
+
+    /// Whether a token that was verified before would be verified now: its key stands in its provider's set, and the
+    /// time is within its own. All else that is asked of a token changes with the policy only.
+    pub fn still_verifies(&self, standing: &Standing, means: Means<'_>, now: UnixTime) -> bool {
+        let set = means.keys.get(standing.provider);
+        set.is_some_and(|set| set.contains(standing.key)) && self.is_within_times(standing, now)
+    }
+
+    /// The second half of [`Verifier::still_verifies`]: for who knows that the set is the one that verified it.
+    pub fn is_within_times(&self, standing: &Standing, now: UnixTime) -> bool {
+        let provider = self.providers.get(standing.provider);
+        provider.is_some_and(|provider| standing.times.check(provider, now).is_ok())
     }
 
     /// By `iss`, byte for byte. An `iss` that is missing or no string names no provider.
@@ -130,17 +146,35 @@ pub struct Means<'a> {
 /// A token whose signature and claims are good.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verified {
-    provider: usize,
     claims: Map<String, Value>,
     payload: String,
-    expires_at: NumericDate,
+    standing: Standing,
+}
+
+/// What a later moment may end of a verified token: its times, and its key.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Standing {
+    provider: usize,
     key: Fingerprint,
+    times: Times,
+}
+
+impl Standing {
+    /// The index of the provider.
+    pub const fn provider(&self) -> usize {
+        self.provider
+    }
 }
 
 impl Verified {
     /// The index of the provider it is from.
     pub const fn provider(&self) -> usize {
-        self.provider
+        self.standing.provider
+    }
+
+    /// What a later moment may end.
+    pub const fn standing(&self) -> Standing {
+        self.standing
     }
 
     /// The claims. `iss`, and `sub` and `jti` where present, are strings.
@@ -154,13 +188,13 @@ impl Verified {
     }
 
     /// The `exp` claim, without the clock skew. A result must not be kept for longer.
-    pub const fn expires_at(&self) -> NumericDate {
-        self.expires_at
+    pub fn expires_at(&self) -> NumericDate {
+        self.standing.times.expires_at()
     }
 
     /// The key that verified it. When the key has left the set, the result no longer stands.
     pub const fn key(&self) -> Fingerprint {
-        self.key
+        self.standing.key
     }
 
     /// The audiences, for a rule that asks for fewer than the provider does.

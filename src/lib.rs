@@ -34,6 +34,7 @@ pub mod callout;
 pub mod jwks;
 pub mod jwt;
 pub mod keys;
+pub mod token_cache;
 pub mod path;
 pub mod spiffe;
 pub mod totp;

@@ -71,7 +71,7 @@ fn the_least_inbound_policy() {
     assert!(inbound.totp.shared_seeds.is_empty());
     assert_eq!(inbound.ambiguous_paths, AmbiguousPaths::Reject);
     assert_eq!(inbound.cors_preflight, CorsPreflight::Authenticate);
-    let header = |name: &str| Some(name.to_owned());
+    let header = |name: &str| Some(name.into());
     let forward = Forward {
         peer: header("x-agent-peer"),
         sub: header("x-agent-sub"),
@@ -145,7 +145,7 @@ fn the_least_provider() {
     assert_eq!(meaning.scope_claims, [claim("scope"), claim("scp")]);
     assert!(!meaning.forwards_token && meaning.claim_headers.is_empty());
     // With one provider, a peer's name is the value of its claim.
-    assert_eq!(meaning.peers["mrpink"].name, "mrpink");
+    assert_eq!(&*meaning.peers["mrpink"].name, "mrpink");
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn providers() {
     assert!(kc.forwards_token && !partner.forwards_token);
     assert_eq!(
         kc.claim_headers,
-        [("x-agent-roles".to_owned(), claim("realm_access.roles"))]
+        [("x-agent-roles".into(), claim("realm_access.roles"))]
     );
     assert_eq!(kc.payload_header.as_deref(), Some("x-agent-payload"));
     assert_eq!(partner.payload_header, None);
@@ -206,7 +206,7 @@ fn peers() {
     ));
     assert!(Rc::ptr_eq(pink, inbound.bearer_tokens.find(b"abc").unwrap()));
     assert!(inbound.api_keys.keys.find(b"abc").is_none());
-    assert_eq!(pink.name, "mrpink");
+    assert_eq!(&*pink.name, "mrpink");
     assert_eq!(pink.display_name.as_deref(), Some("Mr Pink"));
     assert_eq!(pink.scopes, ["a2a.invoke"]);
     assert_eq!(pink.totp_seeds.len(), 2);
@@ -374,7 +374,7 @@ fn the_rest_of_the_inbound_half() {
     assert_eq!(inbound.totp.header, "x-code");
     assert_eq!(inbound.ambiguous_paths, AmbiguousPaths::Raw);
     assert_eq!(inbound.cors_preflight, CorsPreflight::Pass);
-    let header = |name: &str| Some(name.to_owned());
+    let header = |name: &str| Some(name.into());
     let forward = Forward {
         peer: header("x-peer"),
         sub: header("x-sub"),

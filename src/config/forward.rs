@@ -32,10 +32,10 @@ pub(super) fn forward(inbound: &Object<'_>, owners: &mut HeaderOwners) -> Option
     });
     let [peer, sub, iss, method] = identity?;
     Some(Forward {
-        peer,
-        sub,
-        iss,
-        method,
+        peer: peer.map(Into::into),
+        sub: sub.map(Into::into),
+        iss: iss.map(Into::into),
+        method: method.map(Into::into),
         rb_auth_claims: rb_auth_claims?,
         list_separator: list_separator?,
     })

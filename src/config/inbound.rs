@@ -16,7 +16,7 @@ use crate::config::totp::{SecondFactor, second_factor};
 use crate::jwks::KeySets;
 use crate::jwt::{self, Verifier};
 use crate::keys::{Source, WaitLimits};
-use crate::policy::inbound::{self, AmbiguousPaths, ApiKeys, CorsPreflight, Forward, Inbound, Peer};
+use crate::policy::inbound::{self, AmbiguousPaths, ApiKeys, Asked, CorsPreflight, Forward, Inbound, Peer};
 use crate::policy::rule::{Action, Rule};
 use crate::policy::{ErrorStyle, KeyPlan, OwnedHeaders};
 
@@ -112,8 +112,10 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
         ambiguous_paths: ambiguous_paths?,
         cors_preflight: cors_preflight?,
         path_marks: path_marks(&rules),
+        asked: asked(&rules),
         rules,
         forward,
+        token_cache_entries: limits.token_cache_entries,
     };
     Some(InboundHalf {
         inbound,
@@ -140,6 +142,7 @@ fn validates_certificates(inbound: &Object<'_>) -> Option<bool> {
 /// What `limits` says.
 struct Limits {
     max_token_bytes: usize,
+    token_cache_entries: usize,
     waits: WaitLimits,
 }
 
@@ -153,9 +156,11 @@ fn limits(inbound: &Object<'_>) -> Option<Limits> {
             "waiting_requests",
         ],
     )?;
-    limits.not_yet(&["token_cache_entries"]);
     let max_token_bytes = limits.or("max_token_bytes", DEFAULT_MAX_TOKEN_BYTES, |node| {
         node.integer(1..=MAX_TOKEN_BYTES)
+    });
+    let token_cache_entries = limits.or("token_cache_entries", DEFAULT_TOKEN_CACHE_ENTRIES, |node| {
+        node.integer(0..=MAX_TOKEN_CACHE_ENTRIES)
     });
     let waits = WaitLimits::default();
     let seconds = limits.or("key_wait_seconds", waits.seconds, |node| {
@@ -166,11 +171,28 @@ fn limits(inbound: &Object<'_>) -> Option<Limits> {
     });
     Some(Limits {
         max_token_bytes: max_token_bytes?,
+        token_cache_entries: token_cache_entries?,
         waits: WaitLimits {
             seconds: seconds?,
             requests: requests?,
         },
     })
+}
+
+/// What rules ask of claims.
+fn asked(rules: &[Rule]) -> Asked {
+    let mut asked = Asked::default();
+    for rule in rules {
+        let Action::Authenticate(_, require) = &rule.action else {
+            continue;
+        };
+        asked.audiences |= !require.audiences.is_empty();
+        let names = require.claims.iter().map(|(claim, _)| claim.outermost());
+        asked.claims.extend(names.map(str::to_owned));
+    }
+    asked.claims.sort_unstable();
+    asked.claims.dedup();
+    asked
 }
 
 fn key_plan(providers: &[Provider], waits: WaitLimits) -> KeyPlan {
@@ -208,12 +230,17 @@ fn with_peers(
         let meaning = inbound::Provider {
             peers: by_token.remove(&name).unwrap_or_default(),
             name,
+            issuer: provider.verification.issuer.as_str().into(),
             lacks_keys: provider.lacks_keys,
             peer_claim: provider.peer_claim,
             scope_claims: provider.scope_claims,
             forwards_token: provider.forwards_token,
-            payload_header: provider.payload_header,
-            claim_headers: provider.claim_headers,
+            payload_header: provider.payload_header.map(Into::into),
+            claim_headers: provider
+                .claim_headers
+                .into_iter()
+                .map(|(header, claim)| (header.into(), claim))
+                .collect(),
         };
         (provider.verification, meaning)
     };
@@ -234,13 +261,14 @@ fn path_marks(rules: &[Rule]) -> Vec<u8> {
 fn owned_headers(forward: &Forward, providers: &[Provider]) -> OwnedHeaders {
     let identity = [&forward.peer, &forward.sub, &forward.iss, &forward.method]
         .into_iter()
-        .flatten();
+        .flatten()
+        .map(|name| &**name);
     let claims = providers
         .iter()
-        .flat_map(|provider| provider.claim_headers.iter().map(|(name, _)| name));
+        .flat_map(|provider| provider.claim_headers.iter().map(|(name, _)| name.as_str()));
     let payloads = providers
         .iter()
-        .filter_map(|provider| provider.payload_header.as_ref());
+        .filter_map(|provider| provider.payload_header.as_deref());
     let named = identity
         .chain(claims)
         .chain(payloads)
@@ -272,3 +300,6 @@ const MAX_KEY_WAIT_SECONDS: i64 = 60;
 const MAX_WAITING_REQUESTS: i64 = 100_000;
 /// As [`crate::jwt::MAX_TOKEN_BYTES`] has it.
 const MAX_TOKEN_BYTES: i64 = 65536;
+const DEFAULT_TOKEN_CACHE_ENTRIES: usize = 10_000;
+/// Ours: beyond it the bound in bytes counts first, whatever the tokens.
+const MAX_TOKEN_CACHE_ENTRIES: i64 = 100_000;

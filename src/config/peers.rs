@@ -128,7 +128,7 @@ fn read_peer<'c>(
     let (totp_seeds, lacks_seed) = present(totp_seeds?);
     Some(ReadPeer {
         peer: Peer {
-            name: name.to_owned(),
+            name: name.into(),
             display_name: display_name?,
             totp_seeds,
             lacks_seed,

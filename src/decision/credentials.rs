@@ -4,7 +4,8 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 
 use crate::decision::location::{Found, only, single};
-use crate::decision::{Caller, Deny, Method};
+use crate::decision::known::Known;
+use crate::decision::{Caller, Deny, Means, Method};
 use crate::http::Request;
 use crate::policy::inbound::{Peer, Provider};
 use crate::policy::location::{Location, TokenForm, TokenLocation};
@@ -18,8 +19,8 @@ pub(super) struct Proved<'p> {
     pub(super) caller: Rc<Caller>,
     /// The provider of a token.
     pub(super) provider: Option<&'p Provider>,
-    /// The token, where it is a token's.
-    pub(super) token: Option<jwt::Verified>,
+    /// What is known of it, where it is a token's.
+    pub(super) token: Option<Rc<Known>>,
     /// Where it stands; a certificate stands nowhere in the request.
     pub(super) location: Option<&'p Location>,
 }
@@ -27,7 +28,7 @@ pub(super) struct Proved<'p> {
 /// What a request presents, proved when a rule first asks for it, and once.
 pub(super) struct Presented<'p, 'r> {
     inbound: &'p Inbound,
-    means: jwt::Means<'p>,
+    means: Means<'p>,
     request: &'r Request,
     now: UnixTime,
     proved: OnceCell<Result<Vec<Proved<'p>>, Deny>>,
@@ -36,7 +37,7 @@ pub(super) struct Presented<'p, 'r> {
 impl<'p, 'r> Presented<'p, 'r> {
     pub(super) const fn new(
         inbound: &'p Inbound,
-        means: jwt::Means<'p>,
+        means: Means<'p>,
         request: &'r Request,
         now: UnixTime,
     ) -> Self {
@@ -90,7 +91,7 @@ impl<'p, 'r> Presented<'p, 'r> {
 
 fn prove<'p>(
     inbound: &'p Inbound,
-    means: jwt::Means<'_>,
+    means: Means<'_>,
     request: &Request,
     now: UnixTime,
 ) -> Result<Vec<Proved<'p>>, Deny> {
@@ -120,12 +121,21 @@ fn prove<'p>(
 /// Proves what stands in a place of tokens. One that is not written as tokens are there is none.
 fn prove_token<'p>(
     inbound: &'p Inbound,
-    means: jwt::Means<'_>,
+    means: Means<'_>,
     place: &'p TokenLocation,
     value: &[u8],
     now: UnixTime,
 ) -> Result<Proved<'p>, Deny> {
     let location = &place.location;
+    // What is known already is written as it should be.
+    let known = |form: &'p TokenForm| {
+        let token = form.behind_scheme(value)?;
+        let known = means.known?.find(inbound, token, means.tokens, now)?;
+        Some((form, known))
+    };
+    if let Some((form, known)) = place.forms.iter().find_map(known) {
+        return placed(inbound, location, form, known);
+    }
     let written = |form: &'p TokenForm| Some((form, form.token(value)?));
     let Some((form, token)) = place.forms.iter().find_map(written) else {
         return Err(Deny::AuthorizationMalformed {
@@ -148,26 +158,43 @@ fn prove_token<'p>(
             false => Deny::BearerTokenUnknown,
         });
     }
-    let token = inbound
+    let verified = inbound
         .tokens
-        .verify(token, means, now)
+        .verify(token, means.tokens, now)
         .map_err(|error| token_refused(inbound, form, error))?;
-    let provider = inbound
-        .providers
-        .get(token.provider())
-        .ok_or(Deny::Internal("a verified token of no provider"))?;
-    if form.providers.binary_search(&token.provider()).is_err() {
+    let provider = provider(inbound, verified.provider())?;
+    let known = Rc::new(Known::of(inbound, provider, &verified, means.tokens));
+    if let Some(tokens) = means.known {
+        tokens.keep(token, &known);
+    }
+    placed(inbound, location, form, known)
+}
+
+/// A verified token counts only where its provider lists the place.
+fn placed<'p>(
+    inbound: &'p Inbound,
+    location: &'p Location,
+    form: &TokenForm,
+    known: Rc<Known>,
+) -> Result<Proved<'p>, Deny> {
+    let provider = provider(inbound, known.provider())?;
+    if form.providers.binary_search(&known.provider()).is_err() {
         return Err(Deny::TokenMisplaced {
             provider: provider.name.as_str().into(),
             place: location.to_string().into(),
         });
     }
     Ok(Proved {
-        caller: Rc::new(tokened(provider, &token)),
+        caller: Rc::clone(&known.caller),
         provider: Some(provider),
-        token: Some(token),
+        token: Some(known),
         location: Some(location),
     })
+}
+
+fn provider(inbound: &Inbound, index: usize) -> Result<&Provider, Deny> {
+    let provider = inbound.providers.get(index);
+    provider.ok_or(Deny::Internal("a verified token of no provider"))
 }
 
 /// Why a token is refused. What may be good and cannot be checked here, for a secret is not there, is not called bad.
@@ -194,39 +221,13 @@ fn token_refused(inbound: &Inbound, form: &TokenForm, error: jwt::Error) -> Deny
     }
 }
 
-/// The caller that a verified token stands for: the peer that the configuration gives it to, or, where it gives it to
-/// none, a caller without a peer.
-fn tokened(provider: &Provider, token: &jwt::Verified) -> Caller {
-    let claims = token.claims();
-    let text = |name: &str| {
-        claims
-            .get(name)
-            .and_then(|value| value.as_str())
-            .map(str::to_owned)
-    };
-    let peer = provider
-        .peer_claim
-        .find(claims)
-        .and_then(|value| value.as_str())
-        .and_then(|value| provider.peers.get(value));
-    Caller {
-        method: Method::Jwt,
-        peer: peer.cloned(),
-        sub: text("sub"),
-        iss: text("iss").unwrap_or_default(),
-        display_name: text("name"),
-        scopes: claims::scopes(claims, &provider.scope_claims),
-        claims: claims.clone(),
-    }
-}
-
 /// The caller that a key of the configuration stands for.
 fn keyed(peer: &Rc<Peer>, method: Method, issuer: &str) -> Caller {
     Caller {
         method,
-        sub: Some(peer.name.clone()),
-        iss: issuer.to_owned(),
-        display_name: peer.display_name.clone(),
+        sub: Some(Rc::clone(&peer.name)),
+        iss: issuer.into(),
+        display_name: peer.display_name.as_deref().map(Into::into),
         scopes: peer.scopes.clone(),
         claims: claims::Claims::new(),
         peer: Some(Rc::clone(peer)),
@@ -237,9 +238,9 @@ fn keyed(peer: &Rc<Peer>, method: Method, issuer: &str) -> Caller {
 fn certified(id: &str, peer: Option<&Rc<Peer>>) -> Caller {
     Caller {
         method: Method::Mtls,
-        sub: Some(id.to_owned()),
-        iss: MTLS_ISSUER.to_owned(),
-        display_name: peer.and_then(|peer| peer.display_name.clone()),
+        sub: Some(id.into()),
+        iss: MTLS_ISSUER.into(),
+        display_name: peer.and_then(|peer| peer.display_name.as_deref().map(Into::into)),
         scopes: peer.map(|peer| peer.scopes.clone()).unwrap_or_default(),
         claims: claims::Claims::new(),
         peer: peer.cloned(),

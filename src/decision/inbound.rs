@@ -14,6 +14,7 @@ use std::rc::Rc;
 use crate::authority::Authority;
 use crate::decision::answer::{self, Circumstances};
 use crate::decision::credentials::{Presented, Proved};
+use crate::decision::known::Known;
 use crate::decision::mark::Mark;
 use crate::decision::record::{Outcome, Record};
 use crate::decision::{Caller, Deny, Means, Method, ORIGINAL_PATH, Permit, identity, location, state};
@@ -25,7 +26,7 @@ use crate::policy::rule::{Accept, Action, Protocol, Require, Rule, TotpRequireme
 use crate::policy::{Enforcement, Inbound, Policy};
 use crate::role::Direction;
 use crate::time::UnixTime;
-use crate::{jwt, totp};
+use crate::totp;
 
 /// The end of the machine.
 pub(super) enum Verdict<'p> {
@@ -113,7 +114,7 @@ fn judge<'p>(
             edits,
         });
     }
-    let presented = Presented::new(inbound, means.tokens, request, now);
+    let presented = Presented::new(inbound, means, request, now);
     for rule in &inbound.rules {
         let Some(matched) = matches(rule, request, &authority, &path) else {
             continue;
@@ -372,10 +373,9 @@ fn check_accepted(accept: &Accept, credential: &Proved<'_>) -> Result<(), Deny> 
 
 /// A rule may be narrower than the token's provider. Keys have no audience.
 fn check_audience(require: &Require, credential: &Proved<'_>) -> Result<(), Deny> {
-    let is_for_rule = |token: &jwt::Verified| {
-        token
-            .audiences()
-            .any(|audience| require.audiences.iter().any(|wanted| wanted == audience))
+    let is_for_rule = |token: &Rc<Known>| {
+        let mut audiences = token.audiences.iter();
+        audiences.any(|audience| require.audiences.contains(audience))
     };
     match require.audiences.is_empty() || credential.token.as_ref().is_none_or(is_for_rule) {
         true => Ok(()),
@@ -416,7 +416,7 @@ fn check_authorization(require: &Require, caller: &Caller) -> Result<(), Deny> {
         && !caller
             .peer
             .as_ref()
-            .is_some_and(|peer| require.peers.contains(&peer.name))
+            .is_some_and(|peer| require.peers.iter().any(|wanted| **wanted == *peer.name))
     {
         return Err(Deny::PeerNotAllowed);
     }

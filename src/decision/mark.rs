@@ -15,19 +15,19 @@ pub(super) enum Mark {
 impl Mark {
     /// The mark on a stream. One that is not understood is that of a caller whom nobody knows.
     pub(super) fn of(request: &Request) -> Option<Self> {
-        match request.mark.as_deref()? {
-            VERIFIED => Some(Self::Verified),
-            _ => Some(Self::Anonymous),
+        match request.mark.as_deref()? == VERIFIED.as_bytes() {
+            true => Some(Self::Verified),
+            false => Some(Self::Anonymous),
         }
     }
 
     /// As filter state.
-    pub(super) fn value(self) -> Vec<u8> {
+    pub(super) const fn value(self) -> &'static str {
         match self {
-            Self::Verified => VERIFIED.to_vec(),
-            Self::Anonymous => b"anonymous".to_vec(),
+            Self::Verified => VERIFIED,
+            Self::Anonymous => "anonymous",
         }
     }
 }
 
-const VERIFIED: &[u8] = b"verified";
+const VERIFIED: &str = "verified";

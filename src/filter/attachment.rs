@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::decision::{Exposure, Record};
+use crate::decision::{Exposure, KnownTokens, Record};
 use crate::filter::host;
 use crate::filter::keys::KeyRing;
 use crate::filter::metrics::Metrics;
@@ -19,6 +19,8 @@ use crate::role::Place;
 pub(super) struct Attachment {
     /// The policy; `None` before a configuration was accepted.
     pub(super) policy: Option<Policy>,
+    /// The tokens that were verified under it.
+    pub(super) known: Option<KnownTokens>,
     /// Envoy's `xds.node.id`.
     pub(super) node_id: Vec<u8>,
     /// Counters, and what was said once.

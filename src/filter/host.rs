@@ -60,7 +60,7 @@ pub(super) fn read(map: Map) -> Result<Headers, HostError> {
     let pairs = owned(CALL, |data, size| unsafe {
         proxy_get_header_map_pairs(map.number(), data, size)
     })?;
-    headers(&pairs).ok_or(HostError {
+    headers(pairs).ok_or(HostError {
         call: CALL,
         status: SERIALIZATION_FAILURE,
     })
@@ -73,14 +73,21 @@ pub(super) fn remove(map: Map, name: &[u8]) -> Result<(), HostError> {
     })
 }
 
-/// Puts one header in place of every one of its name.
-///
-/// Envoy's replacing call changes the first one only and keeps the rest, so all are removed first; pseudo-headers
-/// stand once and cannot be removed.
-pub(super) fn replace(map: Map, name: &[u8], value: &[u8]) -> Result<(), HostError> {
-    if !name.starts_with(b":") {
-        remove(map, name)?;
-    }
+/// Adds a header, of a name that no header has.
+pub(super) fn add(map: Map, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+    checked("proxy_add_header_map_value", unsafe {
+        proxy_add_header_map_value(
+            map.number(),
+            name.as_ptr(),
+            name.len(),
+            value.as_ptr(),
+            value.len(),
+        )
+    })
+}
+
+/// Puts a value in place of that of the first header of a name: Envoy keeps the rest.
+pub(super) fn replace_first(map: Map, name: &[u8], value: &[u8]) -> Result<(), HostError> {
     checked("proxy_replace_header_map_value", unsafe {
         proxy_replace_header_map_value(
             map.number(),
@@ -304,29 +311,27 @@ fn owned(
 
 /// The form in which the host gives a header map: the number of pairs, then the sizes of each, then each name and
 /// value with a NUL behind it; numbers are little-endian.
-fn headers(map: &[u8]) -> Option<Headers> {
+fn headers(map: Vec<u8>) -> Option<Headers> {
+    if map.is_empty() {
+        return Some(Headers::default());
+    }
     let number = |at: usize| {
         let bytes = map.get(at..at.checked_add(4)?)?;
         usize::try_from(u32::from_le_bytes(bytes.try_into().ok()?)).ok()
     };
-    if map.is_empty() {
-        return Some(Headers::default());
-    }
     let count = number(0)?;
     let mut next = count.checked_mul(8)?.checked_add(4)?;
+    let mut ranges = Vec::with_capacity(count.min(map.len()));
     let mut take = |size: usize| {
-        let end = next.checked_add(size)?;
-        let bytes = map.get(next..end)?.to_vec();
+        let end = next.checked_add(size).filter(|end| *end < map.len())?;
+        let range = next..end;
         next = end.checked_add(1)?;
-        Some(bytes)
+        Some(range)
     };
-    let pairs: Option<Vec<_>> = (0..count)
-        .map(|index| {
-            let sizes = index.checked_mul(8)?.checked_add(4)?;
-            Some((take(number(sizes)?)?, take(number(sizes.checked_add(4)?)?)?))
-        })
-        .collect();
-    pairs.map(Headers::new)
+    for sizes in (4..).step_by(8).take(count) {
+        ranges.push((take(number(sizes)?)?, take(number(sizes.checked_add(4)?)?)?));
+    }
+    Some(Headers::within(map, ranges))
 }
 
 /// The same form, the other way round.
@@ -350,6 +355,13 @@ fn serialized(headers: &[(&str, Clean)]) -> Vec<u8> {
 unsafe extern "C" {
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
+    fn proxy_add_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
     fn proxy_replace_header_map_value(
         map: u32,
         name: *const u8,
@@ -419,3 +431,15 @@ const REQUEST_STREAM: u32 = 0;
 const SERIALIZATION_FAILURE: u32 = 3;
 /// Envoy then chooses the gRPC status itself, and for plain HTTP none.
 const NO_GRPC_STATUS: i32 = -1;
+
+/// Random bytes, of the host's source.
+pub(super) fn random<const SIZE: usize>() -> Result<[u8; SIZE], HostError> {
+    let mut bytes = [0; SIZE];
+    checked("random_get", u32::from(unsafe { random_get(bytes.as_mut_ptr(), SIZE) }))?;
+    Ok(bytes)
+}
+
+#[link(wasm_import_module = "wasi_snapshot_preview1")]
+unsafe extern "C" {
+    fn random_get(bytes: *mut u8, size: usize) -> u16;
+}

@@ -10,7 +10,7 @@ use proxy_wasm::types::{Action, LogLevel};
 use crate::decision::{self, Decision, Means, Permit, Step};
 use crate::filter::attachment::Attachment;
 use crate::filter::host::{self, HostError, Map};
-use crate::http::{Edits, Reply, Request};
+use crate::http::{Edits, Headers, Reply, Request};
 use crate::jwt;
 use crate::keys::Wish;
 use crate::policy::Policy;
@@ -161,7 +161,7 @@ fn failed(attachment: &Attachment, request: &Request, error: HostError) -> State
     let decision = decision::host_failed(attachment.policy.as_ref(), request);
     attachment.note(&decision.records, request);
     match decision.step {
-        Step::Reply(reply) => answer(&reply).map_or(State::Undecided, |()| State::Answered),
+        Step::Reply(reply) => answer(&reply, None).map_or(State::Undecided, |()| State::Answered),
         Step::Forward(..) | Step::Recheck(..) | Step::Wait(_) => State::Undecided,
     }
 }
@@ -170,7 +170,8 @@ fn decide_and_apply(slot: &Rc<Slot>, request: &mut Request) -> Result<State, Hos
     let attachment = &slot.attachment;
     request.headers = host::read(Map::Headers)?;
     let Some(policy) = &attachment.policy else {
-        return finish(attachment, request, decision::without_policy(request));
+        let decision = decision::without_policy(request);
+        return finish(attachment, request, Some(&request.headers), decision);
     };
     let role = role(attachment, policy);
     request.mark = host::property(MARK);
@@ -199,7 +200,8 @@ fn decide_at(
 ) -> Result<State, HostError> {
     let attachment = &slot.attachment;
     let (Some(policy), Some(keys)) = (&attachment.policy, &attachment.keys) else {
-        return finish(attachment, request, decision::without_policy(request));
+        let decision = decision::without_policy(request);
+        return finish(attachment, request, None, decision);
     };
     let sets = keys.sets();
     let means = Means {
@@ -208,6 +210,7 @@ fn decide_at(
             keys: &sets,
             signatures: attachment.signatures(),
         },
+        known: attachment.known.as_ref(),
     };
     let decision = match decision::decide(means, role, request, now) {
         Decision {
@@ -224,7 +227,9 @@ fn decide_at(
         }
         decision => decision,
     };
-    finish(attachment, request, decision)
+    // Who waited has headers that others may have changed meanwhile.
+    let headers = (since == now).then_some(&request.headers);
+    finish(attachment, request, headers, decision)
 }
 
 fn role(attachment: &Attachment, policy: &Policy) -> Role {
@@ -235,19 +240,23 @@ fn role(attachment: &Attachment, policy: &Policy) -> Role {
 }
 
 /// Applies a decision, and what it leads to. Only what was applied is counted.
+///
+/// `headers` are those that stand on the stream; `None` where some were changed since they were read.
 fn finish(
     attachment: &Attachment,
     request: &Request,
+    headers: Option<&Headers>,
     Decision { step, records }: Decision<'_>,
 ) -> Result<State, HostError> {
     let state = match step {
-        Step::Forward(permit, edits) => forward(permit, &edits)?,
-        Step::Reply(reply) => answer(&reply).map(|()| State::Answered)?,
-        Step::Wait(pending) => return finish(attachment, request, pending.refuse()),
+        Step::Forward(permit, edits) => forward(permit, &edits, headers)?,
+        Step::Reply(reply) => answer(&reply, headers).map(|()| State::Answered)?,
+        Step::Wait(pending) => return finish(attachment, request, headers, pending.refuse()),
         Step::Recheck(edits, recheck) => {
-            apply(&edits)?;
+            apply(&edits, headers)?;
             let cluster = host::property(CLUSTER);
-            finish(attachment, request, recheck.resume(request, cluster.as_deref()))?
+            let decision = recheck.resume(request, cluster.as_deref());
+            finish(attachment, request, None, decision)?
         }
     };
     attachment.note(&records, request);
@@ -265,7 +274,8 @@ fn clean_trailers(attachment: &Attachment, permit: &Permit) -> Result<(), HostEr
 }
 
 fn clean_answer(permit: &Permit) -> Result<(), HostError> {
-    apply_to(Map::Answer, &permit.decide_answer(&host::read(Map::Answer)?))
+    let answer = host::read(Map::Answer)?;
+    apply_to(Map::Answer, &permit.decide_answer(&answer), Some(&answer))
 }
 
 fn log_failure(error: HostError) {
@@ -274,30 +284,43 @@ fn log_failure(error: HostError) {
 }
 
 /// Lets a request go on, which takes a permit.
-fn forward(permit: Permit, edits: &Edits) -> Result<State, HostError> {
-    apply(edits)?;
+fn forward(permit: Permit, edits: &Edits, headers: Option<&Headers>) -> Result<State, HostError> {
+    apply(edits, headers)?;
     Ok(State::Forwarded(permit))
 }
 
-fn answer(reply: &Reply) -> Result<(), HostError> {
-    apply(&reply.edits)?;
+fn answer(reply: &Reply, headers: Option<&Headers>) -> Result<(), HostError> {
+    apply(&reply.edits, headers)?;
     host::send_local_response(reply)
 }
 
-fn apply(edits: &Edits) -> Result<(), HostError> {
-    apply_to(Map::Headers, edits)?;
+fn apply(edits: &Edits, headers: Option<&Headers>) -> Result<(), HostError> {
+    apply_to(Map::Headers, edits, headers)?;
     for (name, value) in edits.state() {
         host::set_filter_state(name, value)?;
     }
     Ok(())
 }
 
-fn apply_to(map: Map, edits: &Edits) -> Result<(), HostError> {
-    for name in edits.removals() {
+/// Every call to the host costs: where it is known what stands there, what is not there is not removed.
+fn apply_to(map: Map, edits: &Edits, headers: Option<&Headers>) -> Result<(), HostError> {
+    let standing = |name: &[u8]| headers.map_or(usize::MAX, |headers| headers.all(name).count());
+    for name in edits.removals().filter(|name| standing(name) > 0) {
         host::remove(map, name)?;
     }
     for (name, value) in edits.settings() {
-        host::replace(map, name, value)?;
+        let is_removed = edits.removals().any(|removed| removed == name);
+        match standing(name) {
+            // Pseudo-headers stand once and cannot be removed.
+            _ if name.starts_with(b":") => host::replace_first(map, name, value)?,
+            0 => host::add(map, name, value)?,
+            _ if is_removed => host::add(map, name, value)?,
+            1 => host::replace_first(map, name, value)?,
+            _ => {
+                host::remove(map, name)?;
+                host::add(map, name, value)?;
+            }
+        }
     }
     Ok(())
 }

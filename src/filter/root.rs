@@ -6,7 +6,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
 
 use crate::config::{self, Environment};
-use crate::decision::state;
+use crate::decision::{KnownTokens, state};
 use crate::filter::attachment::Attachment;
 use crate::filter::host;
 use crate::filter::http::Stream;
@@ -65,9 +65,12 @@ impl RootContext for Root {
                     host::log(LogLevel::Warn, &Redactor::default().clean(line));
                 }
                 let node_id = host::property(&["xds", "node", "id"]).unwrap_or_default();
+                // Without a key that nobody knows, nothing is kept.
+                let known = host::random().ok().map(|key| KnownTokens::new(&loaded.policy, key));
                 self.attachment = Rc::new(Attachment {
                     keys: Some(KeyRing::new(&loaded.policy)),
                     policy: Some(loaded.policy),
+                    known,
                     node_id,
                     metrics: Metrics::default(),
                     signatures: Some(Signatures::of_this_machine()),

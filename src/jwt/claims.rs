@@ -12,17 +12,17 @@ use super::provider::{Audiences, Provider};
 use crate::excerpt::Excerpt;
 use crate::time::UnixTime;
 
-/// All that a provider asks of claims. Answers with `exp`.
+/// All that a provider asks of claims. Answers with the times: the only part of it that a later moment can change.
 pub(super) fn check(
     provider: &Provider,
     claims: &Map<String, Value>,
     now: UnixTime,
-) -> Result<NumericDate, Error> {
+) -> Result<Times, Error> {
     let times = Times::read(claims)?;
     let subject = text(claims, "sub")?;
     text(claims, "jti")?;
     check_audience_type(claims)?;
-    let expires_at = times.check(provider, now)?;
+    times.check(provider, now)?;
     if let Some(mark) = ForeignMark::find(claims, provider.types.is_empty()) {
         return Err(Error::NotAnAccessToken { mark });
     }
@@ -33,7 +33,7 @@ pub(super) fn check(
         }
     }
     check_subject(provider, subject)?;
-    Ok(expires_at)
+    Ok(times)
 }
 
 /// The audiences in `aud`: one string, or several in an array (RFC 7519 §4.1.3).
@@ -130,7 +130,8 @@ impl fmt::Display for ForeignMark {
 }
 
 /// The claims that are times. All are read before one is compared.
-struct Times {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Times {
     expires_at: Option<NumericDate>,
     not_before: Option<NumericDate>,
     issued_at: Option<NumericDate>,
@@ -145,7 +146,13 @@ impl Times {
         })
     }
 
-    fn check(&self, provider: &Provider, now: UnixTime) -> Result<NumericDate, Error> {
+    /// `exp`, which every token has that was looked at.
+    pub(super) fn expires_at(&self) -> NumericDate {
+        self.expires_at.unwrap_or(NumericDate(0.0))
+    }
+
+    /// Whether now is within them, by this provider's clock.
+    pub(super) fn check(&self, provider: &Provider, now: UnixTime) -> Result<(), Error> {
         let skew = f64::from(provider.clock_skew_seconds);
         let time = now.numeric_date();
         let expires_at = self.expires_at.ok_or_else(|| missing("exp"))?;
@@ -171,7 +178,7 @@ impl Times {
                 });
             }
         }
-        Ok(expires_at)
+        Ok(())
     }
 }
 

@@ -41,6 +41,19 @@ pub struct Inbound {
     pub path_marks: Vec<u8>,
     /// What is forwarded of a caller.
     pub forward: Forward,
+    /// What rules ask of a token's claims.
+    pub asked: Asked,
+    /// How many verified tokens are kept.
+    pub token_cache_entries: usize,
+}
+
+/// What the rules ask of claims: the rest of a token need not be kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Asked {
+    /// The names of claims, at the top level.
+    pub claims: Vec<String>,
+    /// Whether one asks for audiences.
+    pub audiences: bool,
 }
 
 impl Inbound {
@@ -61,6 +74,8 @@ impl Inbound {
 pub struct Provider {
     /// Its name.
     pub name: String,
+    /// The `iss` of its tokens.
+    pub issuer: Rc<str>,
     /// Whether a secret that its tokens are signed with is not there (`on_missing_secret: deny_rule`).
     pub lacks_keys: bool,
     /// Which claim names the peer.
@@ -72,16 +87,16 @@ pub struct Provider {
     /// Whether the token itself goes to the upstream.
     pub forwards_token: bool,
     /// The header that carries the token's payload, in base64url as it stood in the token.
-    pub payload_header: Option<String>,
+    pub payload_header: Option<Rc<str>>,
     /// Headers that carry claims.
-    pub claim_headers: Vec<(String, ClaimPath)>,
+    pub claim_headers: Vec<(Rc<str>, ClaimPath)>,
 }
 
 /// All that belongs to one caller.
 #[derive(Debug)]
 pub struct Peer {
     /// Its name, which is its identity.
-    pub name: String,
+    pub name: Rc<str>,
     /// A name for people.
     pub display_name: Option<String>,
     /// Its TOTP seeds, several while they rotate.
@@ -137,13 +152,13 @@ pub enum CorsPreflight {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forward {
     /// The header with the peer's name.
-    pub peer: Option<String>,
+    pub peer: Option<Rc<str>>,
     /// The header with the subject.
-    pub sub: Option<String>,
+    pub sub: Option<Rc<str>>,
     /// The header with the issuer.
-    pub iss: Option<String>,
+    pub iss: Option<Rc<str>>,
     /// The header with the kind of credential.
-    pub method: Option<String>,
+    pub method: Option<Rc<str>>,
     /// Further claims in `rb-auth-claims`; `None` leaves the header away.
     pub rb_auth_claims: Option<Vec<ClaimPath>>,
     /// What joins lists.

@@ -75,23 +75,23 @@ impl TokenForm {
     /// The token of a value that is written so: the scheme's name without case, one or more spaces, one token (RFC 9110
     /// §11.4); or the token alone.
     pub fn token<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
-        let token = match &self.scheme {
-            None => value,
-            Some(scheme) => {
-                let (name, rest) = value.split_at_checked(scheme.len())?;
-                let token = rest.trim_ascii_start();
-                let spaces = rest.len() - token.len();
-                let is_parted_by_spaces = spaces > 0 && rest.iter().take(spaces).all(|byte| *byte == b' ');
-                if !name.eq_ignore_ascii_case(scheme.as_bytes()) || !is_parted_by_spaces {
-                    return None;
-                }
-                token
-            }
-        };
+        let token = self.behind_scheme(value)?;
         // What is longer than any token is refused for its length: an attacker gets no work for it.
         let looked_at = token.get(..jwt::MAX_TOKEN_BYTES).unwrap_or(token);
         let is_one_token = !token.is_empty() && !looked_at.iter().any(u8::is_ascii_whitespace);
         is_one_token.then_some(token)
+    }
+
+    /// What stands where the token should, which may be anything: for who looks for tokens that are known.
+    pub fn behind_scheme<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
+        let Some(scheme) = &self.scheme else {
+            return Some(value);
+        };
+        let (name, rest) = value.split_at_checked(scheme.len())?;
+        let token = rest.trim_ascii_start();
+        let spaces = rest.len() - token.len();
+        let is_parted_by_spaces = spaces > 0 && rest.iter().take(spaces).all(|byte| *byte == b' ');
+        (name.eq_ignore_ascii_case(scheme.as_bytes()) && is_parted_by_spaces).then_some(token)
     }
 }
 
