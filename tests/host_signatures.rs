@@ -355,7 +355,8 @@ fn the_module_asks_the_proxy() {
 /// No such function, one that fails, and answers that are no message, or other ones than Envoy's.
 #[test]
 fn the_module_does_without_the_proxy() {
-    let broken: [fn() -> Result<Vec<u8>, Status>; 8] = [
+    type Broken = fn() -> Result<Vec<u8>, Status>;
+    let broken: [Broken; 8] = [
         || Err(Status::NotFound),
         || Err(Status::BadArgument),
         || Err(Status::InternalFailure),

@@ -51,15 +51,16 @@ def envoy(request: pytest.FixtureRequest) -> Iterator[Callable[..., Envoy]]:
     """Starts an Envoy with a configuration. It stops when the tests of the module are through."""
     topic = request.module.__name__.rpartition(".")[2].removeprefix("test_")
     with contextlib.ExitStack() as stack:
-        count = 0
+        started: list[Envoy] = []
 
         def start(configuration: dict, environment: dict[str, str] | None = None, **options: Any) -> Envoy:
-            nonlocal count
-            count += 1
-            name = f"{topic}-{count}"
-            return stack.enter_context(Envoy(name, configuration, OUTPUT / "envoy", environment, **options))
+            name = f"{topic}-{len(started) + 1}"
+            started.append(Envoy(name, configuration, OUTPUT / "envoy", environment, **options))
+            return stack.enter_context(started[-1])
 
         yield start
+        for each in started:
+            each.ask_to_stop()
 
 
 @pytest.fixture(scope="module")

@@ -146,6 +146,7 @@ def test_what_was_decided_is_counted(envoy, agent, api):
             counted("inbound", "deny", "credentials_missing", "agents", 1),
             counted("inbound", "allow", "ok", "agents", 1),
             counted("outbound", "allow", "ok", "charlie", 1),
+            'peergate_signatures_total{by="module"} 1',
         }
         line = client.envoy.await_access_log(status=401)
         assert [line[name] for name in ("reason", "rule", "peer", "cluster")] == [
