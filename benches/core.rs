@@ -17,7 +17,7 @@ mod tokens;
 use divan::{Bencher, black_box};
 use peergate_filter::claims::ClaimPath;
 use peergate_filter::config::{self, Environment};
-use peergate_filter::decision::{self, Means};
+use peergate_filter::decision::{self, KnownTokens, Means};
 use peergate_filter::http::{Headers, Request};
 use peergate_filter::jwks::{Algorithm, KeySet, NoHostSignatures};
 use peergate_filter::policy::Policy;
@@ -84,6 +84,24 @@ fn decide_token(bencher: Bencher<'_, '_>, algorithm: &str) {
         &token_policy(1),
         &request("/rules/0", &[bearer(&token(algorithm, NOW + 600))]),
     );
+}
+
+/// The same with a token that was verified before.
+#[divan::bench(args = [1, 10_000])]
+fn decide_known_token(bencher: Bencher<'_, '_>, rules: usize) {
+    let policy = token_policy(rules);
+    let request = request(
+        &format!("/rules/{}", rules - 1),
+        &[bearer(&token("EdDSA", NOW + 600))],
+    );
+    let (known, now) = (KnownTokens::new(&policy, [7; 16]), UnixTime::from_seconds(NOW));
+    let means = Means {
+        known: Some(&known),
+        ..Means::of(&policy)
+    };
+    drop(decision::decide(means, Role::Inbound, &request, now));
+    assert_eq!(known.len(), 1);
+    bencher.bench_local(|| decision::decide(means, Role::Inbound, black_box(&request), now));
 }
 
 /// The same, refused before any cryptography.

@@ -34,9 +34,9 @@ pub mod callout;
 pub mod jwks;
 pub mod jwt;
 pub mod keys;
-pub mod token_cache;
 pub mod path;
 pub mod spiffe;
+pub mod token_cache;
 pub mod totp;
 
 pub mod matcher;

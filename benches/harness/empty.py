@@ -25,15 +25,15 @@ _BARE_CALLS = """
     (drop (call $pairs (i32.const 0) (i32.const 0) (i32.const 4)))
     (drop (call $time (i32.const 8)))
     (drop (call $remove (i32.const 0) (i32.const 16) (i32.const 13)))
-    (drop (call $replace (i32.const 0) (i32.const 32) (i32.const 9) (i32.const 64) (i32.const 36)))
-    (drop (call $replace (i32.const 0) (i32.const 48) (i32.const 12) (i32.const 64) (i32.const 12)))
+    (drop (call $add (i32.const 0) (i32.const 32) (i32.const 9) (i32.const 64) (i32.const 36)))
+    (drop (call $add (i32.const 0) (i32.const 48) (i32.const 12) (i32.const 64) (i32.const 12)))
 """
 
 _BARE_IMPORTS = """
     (import "env" "proxy_get_header_map_pairs" (func $pairs (param i32 i32 i32) (result i32)))
     (import "env" "proxy_get_current_time_nanoseconds" (func $time (param i32) (result i32)))
     (import "env" "proxy_remove_header_map_value" (func $remove (param i32 i32 i32) (result i32)))
-    (import "env" "proxy_replace_header_map_value" (func $replace (param i32 i32 i32 i32 i32) (result i32)))
+    (import "env" "proxy_add_header_map_value" (func $add (param i32 i32 i32 i32 i32) (result i32)))
 """
 
 _BARE_DATA = """

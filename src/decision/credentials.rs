@@ -3,8 +3,8 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use crate::decision::location::{Found, only, single};
 use crate::decision::known::Known;
+use crate::decision::location::{Found, only, single};
 use crate::decision::{Caller, Deny, Means, Method};
 use crate::http::Request;
 use crate::policy::inbound::{Peer, Provider};

@@ -87,7 +87,10 @@ pub(super) fn forwarded(
             }
         }
         if let (Some(header), Some(payload)) = (&provider.payload_header, payload) {
-            headers.set_shared(&Rc::clone(header).into(), &bounded(payload.as_bytes().to_vec().into(), header)?);
+            headers.set_shared(
+                &Rc::clone(header).into(),
+                &bounded(payload.as_bytes().to_vec().into(), header)?,
+            );
         }
     }
     if let Some(extra) = &forward.rb_auth_claims {

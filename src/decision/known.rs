@@ -25,7 +25,10 @@ pub struct KnownTokens(TokenCache<Rc<Known>>);
 impl KnownTokens {
     /// None yet. The key is that of the cache's hash: random, and nobody else's.
     pub fn new(policy: &Policy, key: [u8; 16]) -> Self {
-        let entries = policy.inbound.as_ref().map_or(0, |inbound| inbound.token_cache_entries);
+        let entries = policy
+            .inbound
+            .as_ref()
+            .map_or(0, |inbound| inbound.token_cache_entries);
         let limits = Limits {
             entries,
             bytes: MAX_BYTES,
@@ -131,7 +134,10 @@ impl Known {
         } = &*self.caller;
         let texts = [sub, display_name].into_iter().flatten().map(|text| text.len());
         let lists = scopes.iter().chain(&self.audiences).map(String::len);
-        let listed: usize = texts.chain(lists).map(|bytes| bytes.saturating_add(TEXT_BYTES)).sum();
+        let listed: usize = texts
+            .chain(lists)
+            .map(|bytes| bytes.saturating_add(TEXT_BYTES))
+            .sum();
         let forwarded = self.forwarded.as_ref().map_or(0, Forwarded::bytes);
         // A tree of values: what its text takes, and as much again for its nodes.
         let claims: usize = claims

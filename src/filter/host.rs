@@ -435,7 +435,10 @@ const NO_GRPC_STATUS: i32 = -1;
 /// Random bytes, of the host's source.
 pub(super) fn random<const SIZE: usize>() -> Result<[u8; SIZE], HostError> {
     let mut bytes = [0; SIZE];
-    checked("random_get", u32::from(unsafe { random_get(bytes.as_mut_ptr(), SIZE) }))?;
+    checked(
+        "random_get",
+        u32::from(unsafe { random_get(bytes.as_mut_ptr(), SIZE) }),
+    )?;
     Ok(bytes)
 }
 

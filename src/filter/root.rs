@@ -66,7 +66,9 @@ impl RootContext for Root {
                 }
                 let node_id = host::property(&["xds", "node", "id"]).unwrap_or_default();
                 // Without a key that nobody knows, nothing is kept.
-                let known = host::random().ok().map(|key| KnownTokens::new(&loaded.policy, key));
+                let known = host::random()
+                    .ok()
+                    .map(|key| KnownTokens::new(&loaded.policy, key));
                 self.attachment = Rc::new(Attachment {
                     keys: Some(KeyRing::new(&loaded.policy)),
                     policy: Some(loaded.policy),

@@ -13,11 +13,7 @@ use crate::excerpt::Excerpt;
 use crate::time::UnixTime;
 
 /// All that a provider asks of claims. Answers with the times: the only part of it that a later moment can change.
-pub(super) fn check(
-    provider: &Provider,
-    claims: &Map<String, Value>,
-    now: UnixTime,
-) -> Result<Times, Error> {
+pub(super) fn check(provider: &Provider, claims: &Map<String, Value>, now: UnixTime) -> Result<Times, Error> {
     let times = Times::read(claims)?;
     let subject = text(claims, "sub")?;
     text(claims, "jti")?;

@@ -12,11 +12,17 @@ fn what_was_kept_is_found() {
     assert_eq!(cache.get(b"a"), None);
     cache.insert(b"a", 1, 10);
     cache.insert(b"b", 2, 10);
-    assert_eq!((cache.get(b"a"), cache.get(b"b"), cache.get(b"c")), (Some(1), Some(2), None));
+    assert_eq!(
+        (cache.get(b"a"), cache.get(b"b"), cache.get(b"c")),
+        (Some(1), Some(2), None)
+    );
     cache.insert(b"a", 3, 10);
     assert_eq!((cache.get(b"a"), cache.len()), (Some(3), 2));
     cache.remove(b"a");
-    assert_eq!((cache.get(b"a"), cache.get(b"b"), cache.len()), (None, Some(2), 1));
+    assert_eq!(
+        (cache.get(b"a"), cache.get(b"b"), cache.len()),
+        (None, Some(2), 1)
+    );
 }
 
 #[test]
@@ -28,7 +34,10 @@ fn the_least_recently_used_goes_first() {
     assert_eq!(cache.get(b"a"), Some(0));
     cache.insert(b"d", 3, 1);
     assert_eq!(cache.get(b"b"), None);
-    assert_eq!((cache.get(b"a"), cache.get(b"c"), cache.get(b"d")), (Some(0), Some(2), Some(3)));
+    assert_eq!(
+        (cache.get(b"a"), cache.get(b"c"), cache.get(b"d")),
+        (Some(0), Some(2), Some(3))
+    );
 }
 
 #[test]
@@ -38,10 +47,16 @@ fn bytes_are_bounded() {
     for (number, token) in (0..).zip([b"a", b"b", b"c", b"d"]) {
         cache.insert(token, number, 100);
     }
-    assert_eq!((cache.len(), cache.get(b"a"), cache.get(b"d")), (3, None, Some(3)));
+    assert_eq!(
+        (cache.len(), cache.get(b"a"), cache.get(b"d")),
+        (3, None, Some(3))
+    );
     // One that would not fit alone drives nobody out.
     cache.insert(b"e", 4, 3 * each);
-    assert_eq!((cache.len(), cache.get(b"e"), cache.get(b"d")), (3, None, Some(3)));
+    assert_eq!(
+        (cache.len(), cache.get(b"e"), cache.get(b"d")),
+        (3, None, Some(3))
+    );
     cache.insert(b"f", 5, 2 * each);
     assert_eq!((cache.len(), cache.get(b"f")), (1, Some(5)));
 }
@@ -82,13 +97,7 @@ fn one_digest_is_not_one_token() {
 
 #[test]
 fn digests_depend_on_the_key() {
-    let other = TokenCache::<u32>::new(
-        Limits {
-            entries: 1,
-            bytes: 1,
-        },
-        *b"0123456789abcdeg",
-    );
+    let other = TokenCache::<u32>::new(Limits { entries: 1, bytes: 1 }, *b"0123456789abcdeg");
     assert_ne!(cache(1, 1).digest(b"token"), other.digest(b"token"));
 }
 
