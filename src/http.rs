@@ -69,9 +69,13 @@ impl Headers {
 
     /// The values of one name, which must be given in lower case.
     pub fn all<'a>(&'a self, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
-        self.iter()
-            .filter(move |(other, _)| *other == name)
-            .map(|(_, value)| value)
+        let part = |range: &Range<usize>| self.buffer.get(range.clone()).unwrap_or_default();
+        // Names of another length are not looked at.
+        let is_named = move |entry: &&Entry| entry.name.len() == name.len() && part(&entry.name) == name;
+        self.entries
+            .iter()
+            .filter(is_named)
+            .map(move |entry| part(&entry.value))
     }
 
     /// The first value of one name, which must be given in lower case. For a header that decides something use

@@ -62,7 +62,7 @@ impl Policy {
 }
 
 /// Whether a policy, or a rule, decides (`enforcement`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Enforcement {
     /// It does.
     #[default]

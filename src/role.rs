@@ -79,7 +79,7 @@ impl Role {
 }
 
 /// One half of the policy, as a label of metrics and logs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// A caller is authenticated.
     Inbound,

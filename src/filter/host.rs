@@ -199,6 +199,13 @@ pub(super) fn log(level: LogLevel, line: &Clean) {
     let _ = unsafe { proxy_log(level as u32, line.as_ptr(), line.len()) };
 }
 
+/// Whether lines of this level are written. A host that does not tell is taken to.
+pub(super) fn logs(level: LogLevel) -> bool {
+    let mut lowest = 0;
+    let told = unsafe { proxy_get_log_level(&mut lowest) };
+    told != OK || lowest <= level as u32
+}
+
 /// The configuration of the plugin whose root context is in effect.
 pub(super) fn plugin_configuration() -> Result<Vec<u8>, HostError> {
     owned("proxy_get_buffer_bytes", |data, size| unsafe {
@@ -389,6 +396,7 @@ unsafe extern "C" {
         data: *mut *mut u8,
         size: *mut usize,
     ) -> u32;
+    fn proxy_get_log_level(level: *mut u32) -> u32;
     fn proxy_log(level: u32, line: *const u8, size: usize) -> u32;
     fn proxy_get_buffer_bytes(
         buffer: u32,

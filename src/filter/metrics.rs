@@ -2,19 +2,24 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 
 use proxy_wasm::types::LogLevel;
 
-use crate::decision::record::Severity;
+use crate::decision::record::{Outcome, Severity};
 use crate::decision::{Exposure, Record};
 use crate::filter::host;
 use crate::http::Request;
+use crate::policy::Enforcement;
 use crate::redact::Redactor;
+use crate::role::Direction;
 
-/// The counters that were defined in this virtual machine, by name, and what was said once.
+/// The counters that were defined for a configuration, and what was said once.
 #[derive(Default)]
 pub(super) struct Metrics {
-    counters: RefCell<HashMap<String, u32>>,
+    /// By what their names are made of.
+    counters: RefCell<HashMap<Key, u32>>,
+    exposures: RefCell<HashMap<String, u32>>,
     warned: Cell<bool>,
     /// The rules of which it was said that logs show their credential.
     exposed: RefCell<HashSet<String>>,
@@ -24,7 +29,10 @@ impl Metrics {
     /// Counts and logs decisions. That a number is lost refuses no request.
     pub(super) fn note(&self, records: &[Record<'_>], request: &Request, redactor: &Redactor) {
         for record in records {
-            self.count(record.counter());
+            count(&self.counters, Key::of(record), || record.counter());
+            if record.severity() == Severity::Info && !host::logs(LogLevel::Info) {
+                continue;
+            }
             let log = |level| host::log(level, &record.line(request, redactor));
             match record.severity() {
                 Severity::Silent => {}
@@ -38,23 +46,52 @@ impl Metrics {
 
     /// Counts that logs show a credential, and says so once for a rule.
     pub(super) fn note_exposure(&self, exposure: &Exposure<'_>, redactor: &Redactor) {
-        self.count(exposure.counter());
+        count(&self.exposures, exposure.counter(), || exposure.counter());
         if let Ok(mut exposed) = self.exposed.try_borrow_mut()
             && exposed.insert(exposure.rule.to_owned())
         {
             host::log(LogLevel::Error, &exposure.line(redactor));
         }
     }
+}
 
-    fn count(&self, name: String) {
-        let Ok(mut counters) = self.counters.try_borrow_mut() else {
-            return;
-        };
-        let known = counters.get(&name).copied();
-        let Some(counter) = known.or_else(|| host::define_counter(&name).ok()) else {
-            return;
-        };
-        let _ = host::increment_counter(counter);
-        counters.entry(name).or_insert(counter);
+/// What a counter's name is made of. The texts live as long as the program or the policy, so that their places stand for
+/// them: no name is written for a request.
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    direction: Direction,
+    enforcement: Enforcement,
+    is_refusal: bool,
+    reason: (*const u8, usize),
+    rule: Option<(*const u8, usize)>,
+}
+
+impl Key {
+    fn of(record: &Record<'_>) -> Self {
+        Self {
+            direction: record.direction,
+            enforcement: record.enforcement,
+            is_refusal: matches!(record.outcome, Outcome::Denied(_)),
+            reason: place(record.outcome.reason()),
+            rule: record.rule.map(place),
+        }
+    }
+}
+
+const fn place(text: &str) -> (*const u8, usize) {
+    (text.as_ptr(), text.len())
+}
+
+fn count<K: Eq + Hash>(counters: &RefCell<HashMap<K, u32>>, key: K, name: impl FnOnce() -> String) {
+    let Ok(mut counters) = counters.try_borrow_mut() else {
+        return;
+    };
+    let known = counters.get(&key).copied();
+    let Some(counter) = known.or_else(|| host::define_counter(&name()).ok()) else {
+        return;
+    };
+    let _ = host::increment_counter(counter);
+    if known.is_none() {
+        counters.insert(key, counter);
     }
 }

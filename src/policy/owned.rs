@@ -8,20 +8,27 @@
 pub struct OwnedHeaders {
     // A handful: a list is smaller and faster than a tree.
     names: Vec<Vec<u8>>,
+    /// A bit for each of their lengths: most headers of a request are told apart by it.
+    lengths: u64,
 }
 
 impl OwnedHeaders {
     /// From header names.
     pub fn new(names: impl IntoIterator<Item = Vec<u8>>) -> Self {
-        Self {
-            names: names.into_iter().collect(),
-        }
+        let names: Vec<Vec<u8>> = names.into_iter().collect();
+        let lengths = names.iter().fold(0, |bits, name| bits | bit(name));
+        Self { names, lengths }
     }
 
     /// Whether a header of this name is the filter's own.
     pub fn contains(&self, name: &[u8]) -> bool {
-        self.names.iter().any(|own| is_same_header(own, name))
+        self.lengths & bit(name) != 0 && self.names.iter().any(|own| is_same_header(own, name))
     }
+}
+
+/// Of a name's length; long names share some.
+fn bit(name: &[u8]) -> u64 {
+    1 << (name.len() % 64)
 }
 
 /// Whether two header names are one to a careless server: without case, `_` and `-` equal.
