@@ -7,7 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use peergate_filter::config::{self, Environment};
-use peergate_filter::decision::{self, Means, Step};
+use peergate_filter::decision::{self, KnownTokens, Means, Step};
 use peergate_filter::http::{Edits, Headers, Request};
 use peergate_filter::policy::Policy;
 use peergate_filter::role::{Place, Role};
@@ -19,7 +19,13 @@ use support::seen::{Reply, Seen, hold_against_table};
 
 #[test]
 fn every_case_natively() {
-    hold_against_table(run);
+    hold_against_table(|case| run(case, false));
+}
+
+/// A token that is known already changes no answer.
+#[test]
+fn every_case_natively_a_second_time() {
+    hold_against_table(|case| run(case, true));
 }
 
 /// What no configuration can bring about: a stream without a policy, and a host that fails.
@@ -154,7 +160,7 @@ fn locations_policy() -> Policy {
         .policy
 }
 
-fn run(case: &Prepared) -> Seen {
+fn run(case: &Prepared, is_second: bool) -> Seen {
     let environment = Environment {
         variables: case.environment.clone(),
         workload: None,
@@ -188,12 +194,16 @@ fn run(case: &Prepared) -> Seen {
         ..Stream::default()
     };
     let redactor = &loaded.policy.errors.redactor;
-    let mut next = decision::decide(
-        Means::of(&loaded.policy),
-        role,
-        &request,
-        UnixTime::from_seconds(case.now),
-    );
+    let now = UnixTime::from_seconds(case.now);
+    let known = KnownTokens::new(&loaded.policy, [7; 16]);
+    let means = Means {
+        known: Some(&known),
+        ..Means::of(&loaded.policy)
+    };
+    if is_second {
+        decision::decide(means, role, &request, now);
+    }
+    let mut next = decision::decide(means, role, &request, now);
     loop {
         stream
             .seen

@@ -68,13 +68,15 @@ pub(super) fn forwarded(
     payload: Option<&str>,
 ) -> Result<Forwarded, Deny> {
     let (mut headers, mut states) = (Edits::default(), Vec::new());
-    for (value, state, header) in identity(caller, forward) {
-        let Some(value) = value else { continue };
-        let value = plain(value, header.map_or(state, |header| &**header))?;
-        if let Some(header) = header {
+    for named in identity(caller, forward) {
+        let Some(value) = named.value.clone() else {
+            continue;
+        };
+        let value = plain(value, named.place())?;
+        if let Some(header) = named.header {
             headers.set_shared(&Rc::clone(header).into(), &value);
         }
-        states.push((state, value));
+        states.push((named.state, value));
     }
     if let Some(provider) = provider {
         for (header, claim) in &provider.claim_headers {
@@ -107,30 +109,49 @@ pub(super) fn forwarded(
 /// who fails. Nothing goes to the upstream.
 pub(super) fn shown(forward: &Forward, caller: &Caller) -> Edits {
     let mut edits = Edits::default();
-    for (value, state, header) in identity(caller, forward) {
-        let name = header.map_or(state, |header| &**header);
-        if let Some(Ok(value)) = value.map(|value| plain(value, name)) {
-            edits.set_state(state, value);
+    for named in identity(caller, forward) {
+        let value = named.value.clone().map(|value| plain(value, named.place()));
+        if let Some(Ok(value)) = value {
+            edits.set_state(named.state, value);
         }
     }
     edits
 }
 
-/// What names a caller: each value, its filter state, and its header where it has one.
-fn identity<'c>(
-    caller: &Caller,
-    forward: &'c Forward,
-) -> [(Option<Bytes>, &'static str, Option<&'c Rc<str>>); 4] {
+/// One thing that names a caller.
+struct Named<'c> {
+    /// What it is, where it is there.
+    value: Option<Bytes>,
+    /// Its filter state.
+    state: &'static str,
+    /// Its header, where it has one.
+    header: Option<&'c Rc<str>>,
+}
+
+impl Named<'_> {
+    /// Where it goes, in words.
+    fn place(&self) -> &str {
+        self.header.map_or(self.state, |header| header)
+    }
+}
+
+/// What names a caller.
+fn identity<'c>(caller: &Caller, forward: &'c Forward) -> [Named<'c>; 4] {
     let shared = |text: &Rc<str>| Bytes::from(Rc::clone(text));
+    let named = |value, state, header: &'c Option<Rc<str>>| Named {
+        value,
+        state,
+        header: header.as_ref(),
+    };
     let peer = caller.peer.as_ref().map(|peer| shared(&peer.name));
     [
-        (peer, state::PEER, forward.peer.as_ref()),
-        (caller.sub.as_ref().map(shared), state::SUB, forward.sub.as_ref()),
-        (Some(shared(&caller.iss)), state::ISS, forward.iss.as_ref()),
-        (
+        named(peer, state::PEER, &forward.peer),
+        named(caller.sub.as_ref().map(shared), state::SUB, &forward.sub),
+        named(Some(shared(&caller.iss)), state::ISS, &forward.iss),
+        named(
             Some(caller.method.as_str().into()),
             state::METHOD,
-            forward.method.as_ref(),
+            &forward.method,
         ),
     ]
 }
