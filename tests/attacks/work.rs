@@ -28,8 +28,7 @@ fn refusals_cost_no_work_in_proportion() {
         SIGNATURE,
     );
     let nothing = work("no token", "x".to_owned(), MALFORMED);
-    // The proxy itself verifies ES256: what is counted is what the filter does about it.
-    assert!(nothing < forged, "{nothing}, {forged}");
+    assert!(nothing * 20 < forged, "{nothing}, {forged}");
 
     const MEBIBYTE: usize = 1024 * 1024;
     for (what, unit) in [("letters", "A"), ("dots", "."), ("segments", "AAAA.")] {
