@@ -13,7 +13,7 @@ pub(super) struct RsaKey {
     modulus: Vec<u8>,
     exponent: u64,
     /// Made ready at the first signature that is verified here: most are by the host.
-    ready: OnceLock<Modulus>,
+    ready: OnceLock<Option<Modulus>>,
 }
 
 /// How a digest is laid into a signature.
@@ -44,7 +44,8 @@ impl RsaKey {
             return false;
         }
         let ready = self.ready.get_or_init(|| Modulus::new(&self.modulus));
-        let Some(encoded) = ready.power(signature, self.exponent) else {
+        let power = |modulus: &Modulus| modulus.power(signature, self.exponent);
+        let Some(encoded) = ready.as_ref().and_then(power) else {
             return false;
         };
         let digest = hash.of(&[message]);
