@@ -6,7 +6,7 @@
 //! Methods, headers, ports and clusters are not looked at.
 //!
 //! ```text
-//! host ─► segment ─► segment ─► end        each place has its rules
+//! host ─► segment ─► segment ─► end        every one of them is a place with its rules
 //! ```
 //!
 //! A request walks from the place of its host, of each wildcard above it, and of any host, as far as its path goes on
@@ -14,6 +14,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::iter;
 use std::ops::Deref;
 use std::slice;
 
@@ -134,8 +135,11 @@ impl<'p, R> Iterator for Candidates<'p, R> {
 /// A tree of places, flat, so that a path of many segments needs no stack.
 #[derive(Debug)]
 struct Index {
+    /// The first is that of any host.
     places: Vec<Place>,
-    /// Whether a rule names a domain.
+    /// The places of hosts, and of domains with their leading dot.
+    hosts: HashMap<Vec<u8>, usize>,
+    /// Whether there are domains among them.
     has_domains: bool,
 }
 
@@ -144,7 +148,7 @@ struct Index {
 struct Place {
     /// The rules that reach all from here on, in their order.
     rules: Vec<usize>,
-    /// Where the next segment leads. The first is a host.
+    /// Where the next segment leads.
     next: HashMap<Vec<u8>, usize>,
     /// Where it leads that there is no other segment.
     end: Option<usize>,
@@ -154,23 +158,25 @@ impl Index {
     fn of<R: Indexed>(rules: &[R]) -> Self {
         let mut index = Self {
             places: vec![Place::default()],
+            hosts: HashMap::new(),
             has_domains: false,
         };
         for (number, rule) in rules.iter().enumerate() {
-            let Reach { mut hosts, mut paths } = rule.reach();
+            let Reach { hosts, mut paths } = rule.reach();
             // Many hosts times many paths would be more places than the policy has bytes.
             let is_wide = hosts.len() > 1 && paths.len() > 1;
-            if hosts.is_empty() || (is_wide && hosts.len().saturating_mul(paths.len()) > MAXIMUM_PLACES) {
-                hosts = vec![ANY_HOST];
-            }
+            let is_found_by_path =
+                hosts.is_empty() || (is_wide && hosts.len().saturating_mul(paths.len()) > MAXIMUM_PLACES);
+            let starts = match is_found_by_path {
+                true => vec![ANY_HOST],
+                false => hosts.into_iter().map(|host| index.grow_host(host)).collect(),
+            };
             if paths.is_empty() {
                 paths.push(PathReach::below(b""));
             }
-            for host in hosts {
-                index.has_domains |= host.starts_with('.');
-                let host = index.grow(START, host.as_bytes());
+            for start in starts {
                 for path in &paths {
-                    index.add(number, host, path);
+                    index.add(number, start, path);
                 }
             }
         }
@@ -192,7 +198,18 @@ impl Index {
         }
     }
 
-    /// Where a segment leads, which from now on is a place.
+    /// Where a host leads, which from now on is a place.
+    fn grow_host(&mut self, host: &str) -> usize {
+        self.has_domains |= host.starts_with('.');
+        if let Some(known) = self.hosts.get(host.as_bytes()) {
+            return *known;
+        }
+        let new = self.push();
+        self.hosts.insert(host.as_bytes().to_vec(), new);
+        new
+    }
+
+    /// The same of a segment.
     fn grow(&mut self, from: usize, segment: &[u8]) -> usize {
         let new = self.places.len();
         let known = self.places.get_mut(from).and_then(|place| {
@@ -228,25 +245,19 @@ impl Index {
             last: None,
         };
         self.walk(ANY_HOST, path, &mut found);
-        self.walk(host, path, &mut found);
-        if self.has_domains {
-            for (dot, _) in host.match_indices('.') {
-                self.walk(host.get(dot..).unwrap_or_default(), path, &mut found);
+        let dots = host.match_indices('.').filter(|_| self.has_domains);
+        let domains = dots.filter_map(|(dot, _)| host.get(dot..));
+        for name in iter::once(host).chain(domains) {
+            if let Some(place) = self.hosts.get(name.as_bytes()) {
+                self.walk(*place, path, &mut found);
             }
         }
         found
     }
 
     /// Notes each place that a path comes by.
-    fn walk(&self, host: &str, path: &[u8], found: &mut Found<'_>) {
-        let next = |place: &Place, segment: &[u8]| place.next.get(segment).copied();
-        let Some(mut number) = self
-            .places
-            .get(START)
-            .and_then(|place| next(place, host.as_bytes()))
-        else {
-            return;
-        };
+    fn walk(&self, from: usize, path: &[u8], found: &mut Found<'_>) {
+        let mut number = from;
         // Only rules for any path reach one that does not start with a slash.
         let mut segments = segments(path);
         while let Some(place) = self.places.get(number) {
@@ -255,7 +266,7 @@ impl Index {
                 return;
             };
             let on = match segments.next() {
-                Some(segment) => next(place, segment),
+                Some(segment) => place.next.get(segment).copied(),
                 None => {
                     if let Some(end) = place.end {
                         found.note(end, 0);
@@ -310,10 +321,8 @@ fn segments(path: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
     Some(path.split(|byte| *byte == b'/'))
 }
 
-/// The place of all places.
-const START: usize = 0;
-/// What no host is called.
-const ANY_HOST: &str = "";
+/// The place of any host.
+const ANY_HOST: usize = 0;
 /// With fewer rules than this, each is tried: it takes some ten nanoseconds, and the index as long as a dozen of them.
 const MINIMUM_INDEXED: usize = 16;
 /// In how many places a rule with many hosts and many paths may stand; with more of them it is found by its paths.
