@@ -186,7 +186,7 @@ fn policy(context: &Context<'_>) -> Option<Policy> {
 /// What keeps secrets out of everything that the filter prints: it knows the names under which they travel in URLs, and
 /// those that are put on calls.
 fn redactor(inbound: Option<&Inbound>, outbound: Option<&Outbound>) -> Redactor {
-    let rules = || outbound.iter().flat_map(|outbound| &outbound.rules);
+    let rules = || outbound.iter().flat_map(|outbound| outbound.rules.iter());
     let parameters = rules().flat_map(|rule| &rule.query_parameters);
     let moved = rules().flat_map(|rule| &rule.query_to_header);
     let names = parameters

@@ -7,6 +7,7 @@ pub mod location;
 pub mod outbound;
 pub mod owned;
 pub mod rule;
+pub mod rules;
 
 use std::rc::Rc;
 
@@ -19,6 +20,7 @@ pub use self::inbound::Inbound;
 pub use self::keys::KeyPlan;
 pub use self::outbound::Outbound;
 pub use self::owned::OwnedHeaders;
+pub use self::rules::Rules;
 
 /// A whole policy: what one attachment of the filter enforces.
 #[derive(Debug)]
@@ -52,7 +54,7 @@ impl Policy {
 
     /// All secrets that its outbound rules put on, but for codes.
     pub fn secrets(&self) -> Given {
-        let rules = self.outbound.iter().flat_map(|outbound| &outbound.rules);
+        let rules = self.outbound.iter().flat_map(|outbound| outbound.rules.iter());
         let mut secrets = Given::default();
         for secret in rules.flat_map(outbound::Rule::secrets) {
             secrets.add(Rc::clone(secret));

@@ -396,7 +396,7 @@ fn the_outbound_half() {
     assert!(outbound.query_hosts.iter().all(|host| host.matches(&authority)));
     assert_eq!(outbound.query_hosts.len(), 1);
 
-    let [search, code] = outbound.rules.as_slice() else {
+    let [search, code] = &*outbound.rules else {
         panic!("two rules")
     };
     assert_eq!(search.name, "search");

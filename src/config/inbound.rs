@@ -113,7 +113,7 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
         cors_preflight: cors_preflight?,
         path_marks: path_marks(&rules),
         asked: asked(&rules),
-        rules,
+        rules: rules.into(),
         forward,
         token_cache_entries: limits.token_cache_entries,
     };

@@ -38,7 +38,7 @@ pub(super) fn outbound(node: &Node<'_>, is_placed: bool) -> Option<Outbound> {
     let rules = rules(&outbound, &destinations);
     is_allowed?;
     Some(Outbound {
-        rules: rules?,
+        rules: rules?.into(),
         on_no_match: on_no_match?,
         strip_headers: strip_headers?,
         query_hosts: query_hosts?,

@@ -115,7 +115,7 @@ fn judge<'p>(
         });
     }
     let presented = Presented::new(inbound, means, request, now);
-    for rule in &inbound.rules {
+    for rule in inbound.rules.candidates(&path, &authority) {
         let Some(matched) = matches(rule, request, &authority, &path) else {
             continue;
         };

@@ -241,7 +241,7 @@ fn find_rule<'p, 'r>(
     };
     let path = RequestPath::raw(path);
     let authority = Authority::parse(request.authority()).map_err(Deny::HostInvalid)?;
-    for rule in &outbound.rules {
+    for rule in outbound.rules.candidates(&path, &authority) {
         if rule
             .condition
             .matches(request, &authority, &path)

@@ -50,6 +50,13 @@ impl HostMatch {
         }
     }
 
+    /// The host, or the domain with its leading dot, with which no host starts.
+    pub fn as_str(&self) -> &str {
+        match &self.form {
+            Form::Exact(text) | Form::Below(text) => text,
+        }
+    }
+
     /// The host, unless this is a wildcard: to look one up among many.
     pub fn exact(&self) -> Option<&str> {
         match &self.form {

@@ -73,6 +73,14 @@ impl PathTemplate {
         })
     }
 
+    /// The segments before the first one that is free: all that it matches begins with them.
+    pub fn first_literals(&self) -> impl Iterator<Item = &[u8]> {
+        self.segments.iter().map_while(|segment| match segment {
+            TemplateSegment::Literal(text) => Some(text.as_slice()),
+            TemplateSegment::Any { .. } => None,
+        })
+    }
+
     /// Whether the path of the request has this form. Linear in its length.
     pub fn matches(&self, path: &RequestPath<'_>) -> bool {
         let Some(path) = path.path().strip_prefix(b"/") else {

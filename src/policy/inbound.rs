@@ -8,6 +8,7 @@ use crate::claims::ClaimPath;
 use crate::jwt;
 use crate::policy::location::{Location, TokenLocation};
 use crate::policy::rule::Rule;
+use crate::policy::rules::Rules;
 use crate::spiffe::Patterns;
 use crate::totp::Seed;
 
@@ -36,7 +37,7 @@ pub struct Inbound {
     /// Whether CORS preflights pass without a credential.
     pub cors_preflight: CorsPreflight,
     /// First match decides; no match is a refusal.
-    pub rules: Vec<Rule>,
+    pub rules: Rules<Rule>,
     /// The marks that paths of the rules name, which no request may escape.
     pub path_marks: Vec<u8>,
     /// What is forwarded of a caller.

@@ -6,6 +6,7 @@ use crate::authority::{Authority, HostName};
 use crate::http::Request;
 use crate::matcher::PathPrefix;
 use crate::path::{Ambiguity, RequestPath};
+use crate::policy::rules::{Indexed, PathReach, Reach, Rules};
 use crate::query::ParameterName;
 use crate::secret::Secret;
 use crate::totp::{CodeParameters, Seed};
@@ -14,7 +15,7 @@ use crate::totp::{CodeParameters, Seed};
 #[derive(Debug)]
 pub struct Outbound {
     /// The first that matches is applied.
-    pub rules: Vec<Rule>,
+    pub rules: Rules<Rule>,
     /// What becomes of a call that no rule matches.
     pub on_no_match: OnNoMatch,
     /// Headers removed from every call, in lower case.
@@ -63,6 +64,21 @@ pub struct Rule {
     pub for_anonymous: bool,
     /// Whether a secret that it puts on is not there (`on_missing_secret: deny_rule`): its calls are refused.
     pub lacks_secret: bool,
+}
+
+impl Indexed for Rule {
+    /// A rule that asks for a path refuses what can be read as another.
+    const JUDGES_AMBIGUOUS_PATHS: bool = true;
+
+    fn reach(&self) -> Reach<'_> {
+        let prefixes = self.condition.path_prefixes.iter();
+        Reach {
+            hosts: self.condition.hosts.iter().map(HostName::as_str).collect(),
+            paths: prefixes
+                .map(|prefix| PathReach::below(prefix.as_bytes()))
+                .collect(),
+        }
+    }
 }
 
 impl Rule {

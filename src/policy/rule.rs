@@ -6,6 +6,7 @@ use crate::http::{Headers, Repeated, Request};
 use crate::matcher::{HeaderMatch, HostMatch, MethodMatch, PathExact, PathPrefix, PathTemplate};
 use crate::path::{MARKS, RequestPath};
 use crate::policy::Enforcement;
+use crate::policy::rules::{Indexed, PathReach, Reach};
 use crate::totp::CodeParameters;
 
 /// A rule (`inbound.rules[]`). The first that matches decides.
@@ -21,6 +22,27 @@ pub struct Rule {
     pub protocol: Protocol,
     /// Whether it decides. One that does not is passed over once it is known what it would say.
     pub enforcement: Enforcement,
+}
+
+impl Indexed for Rule {
+    /// One that does not match has nothing to say.
+    const JUDGES_AMBIGUOUS_PATHS: bool = false;
+
+    fn reach(&self) -> Reach<'_> {
+        let condition = &self.condition;
+        let exact = condition
+            .paths
+            .iter()
+            .map(|path| PathReach::whole(path.as_bytes()));
+        let prefixes = condition.path_prefixes.iter();
+        let below = prefixes.map(|prefix| PathReach::below(prefix.as_bytes()));
+        let templates = condition.path_templates.iter();
+        let beginning = templates.map(|template| PathReach::beginning_with(template.first_literals()));
+        Reach {
+            hosts: condition.hosts.iter().map(HostMatch::as_str).collect(),
+            paths: exact.chain(below).chain(beginning).collect(),
+        }
+    }
 }
 
 /// What a rule matches: every kind that is not empty must match, one of each suffices.
