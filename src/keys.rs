@@ -101,7 +101,7 @@ impl Keys {
             sets: Rc::new(written.clone()),
             followed: sources
                 .into_iter()
-                .map(|(provider, source)| Followed::new(provider, source))
+                .map(|(provider, source)| Followed::new(provider, source, sealing.as_deref()))
                 .collect(),
             sealing,
             limits,
@@ -251,14 +251,24 @@ impl Keys {
         let is_coming = schedule.is_leased(now, longest)
             || match wish {
                 Wish::AnyKeys { .. } => {
-                    schedule.is_due(now, &followed.source.cache) || schedule.due_at <= deadline
+                    schedule.is_due(now, &followed.source.cache)
+                        || schedule.due_at <= deadline
+                        || followed.needed_at.is_some_and(|needed| needed <= deadline)
                 }
                 Wish::NewerKeys { .. } => {
-                    schedule.attempted_at < start
+                    schedule.is_before(start, now)
                         && schedule.is_due_for_unknown_kid(now, &followed.source.cache)
                 }
             };
-        (is_coming && now < deadline).then(|| UnixTime::from_nanoseconds(deadline.saturating_mul(1_000_000)))
+        // A clock that was set back gives no more time.
+        (is_coming && (start..deadline).contains(&now))
+            .then(|| UnixTime::from_nanoseconds(deadline.saturating_mul(1_000_000)))
+    }
+
+    /// Whether a wait is over: its end has come, or the clock was set back behind its start.
+    pub fn is_over(&self, deadline: UnixTime, now: UnixTime) -> bool {
+        let (deadline, now) = (at(deadline), at(now));
+        now >= deadline || deadline - now > milliseconds(self.limits.seconds)
     }
 
     /// A place to wait in, if there is one.

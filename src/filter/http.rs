@@ -1,6 +1,6 @@
 //! One stream: read once, decided once, applied once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::mem;
 use std::rc::Rc;
 
@@ -29,6 +29,8 @@ pub(super) struct Slot {
     context: u32,
     attachment: Rc<Attachment>,
     state: RefCell<State>,
+    /// Whether trailers have come while it waited: the host does not show them again.
+    holds_trailers: Cell<bool>,
 }
 
 /// How far a stream is.
@@ -57,6 +59,7 @@ impl Stream {
                 context,
                 attachment,
                 state: RefCell::new(State::Undecided),
+                holds_trailers: Cell::new(false),
             }),
         }
     }
@@ -108,7 +111,11 @@ impl HttpContext for Stream {
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
         let cleaned = match &*self.slot.state.borrow() {
             State::Forwarded(permit) => clean_trailers(&self.slot.attachment, permit),
-            State::Undecided | State::Waiting(_) | State::Answered => Ok(()),
+            State::Waiting(_) => {
+                self.slot.holds_trailers.set(true);
+                Ok(())
+            }
+            State::Undecided | State::Answered => Ok(()),
         };
         if let Err(error) = cleaned {
             log_failure(error);
@@ -145,6 +152,12 @@ pub(super) fn resume(slot: &Rc<Slot>, now: UnixTime) -> bool {
         since,
     } = *waiting;
     let ended = decide_at(slot, role, &mut request, since, now, |_, _| true);
+    let ended = ended.and_then(|state| {
+        if let (State::Forwarded(permit), true) = (&state, slot.holds_trailers.get()) {
+            clean_trailers(&slot.attachment, permit)?;
+        }
+        Ok(state)
+    });
     let state = ended.unwrap_or_else(|error| failed(&slot.attachment, &request, error));
     let goes_on = matches!(state, State::Forwarded(_));
     let waits = matches!(state, State::Waiting(_));

@@ -28,6 +28,8 @@ pub(super) struct KeyRing {
     waiting: RefCell<Vec<Waiter>>,
     /// The provider of each callout that is under way, by its token.
     callouts: RefCell<HashMap<u32, usize>>,
+    /// The numbers of its counters: the host remembers each definition for ever.
+    counters: RefCell<HashMap<String, u32>>,
     news: Cell<u64>,
     tick_milliseconds: Cell<u32>,
 }
@@ -65,6 +67,7 @@ impl KeyRing {
             redactor,
             waiting: RefCell::default(),
             callouts: RefCell::default(),
+            counters: RefCell::default(),
             news: Cell::new(0),
             tick_milliseconds: Cell::new(0),
         };
@@ -176,7 +179,7 @@ impl KeyRing {
         let waiting = self.waiting.take();
         let mut stay = Vec::with_capacity(waiting.len());
         for waiter in waiting {
-            let is_over = now >= waiter.deadline;
+            let is_over = self.keys.borrow().is_over(waiter.deadline, now);
             match waiter.slot.upgrade() {
                 None => self.count_wait(waiter.wish, WaitEnd::Gone.as_str()),
                 Some(_) if !is_news && !is_over => stay.push(waiter),
@@ -207,7 +210,7 @@ impl KeyRing {
     fn tell(&self, events: &[Event]) {
         for event in events {
             for name in event.counters() {
-                count(&name);
+                self.count(name);
             }
             if let Some((name, value)) = event.gauge() {
                 let _ = host::record_gauge(&name, value);
@@ -224,7 +227,16 @@ impl KeyRing {
     }
 
     fn count_wait(&self, wish: Wish, what: &str) {
-        count(&self.keys.borrow().wait_counter(wish, what));
+        self.count(self.keys.borrow().wait_counter(wish, what));
+    }
+
+    fn count(&self, name: String) {
+        let mut counters = self.counters.borrow_mut();
+        let known = counters.get(&name).copied();
+        if let Some(counter) = known.or_else(|| host::define_counter(&name).ok()) {
+            let _ = host::increment_counter(counter);
+            counters.entry(name).or_insert(counter);
+        }
     }
 }
 
@@ -271,12 +283,6 @@ fn received(headers: usize, body_bytes: usize) -> Answer {
 fn random() -> Option<Random> {
     let mut bytes = [0; 20];
     getrandom::fill(&mut bytes).ok().map(|()| Random(bytes))
-}
-
-fn count(name: &str) {
-    if let Ok(counter) = host::define_counter(name) {
-        let _ = host::increment_counter(counter);
-    }
 }
 
 /// Ours: while requests wait. What costs nothing to look for is looked for often.

@@ -34,13 +34,19 @@ pub(super) struct Followed {
     pub(super) wanted_at: Option<u64>,
     /// When this worker last began a fetch, in milliseconds, or began to follow the source.
     began_at: u64,
+    /// The set that stood there then: another one by now is newer than what this worker was told.
+    began_generation: u64,
+    /// When this worker shall ask although the record says that all is well: it has no set, and cannot read the others'.
+    pub(super) needed_at: Option<u64>,
     /// The set that could not be taken over, so that it is said once.
     rejected: u64,
 }
 
 impl Followed {
-    pub(super) fn new(provider: usize, source: Source) -> Self {
-        let digest: [u8; 32] = Sha256::digest(source.canonical()).into();
+    /// Names that are shared with those only who can read what stands there.
+    pub(super) fn new(provider: usize, source: Source, sealing: Option<&SealingKey>) -> Self {
+        let sealed = sealing.map_or_else(String::new, |key| key.id().to_owned());
+        let digest: [u8; 32] = Sha256::digest(source.canonical() + &sealed).into();
         let id: String = digest
             .iter()
             .take(ID_BYTES)
@@ -58,6 +64,8 @@ impl Followed {
             fetched_at: 0,
             wanted_at: None,
             began_at: 0,
+            began_generation: 0,
+            needed_at: None,
             rejected: 0,
         }
     }
@@ -90,7 +98,9 @@ impl Followed {
         if self.began_at == 0 {
             self.began_at = now;
         }
-        self.wanted_at = self.wanted_at.filter(|wanted| schedule.attempted_at < *wanted);
+        self.wanted_at = self.wanted_at.filter(|wanted| schedule.is_before(*wanted, now));
+        // A set of the future is one of before the clock was set back, and no reason to refuse newer ones.
+        self.fetched_at = self.fetched_at.min(now);
         if schedule.generation != self.generation && schedule.generation != self.rejected {
             match self.stored(shared, sealing, now) {
                 Some(Ok(stored)) => {
@@ -105,6 +115,8 @@ impl Followed {
                 None => {}
                 Some(Err(Nonsense)) => {
                     self.rejected = schedule.generation;
+                    // Others are served; this worker has to see to itself.
+                    self.needed_at = Some(now).filter(|_| sets.get(self.provider).is_none());
                     events.push(self.event(Happened::NotOurs));
                 }
             }
@@ -170,7 +182,8 @@ impl Followed {
         let is_for_kid =
             self.wanted_at.is_some() && self.schedule.is_due_for_unknown_kid(now, &self.source.cache);
         let is_overdue = is_sealed && self.is_overdue(now);
-        let is_due = is_for_kid || self.schedule.is_due(now, &self.source.cache);
+        let is_needed = self.needed_at.is_some_and(|needed| needed <= now);
+        let is_due = is_for_kid || is_needed || self.schedule.is_due(now, &self.source.cache);
         let is_free = !self.schedule.is_leased(now, longest);
         if !(is_overdue || is_due && is_free) {
             return None;
@@ -188,6 +201,9 @@ impl Followed {
             .ok()?;
         self.schedule = begun;
         (self.wanted_at, self.began_at) = (None, now);
+        self.began_generation = begun.generation;
+        // Until it has a set.
+        self.needed_at = self.needed_at.map(|_| now.saturating_add(MAX_BACKOFF));
         let (stage, endpoint) = fetch::first(&self.source);
         self.fetching = Some(stage);
         Some(Callout::get(endpoint))
@@ -210,6 +226,18 @@ impl Followed {
         now: u64,
         random: &Random,
     ) -> Happened {
+        let stored = shared.get(&self.record_name);
+        let stored = Schedule::parse(stored.as_ref().map_or(&[], |held| &held.value));
+        if stored.generation > self.began_generation && self.digest.is_some() {
+            // Another worker was asked to as well, and has an answer that is newer: it is taken over at the next look.
+            let at = UnixTime::from_nanoseconds(now.saturating_mul(1_000_000));
+            return Happened::Fetched {
+                at,
+                new: None,
+                was_down: None,
+            };
+        }
+        self.needed_at = None;
         let digest: [u8; 32] = Sha256::digest(&fetched.document).into();
         let is_new = self.digest != Some(digest);
         let contents = Contents {

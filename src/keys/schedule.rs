@@ -98,6 +98,11 @@ impl Schedule {
         self.asked_for_kid_at.saturating_add(interval) <= now || self.asked_for_kid_at > now
     }
 
+    /// Whether the last fetch began before this moment. One that lies in the future was before the clock was set back.
+    pub(super) const fn is_before(&self, moment: u64, now: u64) -> bool {
+        self.attempted_at < moment || self.attempted_at > now
+    }
+
     /// With a fetch that begins.
     pub(super) const fn begun(mut self, now: u64, is_for_kid: bool, holder: u64, longest: u64) -> Self {
         self.attempted_at = now;

@@ -11,7 +11,10 @@ use sha2::Sha256;
 use crate::secret::Secret;
 
 /// Seals and opens.
-pub struct SealingKey(Secret<[u8; 32]>);
+pub struct SealingKey {
+    key: Secret<[u8; 32]>,
+    id: String,
+}
 
 impl SealingKey {
     /// From a secret text of at least [`MIN_SECRET_BYTES`].
@@ -22,11 +25,28 @@ impl SealingKey {
         if secret.len() < MIN_SECRET_BYTES {
             return Err(SecretTooShort { bytes: secret.len() });
         }
-        // RFC 5869 §2.3 with the secret as the pseudorandom key: a key of its own for this use.
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
-            .map_err(|_| SecretTooShort { bytes: secret.len() })?;
-        mac.update(b"peergate shared state\x01");
-        Ok(Self(Secret::new(mac.finalize().into_bytes().into())))
+        // RFC 5869 §2.3 with the secret as the pseudorandom key: one output for each use.
+        let expand = |info: &[u8]| -> Result<[u8; 32], SecretTooShort> {
+            let bytes = secret.len();
+            let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes());
+            let mut mac = mac.map_err(|_| SecretTooShort { bytes })?;
+            mac.update(info);
+            Ok(mac.finalize().into_bytes().into())
+        };
+        let id = expand(b"peergate shared state, name\x01")?;
+        Ok(Self {
+            key: Secret::new(expand(b"peergate shared state\x01")?),
+            id: id
+                .iter()
+                .take(ID_BYTES)
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+        })
+    }
+
+    /// Tells the key from others, and tells nothing else of it.
+    pub(super) fn id(&self) -> &str {
+        &self.id
     }
 
     /// Seals a value under a name; a nonce must never be used again. `None` cannot be: the value is far below the limit
@@ -51,7 +71,7 @@ impl SealingKey {
     }
 
     fn cipher(&self) -> Aes256Gcm {
-        Aes256Gcm::new(&Key::<Aes256Gcm>::from(*self.0.expose()))
+        Aes256Gcm::new(&Key::<Aes256Gcm>::from(*self.key.expose()))
     }
 }
 
@@ -67,6 +87,9 @@ pub struct SecretTooShort {
     /// Its length.
     pub bytes: usize,
 }
+
+/// Ours: no two keys of one proxy are alike by chance.
+const ID_BYTES: usize = 8;
 
 /// As long as the key that is made of it.
 pub const MIN_SECRET_BYTES: usize = 32;

@@ -379,3 +379,78 @@ fn max_age_is_honoured_within_bounds() {
         assert!((earliest..=latest).contains(&due), "{headers:?}: {due}");
     }
 }
+
+#[test]
+fn a_worker_that_cannot_read_what_stands_there_asks_at_once() {
+    let mut process = Process::new(&source(), 1, None);
+    process.fetch(&set("a"));
+    let document = process.workers[0].followed[0]
+        .record_name
+        .replace(".record", ".keys");
+    process.shared.set(&document, b"1\ngarbage", None).unwrap();
+    let mut keys = Keys::new(
+        &KeySets::new([None]),
+        [(0, source())],
+        None,
+        WaitLimits::default(),
+        &Random([9; 20]),
+    );
+    let now = process.time();
+    keys.prepare(&mut process.shared, now);
+    assert!(keys.patience(ANY, now, now).is_some());
+    assert_eq!(keys.tick(&mut process.shared, now).callouts.len(), 1);
+    // It has tried; the next time is not at once.
+    keys.answered(0, Answer::Nothing, &mut process.shared, now, &Random([9; 20]));
+    assert_eq!(keys.tick(&mut process.shared, now).callouts.len(), 0);
+}
+
+#[test]
+fn another_sealing_key_is_another_store() {
+    let mut process = Process::new(&source(), 1, Some(SECRET));
+    process.fetch(&set("a"));
+    let rotated = SealingKey::new("another secret, which is as long as the first").unwrap();
+    for sealing in [None, Some(Rc::new(rotated))] {
+        let (written, random) = (KeySets::new([None]), Random([9; 20]));
+        let limits = WaitLimits::default();
+        let mut keys = Keys::new(&written, [(0, source())], sealing, limits, &random);
+        let now = process.time();
+        assert_eq!(keys.prepare(&mut process.shared, now), []);
+        assert_eq!(keys.tick(&mut process.shared, now).callouts.len(), 1);
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_keeps_no_withdrawn_key_and_nobody_waiting() {
+    let mut process = Process::new(&source(), 3, None);
+    process.fetch(&set("a"));
+    let came = process.time();
+    process.now -= 3_600_000;
+    assert_eq!(process.patience(NEWER, came), None);
+    assert!(process.workers[0].is_over(came, process.time()));
+    // What was to be asked then is asked now, and a withdrawn key goes everywhere.
+    let sent = process.tick();
+    assert_eq!(sent.len(), 1);
+    process.pass(1);
+    process.answer(sent[0].0, good(&set("b")));
+    process.tick();
+    assert_eq!(process.has("a"), [Some(false); 3]);
+    assert_eq!(process.has("b"), [Some(true); 3]);
+}
+
+#[test]
+fn a_late_answer_takes_nothing_back() {
+    let mut process = Process::new(&source(), 2, None);
+    process.fetch(&set("a"));
+    process.pass(600);
+    let (slow, _) = process.tick().remove(0);
+    assert_eq!(slow, 0);
+    // Its lease runs out.
+    process.pass(8);
+    let (fast, now) = (1, process.time());
+    let turn = process.workers[fast].tick(&mut process.shared, now);
+    assert_eq!(turn.callouts.len(), 1);
+    process.answer(fast, good(&set("b")));
+    process.answer(slow, good(&set("a")));
+    process.tick();
+    assert_eq!(process.has("b"), [Some(true); 2]);
+}

@@ -99,15 +99,16 @@ impl Places {
         }
     }
 
-    /// A place, if there is one. Whoever asks for newer keys needs no valid signature to do so: these fill a tenth of the
-    /// places, and keep out nobody else.
+    /// A place, if there is one. Whoever asks for newer keys needs no valid signature to do so: a tenth of the places is
+    /// for these, and nobody else's, so that neither keeps the other out.
     pub(super) fn take(&self, wish: Wish) -> Option<Place> {
         let taken = &self.taken;
         let has_room = match wish {
-            Wish::AnyKeys { .. } => taken.all.get() < self.limit,
-            Wish::NewerKeys { .. } => {
-                taken.for_newer_keys.get() < (self.limit / 10).max(1) && taken.all.get() < self.limit
+            Wish::AnyKeys { .. } => {
+                let others = taken.all.get().saturating_sub(taken.for_newer_keys.get());
+                others < self.limit.saturating_sub(self.limit / 10)
             }
+            Wish::NewerKeys { .. } => self.limit > 0 && taken.for_newer_keys.get() < (self.limit / 10).max(1),
         };
         has_room.then(|| Place::new(Rc::clone(taken), wish))
     }
@@ -159,7 +160,9 @@ mod tests {
         assert!(places.take(ANY).is_none());
         drop(strangers);
         assert_eq!(places.taken(), 23);
+        assert!(places.take(ANY).is_none());
         assert!(places.take(NEWER).is_some());
+        assert!(Places::new(0).take(NEWER).is_none());
         drop(others);
         assert_eq!(places.taken(), 0);
     }
