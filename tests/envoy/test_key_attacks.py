@@ -265,3 +265,55 @@ def failed(client, provider):
     return every - sum(
         metric(client.envoy, "peergate_key_fetches_total", provider=provider, outcome=each) for each in good
     )
+
+
+@pytest.mark.parametrize("bodies_come_early", [True, False])
+def test_forged_trailers_while_a_request_waits(envoy, agent, bodies_come_early):
+    answers = threading.Event()
+    trailers = {"enable_trailers": True}
+    with KeyServerDouble("trailers", [KEY]) as double:
+        double.reply(JWKS, key_set(KEY.public_jwk(), after=answers))
+        provider = discovered(double, "idp", timeout_seconds=20)
+        limits = {"key_wait_seconds": 15}
+        own = peergate(policy(rule("agent", ["jwt"]), provider=provider, limits=limits), ENVIRONMENT)
+        own["typed_config"]["config"]["allow_on_headers_stop_iteration"] = bodies_come_early
+        upstream = cluster("agent", agent.port)
+        options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+        upstream["typed_extension_protocol_options"] = {
+            options: {
+                "@type": f"type.googleapis.com/{options}",
+                "explicit_http_config": {"http_protocol_options": trailers},
+            }
+        }
+        inbound = listener("inbound", [own], "agent", http_protocol_options=trailers)
+        running = envoy(bootstrap([inbound], [upstream, cluster("idp", double.port)]), ENVIRONMENT)
+        with Client(running) as client, concurrent.futures.ThreadPoolExecutor(1) as pool:
+            headers = bearer(double.token(KEY, claims))["Authorization"]
+            forged = [
+                "X-Agent-Peer: boss",
+                "x_agent_sub: boss",
+                "Rb-Auth-Claims: {}",
+                "Authorization: Bearer other",
+                "X-Checksum: 1",
+            ]
+            request = [
+                "POST / HTTP/1.1",
+                "Host: agent.tests.example",
+                f"Authorization: {headers}",
+                "Transfer-Encoding: chunked",
+                "",
+                "2",
+                "hi",
+                "0",
+                *forged,
+                "",
+                "",
+            ]
+            waiting = pool.submit(client.raw, "\r\n".join(request).encode())
+            await_active(client, 1)
+            # All of it has come, as far as it comes while the filter waits.
+            time.sleep(0.5)
+            answers.set()
+            status, *_ = waiting.result()
+        assert status == 200
+        assert agent.only().trailers == ["x-checksum: 1"]

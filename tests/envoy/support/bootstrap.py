@@ -129,7 +129,6 @@ def peergate(
             "config": {
                 "name": "peergate",
                 "failure_policy": "FAIL_RELOAD",
-                "allow_on_headers_stop_iteration": True,
                 "vm_config": vm,
                 "configuration": configuration,
             },
