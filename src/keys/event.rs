@@ -87,6 +87,8 @@ impl Event {
         );
         match &self.happened {
             Happened::Fetched { at, .. } => Some((name, at.seconds())),
+            // An alert on an age needs a beginning.
+            Happened::Failed { has_keys: false, .. } => Some((name, 0)),
             Happened::Failed { .. } | Happened::Stale { .. } | Happened::NotOurs => None,
         }
     }
@@ -137,7 +139,7 @@ impl Event {
             Happened::Stale { max_stale_seconds } => {
                 let _ = write!(
                     line,
-                    "dropped, for there was no newer set for {max_stale_seconds} seconds; its tokens are refused"
+                    "dropped, for there was no newer set for {max_stale_seconds} seconds; its callers get 503"
                 );
             }
             Happened::NotOurs => line.push_str(
