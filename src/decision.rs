@@ -12,6 +12,7 @@ mod inbound;
 mod injected;
 mod known;
 mod location;
+pub mod log_budget;
 mod mark;
 mod outbound;
 pub mod record;

@@ -212,7 +212,7 @@ fn run(case: &Prepared, is_second: bool) -> Seen {
         stream.seen.logs.extend(
             next.records
                 .iter()
-                .map(|record| record.line(&request, redactor).to_string()),
+                .map(|record| record.line(&request, redactor, 0).to_string()),
         );
         match next.step {
             Step::Forward(permit, edits) => {

@@ -129,8 +129,8 @@ impl<'p> Record<'p> {
         }
     }
 
-    /// The line for the log.
-    pub fn line(&self, request: &Request, redactor: &Redactor) -> Clean {
+    /// The line for the log, which says how many were left out before it.
+    pub fn line(&self, request: &Request, redactor: &Redactor, left_out: u64) -> Clean {
         let mut line = format!(
             "peergate: {} {} reason={} rule={}",
             self.label(),
@@ -157,6 +157,9 @@ impl<'p> Record<'p> {
             Outcome::Denied(deny) => {
                 let _ = write!(line, ": {deny}");
             }
+        }
+        if left_out > 0 {
+            let _ = write!(line, " ({left_out} lines left out before this one)");
         }
         redactor.clean(line)
     }

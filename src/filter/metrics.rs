@@ -6,6 +6,7 @@ use std::hash::Hash;
 
 use proxy_wasm::types::LogLevel;
 
+use crate::decision::log_budget::LogBudget;
 use crate::decision::record::{Outcome, Severity};
 use crate::decision::{Exposure, Record};
 use crate::filter::host;
@@ -13,6 +14,7 @@ use crate::http::Request;
 use crate::policy::Enforcement;
 use crate::redact::Redactor;
 use crate::role::Direction;
+use crate::time::UnixTime;
 
 /// The counters that were defined for a configuration, and what was said once.
 #[derive(Default)]
@@ -30,13 +32,14 @@ impl Metrics {
     pub(super) fn note(&self, records: &[Record<'_>], request: &Request, redactor: &Redactor) {
         for record in records {
             count(&self.counters, Key::of(record), || record.counter());
-            if record.severity() == Severity::Info && !host::logs(LogLevel::Info) {
-                continue;
-            }
-            let log = |level| host::log(level, &record.line(request, redactor));
+            let log = |level| host::log(level, &record.line(request, redactor, 0));
             match record.severity() {
                 Severity::Silent => {}
-                Severity::Info => log(LogLevel::Info),
+                Severity::Info => {
+                    if let Some(left_out) = within_budget(LogBudget::take) {
+                        host::log(LogLevel::Info, &record.line(request, redactor, left_out));
+                    }
+                }
                 Severity::Error => log(LogLevel::Error),
                 Severity::WarnOnce if self.warned.replace(true) => {}
                 Severity::WarnOnce => log(LogLevel::Warn),
@@ -53,6 +56,26 @@ impl Metrics {
             host::log(LogLevel::Error, &exposure.line(redactor));
         }
     }
+}
+
+/// Says how many lines were left out, where no refusal came since that says it.
+pub(super) fn note_left_out() {
+    if let Some(left_out) = within_budget(LogBudget::take_left_out) {
+        let line = format!("peergate: {left_out} lines of refusals left out");
+        host::log(LogLevel::Info, &Redactor::default().clean(line));
+    }
+}
+
+/// Asks the budget of this virtual machine, which all its configurations share. What is not logged takes nothing.
+fn within_budget(take: impl FnOnce(&mut LogBudget, UnixTime) -> Option<u64>) -> Option<u64> {
+    thread_local! {
+        static BUDGET: RefCell<LogBudget> = RefCell::default();
+    }
+    if !host::logs(LogLevel::Info) {
+        return None;
+    }
+    let now = host::now().ok()?;
+    BUDGET.with(|budget| take(&mut *budget.try_borrow_mut().ok()?, now))
 }
 
 /// What a counter's name is made of. The texts live as long as the program or the policy, so that their places stand for

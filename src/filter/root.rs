@@ -11,7 +11,7 @@ use crate::filter::attachment::Attachment;
 use crate::filter::host;
 use crate::filter::http::Stream;
 use crate::filter::keys::KeyRing;
-use crate::filter::metrics::Metrics;
+use crate::filter::metrics::{self, Metrics};
 use crate::filter::signatures::Signatures;
 use crate::redact::Redactor;
 
@@ -90,6 +90,7 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
+        metrics::note_left_out();
         if let Some(keys) = &self.attachment.keys {
             keys.tick(self.id);
         }
