@@ -31,6 +31,8 @@ pub(crate) const QUERY_KEY: &str = "tvly-key-0001";
 pub(crate) struct Door {
     vm: Vm,
     plugin: PluginId,
+    /// In nanoseconds since the Unix epoch.
+    now: u64,
 }
 
 impl Door {
@@ -53,6 +55,12 @@ impl Door {
         Self::behind(start(module(), node_id), policy)
     }
 
+    /// Lets time pass.
+    pub(crate) fn pass_milliseconds(&mut self, milliseconds: u64) {
+        self.now += milliseconds * 1_000_000;
+        self.vm.set_now(self.now);
+    }
+
     /// With members that differ from those of [`policy`], on an interpreter that counts its work.
     #[track_caller]
     pub(crate) fn metered(changes: Value) -> Self {
@@ -72,7 +80,8 @@ impl Door {
         let plugin = vm
             .configure(policy.to_string())
             .unwrap_or_else(|refused| panic!("{refused:#?}"));
-        Self { vm, plugin }
+        let now = NOW * 1_000_000_000;
+        Self { vm, plugin, now }
     }
 
     /// What a metered module has done so far.

@@ -4,7 +4,34 @@
 use serde_json::json;
 
 use crate::door::{Door, ENCRYPTED, MALFORMED, Refusal, SIGNATURE, TOO_LONG, bearer};
+use crate::host::Level;
 use crate::token::{Parts, Token};
+
+/// Whoever sends requests without a credential decides how many there are, and not how long the log is.
+#[test]
+fn a_flood_of_refusals_is_no_flood_of_lines() {
+    let mut door = Door::new();
+    let mut flood = |door: &mut Door, count: usize| {
+        for _ in 0..count {
+            door.refuses("garbage", bearer("x".to_owned()), MALFORMED);
+        }
+        let lines = door.logs(Level::Info).into_iter();
+        let refusals: Vec<String> = lines
+            .filter(|line| line.contains("deny"))
+            .map(str::to_owned)
+            .collect();
+        refusals
+    };
+    assert_eq!(flood(&mut door, 1_000).len(), 100);
+    door.pass_milliseconds(1_000);
+    let lines = flood(&mut door, 1_000);
+    assert_eq!(lines.len(), 120);
+    assert!(
+        lines[100].ends_with(" (900 lines left out before this one)"),
+        "{}",
+        lines[100]
+    );
+}
 
 /// CVE-2025-30204, CVE-2026-48042: a token of a megabyte, ten thousand dots, JSON nested a hundred thousand deep. Above
 /// the limit a byte costs no more than the search for the comma of a second header. Below the largest limit that can be
