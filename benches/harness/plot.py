@@ -10,7 +10,7 @@ BAR, GAP, LABELS, WIDTH, VALUES = 16, 8, 230, 420, 150
 TOP, BOTTOM = 64, 28
 
 #: Ratios from here on are cut off: a bar says so by its number.
-HIGHEST = 2.0
+HIGHEST = 3.0
 
 MET, MISSED, PLAIN, GOAL, TEXT = "#2e7d32", "#c62828", "#607d8b", "#000000", "#222222"
 
@@ -38,7 +38,7 @@ def write(results: Sequence[Result], file: Path, machine: str) -> None:
         ),
         _text(8, 53, machine, size=9),
     ]
-    for tick in (0.5, 1.0, 1.5, 2.0):
+    for tick in (0.5, 1.0, 1.5, 2.0, 2.5, 3.0):
         x = _x(tick)
         parts.append(
             f'<line x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{height - BOTTOM}" '
