@@ -11,7 +11,7 @@ use crate::token::{Parts, Token};
 #[test]
 fn a_flood_of_refusals_is_no_flood_of_lines() {
     let mut door = Door::new();
-    let mut flood = |door: &mut Door, count: usize| {
+    let flood = |door: &mut Door, count: usize| {
         for _ in 0..count {
             door.refuses("garbage", bearer("x".to_owned()), MALFORMED);
         }
