@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import hashlib
+import hmac
 import secrets
 import statistics
 import threading
@@ -204,27 +205,30 @@ class Neighbours:
         return seen
 
 
-def planted(double):
+def planted(double, sealed):
     """A record that is good for a while, and a key set of the attacker's, as the filter itself would store them."""
     now = int(time.time() * 1000)
     later = now + 30_000
     record = f"1000 {now} {now} {now + 60_000} 0 1 0 0"
     # It must be newer than the one that stands there.
     document = f"1000\n{later}\n".encode() + key_set(ATTACKERS_KEY.public_jwk()).body
-    name = name_of_source(double)
+    name = name_of_source(double, sealed)
     return {f"{name}.keys": document, f"{name}.record": record.encode()}
 
 
-def name_of_source(double):
+def name_of_source(double, sealed):
     """The name under which the workers share what they know of a provider."""
     parts = [double.issuer, "", f"idp {double.issuer}{DISCOVERY}", ""]
     canonical = "".join(f"{len(part)}:{part}" for part in parts)
+    if sealed:
+        info = b"peergate shared state, name\x01"
+        canonical += hmac.digest(SHARED_STATE_KEY.encode(), info, "sha256")[:8].hex()
     return f"peergate.keys.1.{hashlib.sha256(canonical.encode()).hexdigest()[:32]}"
 
 
 def test_another_module_that_writes_the_shared_data_changes_nothing_where_it_is_sealed(envoy, agent):
     with KeyServerDouble("sealed", [KEY]) as double:
-        module = hostile_module(OUTPUT / "envoy/hostile-sealed.wasm", planted(double))
+        module = hostile_module(OUTPUT / "envoy/hostile-sealed.wasm", planted(double, sealed=True))
         with Neighbours(envoy, agent, double, module) as neighbours:
             assert neighbours.status(KEY) == 200
             assert neighbours.overrun(KEY, ATTACKERS_KEY) == [{200}, {401}]
@@ -233,7 +237,7 @@ def test_another_module_that_writes_the_shared_data_changes_nothing_where_it_is_
 def test_another_module_that_shares_the_vm_id_is_trusted_where_nothing_is_sealed(envoy, agent):
     """Why a `vm_id` must be the filter's own. It also shows that the attack above is one."""
     with KeyServerDouble("unsealed", [KEY]) as double:
-        module = hostile_module(OUTPUT / "envoy/hostile-unsealed.wasm", planted(double))
+        module = hostile_module(OUTPUT / "envoy/hostile-unsealed.wasm", planted(double, sealed=False))
         with Neighbours(envoy, agent, double, module, sealed=False) as neighbours:
             assert neighbours.status(KEY) == 200
             assert neighbours.overrun(ATTACKERS_KEY) == [{401, 200}]
@@ -242,7 +246,7 @@ def test_another_module_that_shares_the_vm_id_is_trusted_where_nothing_is_sealed
 def test_another_module_cannot_bring_back_a_set_of_before(envoy, agent):
     """A retired key may have been stolen. What was sealed when it was good is not good again."""
     with KeyServerDouble("replayed", [RETIRED_KEY]) as double:
-        name = name_of_source(double)
+        name = name_of_source(double, sealed=True)
         now = int(time.time() * 1000)
         # The first set that was stored; the record says that no other is due for a while.
         record = f"1 {now} {now} {now + 600_000} 0 1 0 0".encode()
