@@ -13,7 +13,7 @@ fn a_flood_of_refusals_is_no_flood_of_lines() {
     let mut door = Door::new();
     let flood = |door: &mut Door, count: usize| {
         for _ in 0..count {
-            door.refuses("garbage", bearer("x".to_owned()), MALFORMED);
+            door.refuses("garbage", bearer("x"), MALFORMED);
         }
         let lines = door.logs(Level::Info).into_iter();
         let refusals: Vec<String> = lines
