@@ -13,6 +13,7 @@ use crate::callout::{Answer, Body, Callout};
 use crate::decision::Record;
 use crate::filter::host::{self, Map};
 use crate::filter::http::{Slot, resume};
+use crate::filter::metrics;
 use crate::filter::state::Store;
 use crate::jwks::KeySets;
 use crate::keys::{Event, Keys, MAX_DOCUMENT_BYTES, Place, Random, Turn, WaitEnd, Wish};
@@ -231,12 +232,7 @@ impl KeyRing {
     }
 
     fn count(&self, name: String) {
-        let mut counters = self.counters.borrow_mut();
-        let known = counters.get(&name).copied();
-        if let Some(counter) = known.or_else(|| host::define_counter(&name).ok()) {
-            let _ = host::increment_counter(counter);
-            counters.entry(name).or_insert(counter);
-        }
+        metrics::count(&self.counters, name.clone(), || name);
     }
 }
 
@@ -281,8 +277,7 @@ fn received(headers: usize, body_bytes: usize) -> Answer {
 
 /// Without random bytes nothing can be sealed.
 fn random() -> Option<Random> {
-    let mut bytes = [0; 20];
-    getrandom::fill(&mut bytes).ok().map(|()| Random(bytes))
+    host::random().ok().map(Random)
 }
 
 /// Ours: while requests wait. What costs nothing to look for is looked for often.

@@ -105,7 +105,13 @@ const fn place(text: &str) -> (*const u8, usize) {
     (text.as_ptr(), text.len())
 }
 
-fn count<K: Eq + Hash>(counters: &RefCell<HashMap<K, u32>>, key: K, name: impl FnOnce() -> String) {
+/// Counts one, by the number that was given for the name when it first counted: the host remembers each definition for
+/// ever.
+pub(super) fn count<K: Eq + Hash>(
+    counters: &RefCell<HashMap<K, u32>>,
+    key: K,
+    name: impl FnOnce() -> String,
+) {
     let Ok(mut counters) = counters.try_borrow_mut() else {
         return;
     };
