@@ -32,6 +32,7 @@ use crate::policy::owned::is_same_header;
 use crate::policy::{Enforcement, ErrorStyle, NO_RULE, Policy};
 use crate::redact::Redactor;
 use crate::role::{Direction, Role};
+use crate::state::{Nowhere, SharedState};
 use crate::time::UnixTime;
 
 use self::inbound::Verdict;
@@ -161,10 +162,15 @@ pub struct Means<'p> {
     pub tokens: jwt::Means<'p>,
     /// What was verified under this policy before; `None`: nothing is kept.
     pub known: Option<&'p KnownTokens>,
+    /// What the workers of the process know in common, and everybody in it may read: counters, never secrets.
+    pub state: &'p dyn SharedState,
+    /// A key that only this virtual machine knows: what is made with it cannot be foreseen. `None` where the host has no
+    /// random bytes.
+    pub machine_key: Option<[u8; 16]>,
 }
 
 impl<'p> Means<'p> {
-    /// With the keys that the policy itself holds, and without a host.
+    /// With the keys that the policy itself holds, and without a host: what must be remembered is refused.
     pub fn of(policy: &'p Policy) -> Self {
         let tokens = jwt::Means {
             keys: &policy.keys.written,
@@ -174,6 +180,8 @@ impl<'p> Means<'p> {
             policy,
             tokens,
             known: None,
+            state: &Nowhere,
+            machine_key: None,
         }
     }
 }

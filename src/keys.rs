@@ -133,7 +133,7 @@ impl Keys {
 
     /// Before the first request: makes the records, and takes over what other workers have stored. It takes no lease: who
     /// configures a filter may be gone at once.
-    pub fn prepare(&mut self, shared: &mut dyn SharedState, now: UnixTime) -> Vec<Event> {
+    pub fn prepare(&mut self, shared: &dyn SharedState, now: UnixTime) -> Vec<Event> {
         let mut events = Vec::new();
         for followed in &mut self.followed {
             if shared.get(&followed.record_name).is_none() {
@@ -156,7 +156,7 @@ impl Keys {
     }
 
     /// What is due. To be called often while requests wait, and every second or so else.
-    pub fn tick(&mut self, shared: &mut dyn SharedState, now: UnixTime) -> Turn {
+    pub fn tick(&mut self, shared: &dyn SharedState, now: UnixTime) -> Turn {
         let mut turn = Turn::default();
         let now = at(now);
         for followed in &mut self.followed {
@@ -182,7 +182,7 @@ impl Keys {
         &mut self,
         provider: usize,
         answer: Answer,
-        shared: &mut dyn SharedState,
+        shared: &dyn SharedState,
         now: UnixTime,
         random: &Random,
     ) -> Turn {

@@ -2,6 +2,7 @@
 //!
 //! It says how such a store is used, and has one in plain memory: for tests, and for a worker that shares with nobody.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// A store whose values have versions.
@@ -13,7 +14,21 @@ pub trait SharedState {
     ///
     /// # Errors
     /// [`Overtaken`] if another version stands there by now.
-    fn set(&mut self, key: &str, value: &[u8], seen: Option<Version>) -> Result<(), Overtaken>;
+    fn set(&self, key: &str, value: &[u8], seen: Option<Version>) -> Result<(), Overtaken>;
+}
+
+/// Where nothing is kept and nothing can be: what must be remembered cannot be done here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nowhere;
+
+impl SharedState for Nowhere {
+    fn get(&self, _key: &str) -> Option<Versioned> {
+        None
+    }
+
+    fn set(&self, _key: &str, _value: &[u8], _seen: Option<Version>) -> Result<(), Overtaken> {
+        Err(Overtaken)
+    }
 }
 
 /// A value of a store.
@@ -36,7 +51,7 @@ pub struct Overtaken;
 /// A store in plain memory.
 #[derive(Debug, Default)]
 pub struct Memory {
-    values: BTreeMap<String, Versioned>,
+    values: RefCell<BTreeMap<String, Versioned>>,
     limit: Option<usize>,
 }
 
@@ -44,7 +59,7 @@ impl Memory {
     /// A store that forgets everything when one value more comes than it may hold.
     pub const fn bounded(limit: usize) -> Self {
         Self {
-            values: BTreeMap::new(),
+            values: RefCell::new(BTreeMap::new()),
             limit: Some(limit),
         }
     }
@@ -52,20 +67,21 @@ impl Memory {
 
 impl SharedState for Memory {
     fn get(&self, key: &str) -> Option<Versioned> {
-        self.values.get(key).cloned()
+        self.values.try_borrow().ok()?.get(key).cloned()
     }
 
-    fn set(&mut self, key: &str, value: &[u8], seen: Option<Version>) -> Result<(), Overtaken> {
-        let old = self.values.get(key).map(|held| held.version);
+    fn set(&self, key: &str, value: &[u8], seen: Option<Version>) -> Result<(), Overtaken> {
+        let mut values = self.values.try_borrow_mut().map_err(|_| Overtaken)?;
+        let old = values.get(key).map(|held| held.version);
         if seen.is_some() && seen != old {
             return Err(Overtaken);
         }
-        if old.is_none() && self.limit.is_some_and(|limit| self.values.len() >= limit) {
-            self.values.clear();
+        if old.is_none() && self.limit.is_some_and(|limit| values.len() >= limit) {
+            values.clear();
         }
         let version = Version(old.map_or(0, |Version(old)| old).wrapping_add(1));
         let value = value.to_vec();
-        self.values.insert(key.to_owned(), Versioned { value, version });
+        values.insert(key.to_owned(), Versioned { value, version });
         Ok(())
     }
 }
@@ -76,7 +92,7 @@ mod tests {
 
     #[test]
     fn only_who_has_seen_the_last_value_replaces_it() {
-        let mut state = Memory::default();
+        let state = Memory::default();
         assert_eq!(state.get("a"), None);
         assert_eq!(state.set("a", b"1", None), Ok(()));
         let first = state.get("a").unwrap();
@@ -88,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_bounded_store_does_not_grow() {
-        let mut state = Memory::bounded(2);
+        let state = Memory::bounded(2);
         for key in ["a", "b", "a", "c"] {
             assert_eq!(state.set(key, b"1", None), Ok(()));
         }

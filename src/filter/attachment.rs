@@ -21,6 +21,8 @@ pub(super) struct Attachment {
     pub(super) policy: Option<Policy>,
     /// The tokens that were verified under it.
     pub(super) known: Option<KnownTokens>,
+    /// A key that only this virtual machine knows.
+    pub(super) machine_key: Option<[u8; 16]>,
     /// Envoy's `xds.node.id`.
     pub(super) node_id: Vec<u8>,
     /// Counters, and what was said once.

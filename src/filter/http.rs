@@ -10,6 +10,7 @@ use proxy_wasm::types::{Action, LogLevel};
 use crate::decision::{self, Decision, Means, Permit, Step};
 use crate::filter::attachment::Attachment;
 use crate::filter::host::{self, HostError, Map};
+use crate::filter::state::Store;
 use crate::http::{Edits, Headers, Reply, Request};
 use crate::jwt;
 use crate::keys::Wish;
@@ -224,6 +225,8 @@ fn decide_at(
             signatures: attachment.signatures(),
         },
         known: attachment.known.as_ref(),
+        state: &Store::Shared,
+        machine_key: attachment.machine_key,
     };
     let decision = match decision::decide(means, role, request, now) {
         Decision {

@@ -59,7 +59,7 @@ impl KeyRing {
             &random().unwrap_or(Random([0; 20])),
         );
         let events = match host::now() {
-            Ok(now) => keys.prepare(&mut { store }, now),
+            Ok(now) => keys.prepare(&store, now),
             Err(_) => Vec::new(),
         };
         let ring = Self {
@@ -127,7 +127,7 @@ impl KeyRing {
     /// What is to be done from time to time. `root` is the context that callouts are sent from.
     pub(super) fn tick(&self, root: u32) {
         let Ok(now) = host::now() else { return };
-        let turn = self.keys.borrow_mut().tick(&mut { self.store }, now);
+        let turn = self.keys.borrow_mut().tick(&self.store, now);
         self.run(turn);
         self.wake(root, now);
         let is_busy = !self.waiting.borrow().is_empty();
@@ -155,7 +155,7 @@ impl KeyRing {
             return Turn::default();
         };
         let mut keys = self.keys.borrow_mut();
-        keys.answered(provider, answer, &mut { self.store }, now, &random)
+        keys.answered(provider, answer, &self.store, now, &random)
     }
 
     fn run(&self, mut turn: Turn) {

@@ -66,13 +66,13 @@ impl RootContext for Root {
                 }
                 let node_id = host::property(&["xds", "node", "id"]).unwrap_or_default();
                 // Without a key that nobody knows, nothing is kept.
-                let known = host::random()
-                    .ok()
-                    .map(|key| KnownTokens::new(&loaded.policy, key));
+                let key = host::random().ok();
+                let known = key.map(|key| KnownTokens::new(&loaded.policy, key));
                 self.attachment = Rc::new(Attachment {
                     keys: Some(KeyRing::new(&loaded.policy)),
                     policy: Some(loaded.policy),
                     known,
+                    machine_key: key,
                     node_id,
                     metrics: Metrics::default(),
                     signatures: Some(Signatures::of_this_machine()),

@@ -29,13 +29,13 @@ impl SharedState for Store {
         }
     }
 
-    fn set(&mut self, key: &str, value: &[u8], seen: Option<Version>) -> Result<(), Overtaken> {
+    fn set(&self, key: &str, value: &[u8], seen: Option<Version>) -> Result<(), Overtaken> {
         match self {
             Self::Shared => {
                 let version = seen.map_or(0, |Version(version)| version);
                 host::set_shared_data(key, value, version).map_err(|_| Overtaken)
             }
-            Self::Own => OWN.with_borrow_mut(|own| own.set(key, value, seen)),
+            Self::Own => OWN.with_borrow(|own| own.set(key, value, seen)),
         }
     }
 }

@@ -173,7 +173,7 @@ impl Followed {
     /// Takes the lease if a fetch is due and nobody is at it, and says what to ask.
     pub(super) fn begin(
         &mut self,
-        shared: &mut dyn SharedState,
+        shared: &dyn SharedState,
         is_sealed: bool,
         worker: u64,
         now: u64,
@@ -221,7 +221,7 @@ impl Followed {
         &mut self,
         fetched: Fetched,
         sets: &mut KeySets,
-        shared: &mut dyn SharedState,
+        shared: &dyn SharedState,
         sealing: Option<&SealingKey>,
         now: u64,
         random: &Random,
@@ -270,7 +270,7 @@ impl Followed {
         &mut self,
         error: FetchError,
         has_keys: bool,
-        shared: &mut dyn SharedState,
+        shared: &dyn SharedState,
         now: u64,
         random: &Random,
     ) -> Happened {
@@ -291,9 +291,9 @@ impl Followed {
     /// question has its answer.
     fn write(
         &mut self,
-        shared: &mut dyn SharedState,
+        shared: &dyn SharedState,
         change: impl Fn(Schedule) -> Schedule,
-        before: impl Fn(&Self, &mut dyn SharedState, u64, u8),
+        before: impl Fn(&Self, &dyn SharedState, u64, u8),
     ) {
         for attempt in 0..MAX_WRITES {
             let held = shared.get(&self.record_name);
@@ -314,7 +314,7 @@ impl Followed {
     fn store(
         &self,
         document: &[u8],
-        shared: &mut dyn SharedState,
+        shared: &dyn SharedState,
         sealing: Option<&SealingKey>,
         generation: u64,
         nonce: [u8; NONCE_BYTES],

@@ -354,7 +354,7 @@ fn a_policy_that_changes_how_long_keys_are_kept_keeps_them() {
         &Random([9; 20]),
     );
     let now = process.time();
-    keys.prepare(&mut process.shared, now);
+    keys.prepare(&process.shared, now);
     assert!(keys.sets().get(0).is_some());
 }
 
@@ -396,12 +396,12 @@ fn a_worker_that_cannot_read_what_stands_there_asks_at_once() {
         &Random([9; 20]),
     );
     let now = process.time();
-    keys.prepare(&mut process.shared, now);
+    keys.prepare(&process.shared, now);
     assert!(keys.patience(ANY, now, now).is_some());
-    assert_eq!(keys.tick(&mut process.shared, now).callouts.len(), 1);
+    assert_eq!(keys.tick(&process.shared, now).callouts.len(), 1);
     // It has tried; the next time is not at once.
-    keys.answered(0, Answer::Nothing, &mut process.shared, now, &Random([9; 20]));
-    assert_eq!(keys.tick(&mut process.shared, now).callouts.len(), 0);
+    keys.answered(0, Answer::Nothing, &process.shared, now, &Random([9; 20]));
+    assert_eq!(keys.tick(&process.shared, now).callouts.len(), 0);
 }
 
 #[test]
@@ -414,8 +414,8 @@ fn another_sealing_key_is_another_store() {
         let limits = WaitLimits::default();
         let mut keys = Keys::new(&written, [(0, source())], sealing, limits, &random);
         let now = process.time();
-        assert_eq!(keys.prepare(&mut process.shared, now), []);
-        assert_eq!(keys.tick(&mut process.shared, now).callouts.len(), 1);
+        assert_eq!(keys.prepare(&process.shared, now), []);
+        assert_eq!(keys.tick(&process.shared, now).callouts.len(), 1);
     }
 }
 
@@ -447,7 +447,7 @@ fn a_late_answer_takes_nothing_back() {
     // Its lease runs out.
     process.pass(8);
     let (fast, now) = (1, process.time());
-    let turn = process.workers[fast].tick(&mut process.shared, now);
+    let turn = process.workers[fast].tick(&process.shared, now);
     assert_eq!(turn.callouts.len(), 1);
     process.answer(fast, good(&set("b")));
     process.answer(slow, good(&set("a")));

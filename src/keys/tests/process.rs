@@ -88,7 +88,7 @@ impl Process {
             );
             process.workers.push(keys);
             let now = process.time();
-            let events = process.workers[usize::from(worker)].prepare(&mut process.shared, now);
+            let events = process.workers[usize::from(worker)].prepare(&process.shared, now);
             assert_eq!(events, []);
         }
         process
@@ -107,7 +107,7 @@ impl Process {
         let now = self.time();
         let mut sent = Vec::new();
         for (worker, keys) in self.workers.iter_mut().enumerate() {
-            let turn = keys.tick(&mut self.shared, now);
+            let turn = keys.tick(&self.shared, now);
             sent.extend(turn.callouts.into_iter().map(|(_, callout)| (worker, callout)));
         }
         sent
@@ -116,7 +116,7 @@ impl Process {
     pub(super) fn answer(&mut self, worker: usize, answer: Answer) -> Turn {
         self.random += 1;
         let (now, random) = (self.time(), Random([self.random; 20]));
-        self.workers[worker].answered(0, answer, &mut self.shared, now, &random)
+        self.workers[worker].answered(0, answer, &self.shared, now, &random)
     }
 
     /// Lets whoever is due fetch this set.
