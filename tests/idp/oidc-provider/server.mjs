@@ -1,7 +1,8 @@
 // panva's oidc-provider, by its configuration alone, for the tests; loopback only.
 //
-// Its one argument is an object in JSON: `port` (0: a free one), `secret` of its clients, `keys`: `each` (one for each
-// algorithm, which it names) or `bare` (one RSA key without `alg` and `use`, for RS256 and PS256).
+// Its one argument is an object in JSON: `port` (0: a free one), `secret` of its client `caller`, `keys`: `each` (one for
+// each algorithm, which it names) or `bare` (one RSA key without `alg` and `use`, for RS256 and PS256), and `clients`:
+// others, for calls of their own and introspection, in the words of RFC 7591.
 // When it serves, it prints its issuer.
 //
 // What is not the provider's own are the paths below `/test/`: they count its calls, and exchange its keys, for which
@@ -13,7 +14,7 @@ import http from 'node:http';
 
 import { Provider, errors } from 'oidc-provider';
 
-const { port, secret, keys: shape } = JSON.parse(process.argv[2]);
+const { port, secret, keys: shape, clients } = JSON.parse(process.argv[2]);
 
 // What a key of an algorithm is made of.
 const PAIRS = {
@@ -36,9 +37,13 @@ function newKey(algorithm) {
 
 let keys = shape === 'bare' ? [{ ...pair('RS256'), kid: 'bare' }] : Object.keys(PAIRS).map(newKey);
 
-// A resource server for each algorithm: https://rs256.tests.example wants tokens that are signed with RS256.
+// A resource server for each algorithm: https://rs256.tests.example wants tokens that are signed with RS256. That of
+// https://opaque.tests.example wants tokens that nobody else can read.
 function resourceServer(resource) {
   const name = new URL(resource).hostname.split('.')[0];
+  if (name === 'opaque') {
+    return { scope: 'read write', audience: resource, accessTokenFormat: 'opaque', accessTokenTTL: 300 };
+  }
   const algorithm = Object.keys(PAIRS).find((each) => each.toLowerCase() === name);
   if (algorithm === undefined) throw new errors.InvalidTarget();
   return {
@@ -97,10 +102,13 @@ function provider() {
     cookies: { keys: [secret] },
     pkce: { required: () => false },
     scopes: ['openid', 'read', 'write'],
+    clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
     findAccount: async (_, id) => ({ accountId: id, claims: async () => ({ sub: id }) }),
     features: {
       devInteractions: { enabled: true },
       clientCredentials: { enabled: true },
+      introspection: { enabled: true, allowedPolicy: async () => true },
+      revocation: { enabled: true },
       resourceIndicators: {
         enabled: true,
         defaultResource: async () => undefined,
@@ -117,6 +125,13 @@ function provider() {
         application_type: 'native',
         scope: 'openid read write',
       },
+      ...clients.map((client) => ({
+        ...client,
+        redirect_uris: [],
+        response_types: [],
+        grant_types: ['client_credentials'],
+        scope: 'read write',
+      })),
     ],
   }).callback();
 }

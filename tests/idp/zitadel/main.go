@@ -1,10 +1,10 @@
 // zitadel's OpenID provider, as the example of its library zitadel/oidc has it, for the tests; loopback only.
 //
-// Its one argument is an object in JSON: `port` (0: a free one) and `secret` of its client `caller`. When it serves, it
-// prints its issuer, which ends with a slash.
+// Its one argument is an object in JSON: `port` (0: a free one) and `secret` of its clients: `caller`, where users log in,
+// and `peergate`, which exchanges their tokens (RFC 8693). When it serves, it prints its issuer, which ends with a slash.
 //
-// What is not the provider's own are the paths below `/test/`, which count its calls and exchange its key, and that
-// access tokens are JWTs: those of the example are opaque.
+// What is not the provider's own are the paths below `/test/`, which count its calls and exchange its key, that access
+// tokens are JWTs: those of the example are opaque, and that tokens of both its users may be exchanged.
 package main
 
 import (
@@ -45,6 +45,19 @@ func (s withJWTs) GetClientByClientID(ctx context.Context, id string) (op.Client
 	return jwtClient{client}, nil
 }
 
+// exchangeable are the example's users, each of whom a client may act for: in the example that is one of the two.
+type exchangeable struct{ storage.UserStore }
+
+func (s exchangeable) GetUserByID(id string) *storage.User {
+	user := s.UserStore.GetUserByID(id)
+	if user == nil {
+		return nil
+	}
+	changed := *user
+	changed.IsAdmin = true
+	return &changed
+}
+
 // server is the provider of the moment, and the calls that it has had.
 type server struct {
 	mutex    sync.Mutex
@@ -81,8 +94,10 @@ func main() {
 		log.Fatal(err)
 	}
 	issuer := fmt.Sprintf("http://%s/", listener.Addr())
-	storage.RegisterClients(storage.WebClient("caller", set.Secret, "http://127.0.0.1:1/callback"))
-	users := storage.NewUserStore(issuer)
+	for _, id := range []string{"caller", "peergate"} {
+		storage.RegisterClients(storage.WebClient(id, set.Secret, "http://127.0.0.1:1/callback"))
+	}
+	users := exchangeable{storage.NewUserStore(issuer)}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	renewed := func() http.Handler {
 		return exampleop.SetupServer(issuer, withJWTs{storage.NewStorage(users)}, logger, false)
