@@ -36,11 +36,11 @@ use std::rc::Rc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::keys::SealingKey;
 use crate::policy::outbound::{Outbound, Rule};
 use crate::policy::{Enforcement, Inbound, KeyPlan, Policy};
 use crate::redact::Redactor;
 use crate::role::{Role, RoleSetting};
+use crate::state::SealingKey;
 
 pub use self::document::{Document, MAX_DEPTH};
 pub use self::problem::{Error, Errors, Problem};

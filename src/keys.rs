@@ -17,7 +17,6 @@ mod event;
 mod fetch;
 mod followed;
 mod schedule;
-mod seal;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -27,19 +26,17 @@ use std::rc::Rc;
 
 use crate::callout::{Answer, Callout};
 use crate::jwks::KeySets;
-use crate::state::SharedState;
+use crate::state::{NONCE_BYTES, SealingKey, SharedState};
 use crate::time::UnixTime;
 
 pub use self::event::{Contents, Event, Happened};
 pub use self::fetch::{FetchError, MAX_DOCUMENT_BYTES};
-pub use self::seal::{MIN_SECRET_BYTES, SealingKey, SecretTooShort};
 pub use self::source::{CacheTimes, Location, Source, metadata_uri};
 pub use self::wait::{Place, WaitEnd, WaitLimits, Wish};
 
 use self::fetch::{Next, Stage};
 use self::followed::Followed;
 use self::schedule::{Schedule, at, milliseconds};
-use self::seal::NONCE_BYTES;
 use self::wait::Places;
 
 /// The keys of a policy's providers, as one worker knows them.

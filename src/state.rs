@@ -2,8 +2,12 @@
 //!
 //! It says how such a store is used, and has one in plain memory: for tests, and for a worker that shares with nobody.
 
+mod seal;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+
+pub use self::seal::{MIN_SECRET_BYTES, NONCE_BYTES, SealingKey, SecretTooShort};
 
 /// A store whose values have versions.
 pub trait SharedState {

@@ -8,11 +8,10 @@ use super::Random;
 use super::event::{Contents, Event, Happened};
 use super::fetch::{self, FetchError, Fetched, Stage};
 use super::schedule::{MAX_BACKOFF, Schedule, is_stale, milliseconds, refresh_in};
-use super::seal::{NONCE_BYTES, SealingKey};
 use super::source::Source;
 use crate::callout::Callout;
 use crate::jwks::{KeySet, KeySets};
-use crate::state::SharedState;
+use crate::state::{NONCE_BYTES, SealingKey, SharedState};
 use crate::time::UnixTime;
 
 /// A source, and what this worker knows of it.

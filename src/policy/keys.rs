@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use crate::jwks::KeySets;
-use crate::keys::{SealingKey, Source, WaitLimits};
+use crate::keys::{Source, WaitLimits};
+use crate::state::SealingKey;
 
 /// The keys of all providers, as far as a configuration can say.
 #[derive(Debug, Default)]

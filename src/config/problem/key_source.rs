@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::callout::UrlError;
-use crate::keys::MIN_SECRET_BYTES;
+use crate::state::MIN_SECRET_BYTES;
 
 /// What is wrong with the source of a provider's keys, or with what workers share of it.
 #[derive(Debug, Clone, PartialEq)]

@@ -45,13 +45,13 @@ impl SealingKey {
     }
 
     /// Tells the key from others, and tells nothing else of it.
-    pub(super) fn id(&self) -> &str {
+    pub fn id(&self) -> &str {
         &self.id
     }
 
     /// Seals a value under a name; a nonce must never be used again. `None` cannot be: the value is far below the limit
     /// of the algorithm.
-    pub(super) fn seal(&self, name: &str, nonce: [u8; NONCE_BYTES], value: &[u8]) -> Option<Vec<u8>> {
+    pub fn seal(&self, name: &str, nonce: [u8; NONCE_BYTES], value: &[u8]) -> Option<Vec<u8>> {
         let payload = Payload {
             msg: value,
             aad: name.as_bytes(),
@@ -61,7 +61,7 @@ impl SealingKey {
     }
 
     /// What was sealed under this name; `None` for everything else.
-    pub(super) fn open(&self, name: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+    pub fn open(&self, name: &str, sealed: &[u8]) -> Option<Vec<u8>> {
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
         let payload = Payload {
             msg: sealed,
@@ -94,8 +94,8 @@ const ID_BYTES: usize = 8;
 /// As long as the key that is made of it.
 pub const MIN_SECRET_BYTES: usize = 32;
 
-/// NIST SP 800-38D §8.2.2.
-pub(super) const NONCE_BYTES: usize = 12;
+/// The length of a nonce (NIST SP 800-38D §8.2.2).
+pub const NONCE_BYTES: usize = 12;
 
 #[cfg(test)]
 mod tests {
