@@ -35,6 +35,10 @@ class Reply:
     after: threading.Event | None = None
     #: So long it takes over each byte.
     drip_seconds: float = 0
+    #: The connection is closed in place of an answer.
+    hang_up: bool = False
+    #: So many bytes of the body come less than were announced.
+    cut_off: int = 0
 
 
 class KeyServerDouble(Upstream):
@@ -106,17 +110,24 @@ def key_set(*jwks: dict, **members: object) -> Reply:
 
 class _Replier(_Handler):
     def _reply(self) -> None:
-        received = Received(self.command, self.path, list(self.headers.items()), self._length(), [])
+        body = self._chunks([]) if self.headers["transfer-encoding"] else self._length()
+        received = Received(self.command, self.path, list(self.headers.items()), body, [])
         self.server.upstream.received.append(received)
         reply = self.server.upstream.replies_to(received)
         if reply.after is not None:
             reply.after.wait(PATIENCE_SECONDS)
+        if reply.hang_up:
+            self.close_connection = True
+            return
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)
         self.send_header("content-length", str(len(reply.body)))
         self.end_headers()
-        if reply.drip_seconds:
+        if reply.cut_off:
+            self.wfile.write(reply.body[: -reply.cut_off])
+            self.close_connection = True
+        elif reply.drip_seconds:
             for byte in reply.body:
                 self.wfile.write(bytes([byte]))
                 time.sleep(reply.drip_seconds)
