@@ -9,7 +9,7 @@
 //! It does not follow `jku`, `x5u` or `x5c`.
 
 mod algorithm;
-mod der;
+pub(crate) mod der;
 mod hash;
 mod host;
 mod jwk;
@@ -33,6 +33,7 @@ pub use self::hash::Hash;
 pub use self::host::{HostScheme, HostSignatures, NoHostSignatures, Proven, VerifiedBy};
 pub use self::jwk::{MAX_RSA_BITS, MIN_RSA_BITS, SkipReason};
 pub use self::key::{Fingerprint, Key};
+pub(crate) use self::rsa::{pkcs1, pss};
 pub use self::secrets::{SecretError, SharedSecret};
 pub use self::sets::KeySets;
 

@@ -35,6 +35,7 @@ pub mod jwks;
 pub mod jwt;
 pub mod keys;
 pub mod path;
+pub mod signer;
 pub mod spiffe;
 pub mod token_cache;
 pub mod totp;

@@ -1,4 +1,4 @@
-//! Envoy's cryptography, by its foreign function `verify_signature`.
+//! Envoy's cryptography, by its foreign functions `verify_signature` and `sign`.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -8,6 +8,7 @@ use proxy_wasm::types::LogLevel;
 use crate::filter::host;
 use crate::jwks::{Hash, HostScheme, HostSignatures, Proven, VerifiedBy};
 use crate::redact::Redactor;
+use crate::signer::HostSigner;
 
 /// Envoy's cryptography as far as it was proven in this virtual machine, and who has verified how much.
 pub(super) struct Signatures {
@@ -70,14 +71,24 @@ impl HostSignatures for Envoy {
         signature: &[u8],
         message: &[u8],
     ) -> Option<bool> {
-        let hash = match scheme.hash() {
-            Hash::Sha256 => "sha256",
-            Hash::Sha384 => "sha384",
-            Hash::Sha512 => "sha512",
-        };
-        host::verify_signature(hash, public_key, signature, message)
+        host::verify_signature(name(scheme.hash()), public_key, signature, message)
             .ok()
             .flatten()
+    }
+}
+
+/// Each key sees for itself whether this is right.
+impl HostSigner for Signatures {
+    fn sign(&self, hash: Hash, private_key: &[u8], message: &[u8]) -> Option<Vec<u8>> {
+        host::sign(name(hash), private_key, message)
+    }
+}
+
+const fn name(hash: Hash) -> &'static str {
+    match hash {
+        Hash::Sha256 => "sha256",
+        Hash::Sha384 => "sha384",
+        Hash::Sha512 => "sha512",
     }
 }
 

@@ -1,4 +1,5 @@
-//! The few structures of DER (X.690) that a host wants: public keys and ECDSA signatures. It writes and does not read.
+//! The few structures of DER (X.690) that a host wants or gives: public keys and ECDSA signatures; and what private keys
+//! are read by.
 
 /// `SubjectPublicKeyInfo` of an RSA key (RFC 3279 §2.3.1); the numbers are big-endian without leading zeros.
 pub(super) fn rsa_public_key(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
@@ -12,9 +13,40 @@ pub(super) fn ec_public_key(curve: Curve, point: &[u8]) -> Vec<u8> {
 }
 
 /// `Ecdsa-Sig-Value` (RFC 3279 §2.2.3) of R‖S.
-pub(super) fn ecdsa_signature(signature: &[u8]) -> Vec<u8> {
+pub(crate) fn ecdsa_signature(signature: &[u8]) -> Vec<u8> {
     let (r, s) = signature.split_at(signature.len() / 2);
     element(SEQUENCE, &[&integer(r), &integer(s)])
+}
+
+/// R‖S of an `Ecdsa-Sig-Value`, each number in this many bytes.
+pub(crate) fn fixed_ecdsa_signature(der: &[u8], size: usize) -> Option<Vec<u8>> {
+    let mut document = der;
+    let mut numbers = take(&mut document, SEQUENCE)?;
+    let mut signature = Vec::with_capacity(size.saturating_mul(2));
+    for _ in 0..2 {
+        let number = take(&mut numbers, INTEGER)?;
+        let number = number.strip_prefix(&[0]).unwrap_or(number);
+        let zeros = size.checked_sub(number.len())?;
+        signature.resize(signature.len().checked_add(zeros)?, 0);
+        signature.extend(number);
+    }
+    Some(signature)
+}
+
+/// The contents of the element at the head of `rest`, which is left with what follows. `None` if it has another tag, or
+/// does not end within `rest`. Lengths of more than two bytes are none of a key.
+pub(crate) fn take<'d>(rest: &mut &'d [u8], tag: u8) -> Option<&'d [u8]> {
+    let (size, behind) = match *rest {
+        [first, size @ ..=0x7f, behind @ ..] if *first == tag => (usize::from(*size), behind),
+        [first, 0x81, size, behind @ ..] if *first == tag => (usize::from(*size), behind),
+        [first, 0x82, high, low, behind @ ..] if *first == tag => {
+            (usize::from(u16::from_be_bytes([*high, *low])), behind)
+        }
+        _ => return None,
+    };
+    let (contents, behind) = behind.split_at_checked(size)?;
+    *rest = behind;
+    Some(contents)
 }
 
 /// The curves that hosts know.
@@ -44,7 +76,7 @@ fn public_key(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
 }
 
 /// A positive integer in its shortest form, with a zero before it where it would look negative.
-fn integer(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn integer(bytes: &[u8]) -> Vec<u8> {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     let number = bytes.get(zeros..).unwrap_or_default();
     let sign: &[u8] = match number.first() {
@@ -54,7 +86,8 @@ fn integer(bytes: &[u8]) -> Vec<u8> {
     element(INTEGER, &[sign, number])
 }
 
-fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+/// An element of these parts.
+pub(crate) fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let size: usize = parts.iter().map(|part| part.len()).sum();
     let mut element = vec![tag];
     match (u8::try_from(size), u16::try_from(size)) {
@@ -75,9 +108,14 @@ fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 /// `AlgorithmIdentifier` of rsaEncryption, with its NULL.
 const RSA_ENCRYPTION: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
 
-const INTEGER: u8 = 0x02;
+/// NULL, whole.
+pub(crate) const NULL: &[u8] = b"\x05\x00";
+
+pub(crate) const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
-const SEQUENCE: u8 = 0x30;
+pub(crate) const OCTET_STRING: u8 = 0x04;
+pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
+pub(crate) const SEQUENCE: u8 = 0x30;
 
 #[cfg(test)]
 mod tests {

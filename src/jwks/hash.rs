@@ -15,7 +15,7 @@ pub enum Hash {
 
 impl Hash {
     /// The digest of these parts, one behind the other.
-    pub(super) fn of(self, parts: &[&[u8]]) -> Vec<u8> {
+    pub(crate) fn of(self, parts: &[&[u8]]) -> Vec<u8> {
         match self {
             Self::Sha256 => digest::<Sha256>(parts),
             Self::Sha384 => digest::<Sha384>(parts),

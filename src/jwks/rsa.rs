@@ -1,4 +1,4 @@
-//! RSA signatures (RFC 8017): RSASSA-PKCS1-v1_5 and RSASSA-PSS, verification only.
+//! RSA signatures (RFC 8017): the paddings of RSASSA-PKCS1-v1_5 and RSASSA-PSS, and verification.
 //!
 //! PSS has no parameters here: one hash for message and mask, and a salt of its size (RFC 7518 §3.5). It does not judge
 //! keys: what a modulus and an exponent may be, `jwk` knows.
@@ -57,14 +57,18 @@ impl RsaKey {
 
     /// The bits that are zero at the head of an encoded message of PSS, which has one bit less than the modulus.
     fn top_zeros(&self) -> u32 {
-        self.modulus
-            .first()
-            .map_or(0, |first| first.leading_zeros().saturating_add(1))
+        top_zeros(&self.modulus)
     }
 }
 
+fn top_zeros(modulus: &[u8]) -> u32 {
+    modulus
+        .first()
+        .map_or(0, |first| first.leading_zeros().saturating_add(1))
+}
+
 /// EMSA-PKCS1-v1_5 (RFC 8017 §9.2): there is one encoding, so it is made and compared, and nothing is parsed.
-fn pkcs1(hash: Hash, digest: &[u8], size: usize) -> Option<Vec<u8>> {
+pub(crate) fn pkcs1(hash: Hash, digest: &[u8], size: usize) -> Option<Vec<u8>> {
     let prefix = digest_info(hash);
     let fill = size
         .checked_sub(prefix.len())?
@@ -111,6 +115,34 @@ fn is_pss(hash: Hash, digest: &[u8], encoded: &[u8], top_zeros: u32) -> Option<(
     }
     // 12. to 14.
     (hash.of(&[&[0; 8], digest, salt]) == mixed).then_some(())
+}
+
+/// EMSA-PSS-ENCODE (RFC 8017 §9.1.1), with the numbers of its steps, as a number of the size of the modulus. The salt is
+/// to have the size of the hash.
+pub(crate) fn pss(hash: Hash, digest: &[u8], salt: &[u8], modulus: &[u8]) -> Option<Vec<u8>> {
+    // A modulus of 8·n+1 bits: the message has a byte less.
+    let (size, top_zeros) = match top_zeros(modulus) {
+        8 => (modulus.len().checked_sub(1)?, 0),
+        top_zeros => (modulus.len(), top_zeros),
+    };
+    // 5. and 6.
+    let mixed = hash.of(&[&[0; 8], digest, salt]);
+    // 7. and 8.
+    let block = size.checked_sub(mixed.len())?.checked_sub(1)?;
+    let mut encoded = vec![0; block.checked_sub(salt.len())?.checked_sub(1)?];
+    encoded.push(1);
+    encoded.extend(salt);
+    // 9. to 11.
+    for (byte, mask) in encoded.iter_mut().zip(mask(hash, &mixed, block)) {
+        *byte ^= mask;
+    }
+    let first = encoded.first_mut()?;
+    *first &= 0xff_u8.checked_shr(top_zeros)?;
+    // 12.
+    encoded.extend(mixed);
+    encoded.push(0xbc);
+    encoded.splice(..0, std::iter::repeat_n(0, modulus.len().saturating_sub(size)));
+    Some(encoded)
 }
 
 /// MGF1 (RFC 8017 §B.2.1).
