@@ -28,6 +28,7 @@ pub mod json;
 pub mod redact;
 
 // Leaf verifiers and matchers
+pub mod answers;
 pub mod api_key;
 pub mod authority;
 pub mod callout;

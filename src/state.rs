@@ -3,11 +3,14 @@
 //! It says how such a store is used, and has one in plain memory: for tests, and for a worker that shares with nobody.
 
 mod seal;
+mod slots;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 pub use self::seal::{MIN_SECRET_BYTES, NONCE_BYTES, SealingKey, SecretTooShort};
+pub use self::slots::{Changed, Entry, Id, Slots};
 
 /// A store whose values have versions.
 pub trait SharedState {
@@ -32,6 +35,16 @@ impl SharedState for Nowhere {
 
     fn set(&self, _key: &str, _value: &[u8], _seen: Option<Version>) -> Result<(), Overtaken> {
         Err(Overtaken)
+    }
+}
+
+impl<S: SharedState + ?Sized> SharedState for Rc<S> {
+    fn get(&self, key: &str) -> Option<Versioned> {
+        S::get(self, key)
+    }
+
+    fn set(&self, key: &str, value: &[u8], seen: Option<Version>) -> Result<(), Overtaken> {
+        S::set(self, key, value, seen)
     }
 }
 

@@ -31,6 +31,11 @@ impl UnixTime {
         self.nanoseconds / NANOSECONDS_PER_SECOND
     }
 
+    /// Whole milliseconds since the Unix epoch.
+    pub const fn milliseconds(self) -> u64 {
+        self.nanoseconds / NANOSECONDS_PER_MILLISECOND
+    }
+
     /// Seconds since the Unix epoch with their fraction, as a JWT's `NumericDate` counts them (RFC 7519 §2).
     #[expect(
         clippy::as_conversions,
@@ -74,6 +79,7 @@ const fn date(days: u64) -> (u64, u64, u64) {
 
 const SECONDS_PER_DAY: u64 = 86_400;
 const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
+const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 
 #[cfg(test)]
 mod tests {

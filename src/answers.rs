@@ -1,0 +1,462 @@
+//! Answers of servers to questions that many requests have: asked once for all workers of the process, kept until they
+//! run out, and waited for by the requests that need them.
+//!
+//! ```text
+//! a request needs an answer ─► here? ─► use it
+//!                           └► stored by another worker? ─► take it over, use it
+//!                           └► want it, and wait ─► on the tick: nobody is at it? ─► take the lease ─► ask
+//!                                                 └► answered: store it ─► who waits is decided again
+//! ```
+//!
+//! [`Answers`] is one worker's view. It sends nothing and reads no clock. What is shared is sealed where a key is there,
+//! and bound to the name and the time that it was stored under.
+//!
+//! It does not know what a question means: that is a [`Question`]'s business.
+
+mod event;
+mod question;
+mod stored;
+#[cfg(test)]
+mod tests;
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+
+use crate::callout::{Answer, Callout};
+use crate::secret::Secret;
+use crate::state::{Changed, Entry, Id, NONCE_BYTES, SealingKey, SharedState, Slots};
+use crate::time::UnixTime;
+use crate::token_cache::{Limits, TokenCache};
+
+pub use self::event::Event;
+pub use self::question::{Failure, FailureKind, Good, Kind, Question};
+
+use self::stored::{opened, written};
+
+/// The answers that one worker knows, and the questions that it waits for.
+pub struct Answers {
+    store: Box<dyn SharedState>,
+    sealing: Option<Rc<SealingKey>>,
+    /// What nonces and the worker's name are made of: random.
+    seed: [u8; 16],
+    nonces: Cell<u32>,
+    kept: TokenCache<Rc<Kept>>,
+    wanted: RefCell<Vec<Wanted>>,
+}
+
+/// An answer that is kept.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    made_at: u64,
+    expires_at: u64,
+    found: Result<Secret<Vec<u8>>, Failure>,
+}
+
+/// An answer that was found.
+#[derive(Debug, Clone)]
+pub struct Found(Rc<Kept>);
+
+impl Found {
+    /// What the server has said.
+    ///
+    /// # Errors
+    /// [`Failure`] if it has said no, or nothing, a moment ago.
+    pub fn value(&self) -> Result<&[u8], &Failure> {
+        self.0.found.as_ref().map(|value| value.expose().as_slice())
+    }
+
+    /// Which answer this is, for [`Answers::forget`].
+    pub fn receipt(&self) -> Receipt {
+        Receipt(self.0.made_at)
+    }
+}
+
+/// Tells one answer to a question from a later one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt(u64);
+
+/// A question that somebody waits for.
+struct Wanted {
+    question: Rc<dyn Question>,
+    /// Answers that are not newer are not meant.
+    after: u64,
+    /// Until when somebody waits.
+    until: u64,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It is to be asked.
+    Queued,
+    /// Another worker is at it.
+    Watched,
+    /// It was sent.
+    Asked,
+}
+
+/// What is to be done after a step.
+#[derive(Debug, Default)]
+pub struct Turn {
+    /// What to send; each answer goes to [`Answers::answered`].
+    pub callouts: Vec<(Id, Callout)>,
+    /// What to count.
+    pub events: Vec<Event>,
+}
+
+impl Answers {
+    /// None yet. `seed` must be random. With a sealing key what is shared is sealed.
+    pub fn new(store: Box<dyn SharedState>, sealing: Option<Rc<SealingKey>>, seed: [u8; 16]) -> Self {
+        let limits = Limits {
+            entries: MAX_KEPT,
+            bytes: MAX_KEPT_BYTES,
+        };
+        Self {
+            store,
+            sealing,
+            seed,
+            nonces: Cell::new(0),
+            kept: TokenCache::new(limits, seed),
+            wanted: RefCell::default(),
+        }
+    }
+
+    /// Makes the records that workers share. To be called at configuration.
+    pub fn prepare(&self) {
+        SLOTS.prepare(self.store.as_ref());
+    }
+
+    /// An answer, if it is there and good.
+    pub fn find(&self, id: &Id, now: UnixTime) -> Option<Found> {
+        let now = now.milliseconds();
+        if let Some(kept) = self.kept.get(id) {
+            if kept.is_good(now) {
+                return Some(Found(kept));
+            }
+            self.kept.remove(id);
+        }
+        self.take_over(id, 0, now).map(Found)
+    }
+
+    /// An answer to a question that nobody needs to wait for when it runs out: it is asked again while it is still good.
+    pub fn find_fresh(&self, question: &Rc<dyn Question>, now: UnixTime) -> Option<Found> {
+        let found = self.find(question.id(), now)?;
+        let Kept {
+            made_at, expires_at, ..
+        } = *found.0;
+        let lived = now.milliseconds().saturating_sub(made_at);
+        if lived > expires_at.saturating_sub(made_at) / 5 * 4 {
+            let until = now.milliseconds().saturating_add(patience(question.as_ref()));
+            self.put_on_list(question, made_at, until);
+        }
+        Some(found)
+    }
+
+    /// Keeps what this worker knows by itself, for all workers.
+    pub fn keep(&self, id: &Id, value: Vec<u8>, expires_at: UnixTime, now: UnixTime) {
+        let (now, expires_at) = (now.milliseconds(), expires_at.milliseconds());
+        self.store_answer(id, Ok(Secret::new(value)), expires_at, now);
+    }
+
+    /// Forgets an answer that turned out to be no good, unless there is a newer one.
+    pub fn forget(&self, id: &Id, receipt: Receipt, now: UnixTime) {
+        let is_meant = |made_at: u64| made_at <= receipt.0;
+        if self.kept.get(id).is_some_and(|kept| is_meant(kept.made_at)) {
+            self.kept.remove(id);
+        }
+        SLOTS.change(self.store.as_ref(), id, now.milliseconds(), |entry| {
+            let is_there = !entry.payload.is_empty() && is_meant(entry.made_at);
+            if is_there {
+                entry.payload.clear();
+                entry.expires_at = 0;
+            }
+            is_there
+        });
+    }
+
+    /// Until when a request that has come at `since` shall wait for an answer; `None` if it has waited enough.
+    pub fn patience(&self, question: &dyn Question, since: UnixTime, now: UnixTime) -> Option<UnixTime> {
+        let deadline = since.milliseconds().saturating_add(patience(question));
+        let is_within = (since.milliseconds()..deadline).contains(&now.milliseconds());
+        is_within.then(|| UnixTime::from_nanoseconds(deadline.saturating_mul(NANOSECONDS)))
+    }
+
+    /// Has a question asked, for somebody who waits until then.
+    pub fn want(&self, question: &Rc<dyn Question>, until: UnixTime) {
+        self.put_on_list(question, 0, until.milliseconds());
+    }
+
+    /// Whether an answer is still to come.
+    pub fn is_wanted(&self, id: &Id) -> bool {
+        let wanted = self.wanted.try_borrow();
+        wanted.is_ok_and(|wanted| wanted.iter().any(|one| one.question.id() == id))
+    }
+
+    /// Whether something is to be asked on the next tick.
+    pub fn has_questions(&self) -> bool {
+        let wanted = self.wanted.try_borrow();
+        wanted.is_ok_and(|wanted| wanted.iter().any(|one| one.stage == Stage::Queued))
+    }
+
+    /// What is to be asked. To be called often while requests wait.
+    pub fn tick(&self, now: UnixTime, random: &[u8; 16]) -> Turn {
+        let mut turn = Turn::default();
+        let mut wanted = self.wanted.take();
+        let mut flying: Vec<(Kind, Rc<str>)> = asked(&wanted).map(server).collect();
+        wanted.retain_mut(|one| {
+            if one.stage == Stage::Asked {
+                return true;
+            }
+            let own = server(&*one.question);
+            let is_full = flying.iter().filter(|other| **other == own).count() >= MAX_ASKED;
+            match self.look_after(one, is_full, now, random) {
+                Progress::Over => return false,
+                Progress::Waits => {}
+                Progress::Asks(callout) => {
+                    flying.push(own);
+                    turn.callouts.push((*one.question.id(), callout));
+                }
+                Progress::Failed(event) => {
+                    turn.events.push(event);
+                    return false;
+                }
+            }
+            true
+        });
+        self.wanted.borrow_mut().append(&mut wanted);
+        turn
+    }
+
+    /// Takes an answer. One that nobody waits for any more is kept all the same.
+    pub fn answered(&self, id: &Id, answer: Answer, now: UnixTime) -> Option<Event> {
+        let question = {
+            let mut wanted = self.wanted.try_borrow_mut().ok()?;
+            let index = wanted.iter().position(|one| one.question.id() == id)?;
+            wanted.remove(index).question
+        };
+        let read = question.read(answer, now);
+        Some(self.conclude(question.as_ref(), read, now))
+    }
+
+    fn conclude(&self, question: &dyn Question, read: Result<Good, Failure>, now: UnixTime) -> Event {
+        let event = Event::of(question, read.as_ref());
+        let now = now.milliseconds();
+        match read {
+            Ok(Good { value, expires_at }) => {
+                self.store_answer(question.id(), Ok(value), expires_at.milliseconds(), now);
+            }
+            // What is still good is no worse for it; the lease runs out by itself, and so long nobody asks again.
+            Err(_) if self.is_there(question.id(), now) => {}
+            Err(failure) => {
+                let expires_at = now.saturating_add(failure.kind.remembered_milliseconds());
+                self.store_answer(question.id(), Err(failure), expires_at, now);
+            }
+        }
+        event
+    }
+
+    fn is_there(&self, id: &Id, now: u64) -> bool {
+        let kept = self.kept.get(id).filter(|kept| kept.is_good(now));
+        let kept = kept.or_else(|| self.take_over(id, 0, now));
+        kept.is_some_and(|kept| kept.found.is_ok())
+    }
+
+    /// What becomes of a question that somebody waits for, and that this worker has not sent.
+    fn look_after(&self, one: &mut Wanted, is_full: bool, now: UnixTime, random: &[u8; 16]) -> Progress {
+        let at = now.milliseconds();
+        if one.until <= at || self.take_over(one.question.id(), one.after, at).is_some() {
+            return Progress::Over;
+        }
+        if is_full {
+            return Progress::Waits;
+        }
+        let longest = lease(one.question.as_ref());
+        let taken = SLOTS.change(self.store.as_ref(), one.question.id(), at, |entry| {
+            let is_free = !entry.is_leased(at, longest);
+            if is_free {
+                entry.leased_until = at.saturating_add(longest);
+                entry.holder = self.worker();
+            }
+            is_free
+        });
+        match taken {
+            Changed::Declined => {
+                one.stage = Stage::Watched;
+                Progress::Waits
+            }
+            // Where nothing can be shared, each worker asks for itself.
+            Changed::Written | Changed::Failed => {
+                match one.question.ask(now, &own(random, one.question.id())) {
+                    Some(callout) => {
+                        one.stage = Stage::Asked;
+                        Progress::Asks(callout)
+                    }
+                    None => {
+                        let failure = Failure::new(FailureKind::Refused, "the question could not be made");
+                        Progress::Failed(self.conclude(one.question.as_ref(), Err(failure), now))
+                    }
+                }
+            }
+        }
+    }
+
+    fn put_on_list(&self, question: &Rc<dyn Question>, after: u64, until: u64) {
+        let Ok(mut wanted) = self.wanted.try_borrow_mut() else {
+            return;
+        };
+        if let Some(one) = wanted.iter_mut().find(|one| one.question.id() == question.id()) {
+            one.until = one.until.max(until);
+            return;
+        }
+        if wanted.len() < MAX_WANTED {
+            wanted.push(Wanted {
+                question: Rc::clone(question),
+                after,
+                until,
+                stage: Stage::Queued,
+            });
+        }
+    }
+
+    /// What another worker has stored after this moment.
+    fn take_over(&self, id: &Id, after: u64, now: u64) -> Option<Rc<Kept>> {
+        let entry = SLOTS.find(self.store.as_ref(), id)?;
+        let is_meant = !entry.payload.is_empty() && (after == 0 || entry.made_at > after);
+        if !is_meant {
+            return None;
+        }
+        let kept = Kept {
+            made_at: entry.made_at,
+            expires_at: entry.expires_at,
+            found: opened(&entry, self.sealing.as_deref())?,
+        };
+        kept.is_good(now).then(|| self.keep_here(id, kept))
+    }
+
+    fn store_answer(&self, id: &Id, found: Result<Secret<Vec<u8>>, Failure>, expires_at: u64, now: u64) {
+        let kept = Kept {
+            made_at: now,
+            expires_at,
+            found,
+        };
+        let payload = written(id, &kept, self.sealing.as_deref(), self.nonce()).unwrap_or_default();
+        SLOTS.change(self.store.as_ref(), id, now, |entry| {
+            *entry = Entry {
+                id: *id,
+                leased_until: 0,
+                holder: 0,
+                made_at: now,
+                expires_at,
+                payload: payload.clone(),
+            };
+            true
+        });
+        self.keep_here(id, kept);
+    }
+
+    fn keep_here(&self, id: &Id, kept: Kept) -> Rc<Kept> {
+        let bytes = kept.found.as_ref().map_or(0, |value| value.expose().len());
+        let kept = Rc::new(kept);
+        self.kept
+            .insert(id, Rc::clone(&kept), bytes.saturating_add(OWN_BYTES));
+        kept
+    }
+
+    /// Tells this worker from others.
+    fn worker(&self) -> u64 {
+        self.seed
+            .first_chunk()
+            .map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+
+    /// Never the same twice: a random half, and a count. `None` after as many as there are.
+    fn nonce(&self) -> Option<[u8; NONCE_BYTES]> {
+        let count = self.nonces.get();
+        self.nonces.set(count.checked_add(1)?);
+        let (random, _) = self.seed.split_last_chunk::<8>()?;
+        let mut nonce = [0; NONCE_BYTES];
+        let bytes = random.iter().copied().chain(count.to_be_bytes());
+        for (place, byte) in nonce.iter_mut().zip(bytes) {
+            *place = byte;
+        }
+        Some(nonce)
+    }
+}
+
+/// Without what is kept: it belongs to callers.
+impl fmt::Debug for Answers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Answers").finish_non_exhaustive()
+    }
+}
+
+impl Kept {
+    /// Whether it may be used now. One of the future was made before the clock was set back, or was never made here.
+    const fn is_good(&self, now: u64) -> bool {
+        now < self.expires_at && self.made_at <= now.saturating_add(MAX_CLOCK_STEP)
+    }
+}
+
+/// What becomes of a question on a tick.
+enum Progress {
+    /// It is answered, or nobody waits any more.
+    Over,
+    Waits,
+    Asks(Callout),
+    Failed(Event),
+}
+
+/// Random bytes of one question's own.
+fn own(random: &[u8; 16], id: &Id) -> [u8; 16] {
+    let mut own = *random;
+    for (byte, other) in own.iter_mut().zip(id) {
+        *byte ^= other;
+    }
+    own
+}
+
+fn asked(wanted: &[Wanted]) -> impl Iterator<Item = &dyn Question> {
+    let asked = wanted.iter().filter(|one| one.stage == Stage::Asked);
+    asked.map(|one| &*one.question)
+}
+
+fn server(question: &dyn Question) -> (Kind, Rc<str>) {
+    (question.kind(), question.server())
+}
+
+/// For how long somebody waits: what the server has, and what is before and behind it.
+fn patience(question: &dyn Question) -> u64 {
+    u64::from(question.timeout_seconds())
+        .saturating_mul(1_000)
+        .saturating_add(PATIENCE_RESERVE)
+}
+
+/// How long a worker may be at it.
+fn lease(question: &dyn Question) -> u64 {
+    u64::from(question.timeout_seconds())
+        .saturating_mul(1_000)
+        .saturating_add(LEASE_RESERVE)
+}
+
+/// Where workers share answers; the number is that of the format.
+const SLOTS: Slots = Slots {
+    prefix: "peergate.answers.1",
+    count: 256,
+};
+/// Ours: what a worker keeps, of usual size and in all.
+const MAX_KEPT: usize = 2_000;
+const MAX_KEPT_BYTES: usize = 4 * 1024 * 1024;
+/// What an answer takes besides its text, by estimate.
+const OWN_BYTES: usize = 160;
+/// Ours: as many questions wait in a worker; more are not asked.
+const MAX_WANTED: usize = 1_000;
+/// As many questions are under way to one server, in a worker.
+const MAX_ASKED: usize = 16;
+/// Ours, in milliseconds: a refusal by the proxy's own timeout comes before the end of the wait.
+const PATIENCE_RESERVE: u64 = 1_000;
+/// Ours, in milliseconds: for what is between the lease and the question.
+const LEASE_RESERVE: u64 = 500;
+/// Ours, in milliseconds. Workers read one clock, which may be set.
+const MAX_CLOCK_STEP: u64 = 60_000;
+const NANOSECONDS: u64 = 1_000_000;
