@@ -8,9 +8,13 @@ from typing import Any
 
 import jwt
 import pyotp
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from .registry import remember, remember_token
+
+#: The last line of a key in PEM may hold a few bytes, which occur by chance.
+SHORTEST_LINE = 24
 
 #: The length of a step, RFC 6238 §4.1.
 STEP_SECONDS = 30
@@ -42,6 +46,18 @@ class SigningKey:
         jwk = json.loads(implementation.to_jwk(self.private.public_key()))
         jwk.pop("key_ops", None)
         return jwk | {"kid": self.kid, "alg": self.algorithm, "use": "sig"}
+
+    def private_pem(self) -> str:
+        """The private half, as `openssl genpkey` writes it (RFC 7468 §10); its lines are secrets."""
+        pem = self.private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ).decode()
+        for line in pem.splitlines()[1:-1]:
+            if len(line) >= SHORTEST_LINE:
+                remember(f"a line of the private key {self.kid}", line)
+        return pem
 
     def sign(self, claims: dict, label: str = "token", header: dict | None = None) -> str:
         """A token with exactly these claims."""

@@ -32,11 +32,11 @@ def everywhere(client: Client, token: str) -> set[int]:
     return {get(client, token).status_code for _ in range(MANY)}
 
 
-def await_active(client: Client, count: int) -> None:
+def await_active(client: Client, count: int, listener: str = "inbound") -> None:
     """Wait until so many requests are in Envoy."""
 
     def active() -> int:
-        (line,) = client.envoy.admin("/stats?filter=^http.inbound.downstream_rq_active$").splitlines()
+        (line,) = client.envoy.admin(f"/stats?filter=^http.{listener}.downstream_rq_active$").splitlines()
         return int(line.partition(": ")[2])
 
     wait_until(lambda: active() == count, PATIENCE_SECONDS, f"{count} requests are there")

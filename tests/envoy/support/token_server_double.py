@@ -11,7 +11,7 @@ import json
 import secrets
 import threading
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, unquote_plus
 
 from .credentials import SigningKey, lasting
@@ -101,6 +101,8 @@ class TokenServerDouble(KeyServerDouble):
         self.always: Reply | None = None
         #: What is changed in answers to good requests; `None` takes a member away.
         self.changes: dict[str, object] = {}
+        #: Answers wait until this is set.
+        self.after: threading.Event | None = None
         #: How long a token is good that is issued from now on.
         self.seconds = TOKEN_SECONDS
         #: What introspection says, by token.
@@ -140,6 +142,7 @@ class TokenServerDouble(KeyServerDouble):
         self.next.clear()
         self.always = None
         self.changes = {}
+        self.after = None
         self.seconds = TOKEN_SECONDS
 
     def only_request(self) -> TokenRequest:
@@ -167,7 +170,7 @@ class TokenServerDouble(KeyServerDouble):
                 return self.next.pop(0)
             if self.always is not None:
                 return self.always
-            return answers(request)
+            return replace(answers(request), after=self.after)
 
     def _token(self, request: TokenRequest) -> Reply:
         """RFC 8693 §2.2.1, and RFC 6749 §4.4 for the client itself."""
