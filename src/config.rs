@@ -24,6 +24,7 @@ mod providers;
 mod reader;
 mod requirements;
 mod rules;
+mod sealed;
 mod secret;
 mod surroundings;
 mod text;
@@ -49,6 +50,7 @@ pub use self::warning::{Caution, Warning};
 use self::forward::{default_owned_headers, default_style};
 use self::problem::{DocumentProblem, KeySourceProblem, Kind};
 use self::reader::{Context, Node, Object};
+use self::sealed::sealed_variables;
 use self::secret::{Found, secret};
 
 /// What is around the filter: where it runs and what it was given.
@@ -110,7 +112,21 @@ pub fn identity(bytes: &[u8]) -> String {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn load(document: &Document, environment: &Environment) -> Result<Loaded, Errors> {
+    read(Context::new(document, environment))
+}
+
+/// The same on a machine that must not have the keys of the proxy: sealed secrets are looked at from outside, and count as
+/// missing, which is no error.
+///
+/// # Errors
+/// Everything that is wrong with it, as far as this can be seen without what is sealed.
+pub fn load_unopened(document: &Document, environment: &Environment) -> Result<Loaded, Errors> {
     let context = Context::new(document, environment);
+    context.sealed().withhold_keys();
+    read(context)
+}
+
+fn read(context: Context<'_>) -> Result<Loaded, Errors> {
     let policy = policy(&context);
     let (warnings, redactor) = context.finish()?;
     match policy {
@@ -133,7 +149,6 @@ fn policy(context: &Context<'_>) -> Option<Policy> {
     let version = document.required("version").and_then(|node| version(&node));
     let role = role(&document);
     let is_fallback = document.flag("fallback");
-    document.not_yet(&["sealed_env"]);
     let enforcement = policy_enforcement(&document);
     let on_missing_secret = document.or("on_missing_secret", (), |node| {
         let may_miss = node.choice(&[("refuse_config", Some(false)), ("deny_rule", Some(true))])?;
@@ -142,6 +157,8 @@ fn policy(context: &Context<'_>) -> Option<Policy> {
         }
         Some(())
     });
+    // Before any secret, for each may stand there.
+    let sealed_env = document.or("sealed_env", (), |node| sealed_variables(&node));
     let sealing = document.or("shared_state_key", None, |node| sealing_key(&node).map(Some));
     let has = |half| document.has(half) || document.is_mistyped(half);
     if !has("inbound") && !has("outbound") {
@@ -157,6 +174,7 @@ fn policy(context: &Context<'_>) -> Option<Policy> {
 
     version?;
     on_missing_secret?;
+    sealed_env?;
     let (role, inbound, outbound) = (role?, inbound?, outbound?);
     let (inbound, mut keys, owned_headers, mut errors) = match inbound {
         Some(half) => (Some(half.inbound), half.keys, half.owned_headers, half.errors),

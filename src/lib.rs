@@ -36,6 +36,7 @@ pub mod jwks;
 pub mod jwt;
 pub mod keys;
 pub mod path;
+pub mod sealed;
 pub mod signer;
 pub mod spiffe;
 pub mod token_cache;

@@ -9,14 +9,29 @@
 
 use peergate_filter::advice;
 use peergate_filter::config::{self, Document, Environment};
+use peergate_filter::sealed::{KeyPair, Recipient, UNSEALING_KEY};
+use peergate_filter::secret::Secret;
 use serde_json::{Value, json};
 
 const SEED: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 const INLINE_KEY: &str = "inline-key-that-nobody-may-see";
 const SHARED: &str = "shared-secret-that-nobody-may-see-0123456789";
 
+/// With secrets that stand sealed in it, of which one is the seed again.
 fn full() -> Value {
-    serde_saphyr::from_str(include_str!("policies/full.yaml")).unwrap()
+    let mut policy: Value = serde_saphyr::from_str(include_str!("policies/full.yaml")).unwrap();
+    let recipient = Recipient::parse(&key_pair().public).unwrap();
+    let seal = |text: &str| recipient.seal(text, &Secret::new([3; 32]), [3; 12]).unwrap();
+    policy["sealed_env"] = json!(seal(&json!({"SEALED": SEED}).to_string()));
+    let seeds = policy["inbound"]["peers"]["mrpink"]["totp_seeds"]
+        .as_array_mut()
+        .unwrap();
+    seeds.extend([json!({"env": "SEALED"}), json!({"sealed": seal(SEED)})]);
+    policy
+}
+
+fn key_pair() -> KeyPair {
+    KeyPair::new(&Secret::new([7; 32])).unwrap()
 }
 
 #[test]
@@ -50,8 +65,9 @@ fn no_shape_makes_it_panic_or_tell_a_secret() {
 
 /// Whether the configuration is refused; and nothing that is said of it tells a secret or breaks out of its line.
 fn check(bytes: &[u8]) -> bool {
+    let key = key_pair().private;
     let environment = Environment {
-        variables: [("SEED", SEED), ("SHARED", SHARED)]
+        variables: [("SEED", SEED), ("SHARED", SHARED), (UNSEALING_KEY, key.expose())]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
         workload: Some("charlie".into()),
@@ -88,8 +104,9 @@ fn check(bytes: &[u8]) -> bool {
             (texts, true)
         }
     };
+    let number = key.expose().rsplit_once(r#""d":""#).unwrap().1;
     for text in texts {
-        for secret in [SEED, INLINE_KEY, SHARED] {
+        for secret in [SEED, INLINE_KEY, SHARED, number] {
             // Half of it, for mutations may have changed the rest.
             assert!(
                 !text.contains(&secret[..secret.len() / 2]),

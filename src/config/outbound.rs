@@ -9,7 +9,8 @@ use crate::config::header::{Use, header};
 use crate::config::problem::{HOSTS_BOUND, OutboundProblem, PeerProblem, ShapeProblem};
 use crate::config::reader::{Node, Object, all, distinct, plain_text};
 use crate::config::rules::{RuleNames, check_no_url, path_prefix};
-use crate::config::secret::{Found, present};
+use crate::config::sealed::Variable;
+use crate::config::secret::{Found, look_up, present};
 use crate::config::totp::{DEFAULT_HEADER, code_parameters, seed};
 use crate::config::warning::Caution;
 use crate::policy::outbound::{Clusters, Condition, OnNoMatch, Outbound, Rule, TotpInjection};
@@ -231,28 +232,32 @@ fn totp_injection(node: &Node<'_>) -> Option<(Found<Seed>, String, CodeParameter
 
 /// The seed that is written, or the one of the variable that agents use.
 fn injected_seed(totp: &Object<'_>) -> Option<Found<Seed>> {
-    let default = totp
-        .node()
-        .environment()
-        .variables
-        .get(DEFAULT_SEED_VARIABLE)
-        .filter(|seed| !seed.is_empty());
     let written = totp.optional("seed");
     let names_default = written.as_ref().is_none_or(|node| {
         matches!(node.document().member("env"), Some(Document::Text(name)) if name.expose() == DEFAULT_SEED_VARIABLE)
     });
-    match (written, default) {
-        (_, None) if names_default && totp.node().secrets_may_miss() => {
+    if !names_default {
+        return seed(&written?, false);
+    }
+    match look_up(totp.node(), DEFAULT_SEED_VARIABLE) {
+        Variable::There(text) => match written {
+            Some(node) => seed(&node, false),
+            None => {
+                totp.node().remember(&text);
+                match Seed::parse(text.expose()) {
+                    Ok(seed) => Some(Found::There(seed)),
+                    Err(error) => totp.refuse_member("seed", PeerProblem::Seed(error)),
+                }
+            }
+        },
+        Variable::Unknown => Some(Found::Missing),
+        Variable::Refused => None,
+        Variable::Blank | Variable::Absent if totp.node().secrets_may_miss() => {
             totp.node()
                 .warn(Caution::SecretMissing(DEFAULT_SEED_VARIABLE.to_owned()));
             Some(Found::Missing)
         }
-        (_, None) if names_default => totp.refuse_member("seed", OutboundProblem::NoSeed),
-        (Some(node), _) => seed(&node, false),
-        (None, default) => match Seed::parse(default?) {
-            Ok(seed) => Some(Found::There(seed)),
-            Err(error) => totp.refuse_member("seed", PeerProblem::Seed(error)),
-        },
+        Variable::Blank | Variable::Absent => totp.refuse_member("seed", OutboundProblem::NoSeed),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::config::misplaced::below;
 use crate::config::nearest::nearest;
 use crate::config::path::Path;
 use crate::config::problem::{Error, Errors, Kind, Problem, ShapeProblem};
+use crate::config::sealed::Sealed;
 use crate::config::warning::{Caution, Warning};
 use crate::excerpt::Excerpt;
 use crate::redact::Redactor;
@@ -31,6 +32,7 @@ pub(super) struct Context<'c> {
     secrets_may_miss: Cell<bool>,
     /// The secrets that were read, which no text of this reading may show.
     secrets: RefCell<Vec<Secret<String>>>,
+    sealed: Sealed,
 }
 
 #[derive(Debug, Default)]
@@ -49,12 +51,18 @@ impl<'c> Context<'c> {
             findings: RefCell::default(),
             secrets_may_miss: Cell::new(false),
             secrets: RefCell::default(),
+            sealed: Sealed::default(),
         }
     }
 
     /// From here on, a secret that is not set is a warning and no error.
     pub(super) fn let_secrets_miss(&self) {
         self.secrets_may_miss.set(true);
+    }
+
+    /// What opens sealed secrets.
+    pub(super) const fn sealed(&self) -> &Sealed {
+        &self.sealed
     }
 
     /// The document itself.
@@ -148,6 +156,11 @@ impl<'c> Node<'c> {
     /// Keeps a secret out of every text of this reading.
     pub(super) fn remember(&self, secret: &Secret<String>) {
         self.context.secrets.borrow_mut().push(secret.clone());
+    }
+
+    /// What opens sealed secrets.
+    pub(super) const fn sealed(&self) -> &'c Sealed {
+        self.context.sealed()
     }
 
     /// The surroundings in which the configuration is read.

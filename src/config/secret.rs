@@ -1,10 +1,12 @@
-//! SECRET: `{env: NAME}` or `{inline: "…"}`. Nothing that was written here is repeated in an error, but the name of a
-//! variable.
+//! SECRET: `{env: NAME}`, `{sealed: "…"}` or `{inline: "…"}`. Nothing that was written here is repeated in an error, but the
+//! name of a variable, and what the header of a JWE says to everybody.
 
-use crate::config::problem::{Kind, SecretProblem, ShapeProblem};
+use crate::config::problem::{Kind, SecretProblem};
 use crate::config::reader::Node;
+use crate::config::sealed::{Variable, opened};
 use crate::config::text::is_variable_name;
 use crate::config::warning::Caution;
+use crate::sealed::UNSEALING_KEY;
 use crate::secret::Secret;
 
 /// A secret, or the knowledge that a variable which this proxy should have is not set.
@@ -56,13 +58,16 @@ pub(super) fn secret(node: &Node<'_>) -> Option<Found<Secret<String>>> {
         return node.refuse(SecretProblem::Shape(node.kind()));
     }
     let secret = node.object_of_secret(MEMBERS, SecretProblem::Member.into())?;
-    if secret.has("sealed") {
-        return secret.refuse_member("sealed", ShapeProblem::NotSupportedYet);
-    }
-    let found = match (secret.optional("env"), secret.optional("inline")) {
-        (Some(name), None) => from_variable(&name),
-        (None, Some(inline)) => written_down(&inline).map(Found::There),
-        (None, None) | (Some(_), Some(_)) => node.refuse(SecretProblem::NotOneSource),
+    let sources = (
+        secret.optional("env"),
+        secret.optional("sealed"),
+        secret.optional("inline"),
+    );
+    let found = match sources {
+        (Some(name), None, None) => from_variable(&name),
+        (None, Some(sealed), None) => unsealed(&sealed),
+        (None, None, Some(inline)) => written_down(&inline).map(Found::There),
+        _ => node.refuse(SecretProblem::NotOneSource),
     };
     if let Some(Found::There(secret)) = &found {
         node.remember(secret);
@@ -75,14 +80,43 @@ fn from_variable(node: &Node<'_>) -> Option<Found<Secret<String>>> {
     if !is_variable_name(name) {
         return node.refuse(SecretProblem::VariableName);
     }
-    match node.environment().variables.get(name) {
-        Some(value) if !value.trim().is_empty() => Some(Found::There(Secret::new(value.clone()))),
-        _ if node.secrets_may_miss() => {
-            node.warn(Caution::SecretMissing(name.to_owned()));
-            Some(Found::Missing)
-        }
-        None => node.refuse(SecretProblem::Unset(name.to_owned())),
-        Some(_) => node.refuse(SecretProblem::VariableEmpty(name.to_owned())),
+    // Whoever writes a policy may say where secrets go, and shall not send away what opens those of all policies.
+    if name == UNSEALING_KEY {
+        return node.refuse(SecretProblem::IsUnsealingKey);
+    }
+    let is_empty = match look_up(node, name) {
+        Variable::There(value) => return Some(Found::There(value)),
+        Variable::Unknown => return Some(Found::Missing),
+        Variable::Refused => return None,
+        Variable::Blank => true,
+        Variable::Absent => false,
+    };
+    if node.secrets_may_miss() {
+        node.warn(Caution::SecretMissing(name.to_owned()));
+        return Some(Found::Missing);
+    }
+    node.refuse(match is_empty {
+        true => SecretProblem::VariableEmpty(name.to_owned()),
+        false => SecretProblem::Unset(name.to_owned()),
+    })
+}
+
+/// A variable of the proxy's environment, else of `sealed_env`.
+pub(super) fn look_up(node: &Node<'_>, name: &str) -> Variable {
+    let own = node.environment().variables.get(name);
+    if let Some(value) = own.filter(|value| !value.trim().is_empty()) {
+        return Variable::There(Secret::new(value.clone()));
+    }
+    match node.sealed().variable(name) {
+        Variable::Absent if own.is_some() => Variable::Blank,
+        other => other,
+    }
+}
+
+fn unsealed(node: &Node<'_>) -> Option<Found<Secret<String>>> {
+    match opened(node)? {
+        Found::There(secret) if secret.expose().trim().is_empty() => node.refuse(SecretProblem::Empty),
+        found => Some(found),
     }
 }
 
@@ -94,4 +128,4 @@ fn written_down(node: &Node<'_>) -> Option<Secret<String>> {
     node.text().map(|text| Secret::new(text.to_owned()))
 }
 
-const MEMBERS: &[&str] = &["env", "inline", "sealed"];
+const MEMBERS: &[&str] = &["env", "sealed", "inline"];

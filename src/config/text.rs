@@ -4,6 +4,7 @@ use crate::config::Environment;
 use crate::config::problem::{NAMESPACE, ShapeProblem, TextProblem, WORKLOAD};
 use crate::config::reader::Node;
 use crate::excerpt::Excerpt;
+use crate::sealed::UNSEALING_KEY;
 
 /// Reads a TEXT with its names replaced. A name that stands for nothing is an error, never an empty text.
 pub(super) fn text(node: &Node<'_>) -> Option<String> {
@@ -45,6 +46,9 @@ fn interpolate(text: &str, environment: &Environment) -> Result<String, TextProb
 fn value<'e>(name: &str, environment: &'e Environment) -> Result<&'e str, TextProblem> {
     if !is_variable_name(name) {
         return Err(TextProblem::Name(Excerpt::new(name)));
+    }
+    if name == UNSEALING_KEY {
+        return Err(TextProblem::IsUnsealingKey);
     }
     let metadata = match name {
         WORKLOAD => environment.workload.as_deref(),

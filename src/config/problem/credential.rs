@@ -47,7 +47,8 @@ impl PeerProblem {
                 nearest.as_ref().map(did_you_mean)
             }
             Self::KeyShape(_) | Self::KeySource | Self::KeyMember => Some(
-                "write `{sha256: …}`, the digest of the key in hex, or `{env: NAME}`, a variable that holds the key"
+                "write `{sha256: …}`, the digest of the key in hex, `{env: NAME}`, a variable that holds the key, or \
+                 `{sealed: …}`"
                     .into(),
             ),
             Self::KeyCharacter(_) => Some("a key is of visible ASCII characters, without a comma".into()),
@@ -82,7 +83,9 @@ impl fmt::Display for PeerProblem {
             }
             Self::KeyTwice(first) => write!(formatter, "is the same key as {first}"),
             Self::KeyShape(found) => write!(formatter, "expected a key, found {found}"),
-            Self::KeySource => formatter.write_str("key needs exactly one of `sha256`, `env` and `inline`"),
+            Self::KeySource => {
+                formatter.write_str("key needs exactly one of `sha256`, `env`, `sealed` and `inline`")
+            }
             Self::KeyMember => formatter.write_str("key has a member that is unknown"),
             Self::Key(error) => error.fmt(formatter),
             Self::KeyCharacter(position) => {
