@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,6 +14,8 @@ use peergate_filter::config::{self, Document, Environment, Errors, Loaded, MAX_D
 use peergate_filter::json;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_saphyr::{Error as YamlError, UserMessageFormatter};
+
+use super::{USAGE, say};
 
 /// What `check` takes.
 #[derive(clap::Args)]
@@ -30,6 +32,9 @@ pub(crate) struct Arguments {
     /// The namespace of that workload: `${NAMESPACE}`
     #[arg(long, value_name = "NAME")]
     namespace: Option<String>,
+    /// Leave sealed secrets sealed: for machines that must not have the key, such as those of CI
+    #[arg(long)]
+    without_unsealing_key: bool,
     /// Fail if there is a hint
     #[arg(long)]
     deny_hints: bool,
@@ -51,7 +56,11 @@ pub(crate) fn check(arguments: &Arguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match config::load(&document, &environment) {
+    let load = match arguments.without_unsealing_key {
+        true => config::load_unopened,
+        false => config::load,
+    };
+    match load(&document, &environment) {
         Ok(loaded) => {
             report_warnings(&loaded);
             let hints = advice::hints(&loaded.policy, &document, &environment);
@@ -182,11 +191,3 @@ impl fmt::Display for ReadError {
         }
     }
 }
-
-/// Writes a line. Where nobody reads, there is nobody to tell.
-fn say(stream: &mut dyn Write, line: &str) {
-    let _ = writeln!(stream, "{line}");
-}
-
-/// As `clap` exits for arguments that it refuses.
-const USAGE: u8 = 2;

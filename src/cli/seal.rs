@@ -1,0 +1,250 @@
+//! `peergate seal`: makes what stands in a policy as `{sealed: …}` or `sealed_env`, and the keys for it.
+//!
+//! A secret is read from the standard input or a file, never from an argument, which every process of the machine sees
+//! and a shell keeps.
+
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use peergate_filter::json;
+use peergate_filter::sealed::{KeyPair, Recipient, SealError, UNSEALING_KEY, UnsealingKeyError};
+use peergate_filter::secret::Secret;
+use serde_json::{Map, Value};
+
+use super::{USAGE, say};
+
+/// What `seal` takes.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The public key to seal to: a file with a JWK, or the JWK itself
+    #[arg(
+        long,
+        value_name = "JWK",
+        required_unless_present = "new_key",
+        conflicts_with = "new_key"
+    )]
+    key: Option<String>,
+    /// Seal the content of this file, in place of the standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["new_key", "variables"])]
+    from: Option<PathBuf>,
+    /// Make a `sealed_env` of the variables in this file, lines of NAME=VALUE or a JSON object; `-` is the standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "new_key")]
+    variables: Option<PathBuf>,
+    /// Make a key: the private half goes into this file, which must not be there, the public one to the standard output
+    #[arg(long, value_name = "FILE")]
+    new_key: Option<PathBuf>,
+    /// Write the keys of this file behind the new one, so that what was sealed to them is still opened
+    #[arg(long, value_name = "FILE", requires = "new_key", conflicts_with = "key")]
+    keep: Option<PathBuf>,
+}
+
+/// Seals, or makes a key: the result on the standard output and 0, or what is wrong on the standard error and 1.
+pub(crate) fn seal(arguments: &Arguments) -> ExitCode {
+    let done = match (&arguments.new_key, &arguments.key) {
+        (Some(file), _) => new_key(file, arguments.keep.as_deref()),
+        (None, Some(key)) => sealed(arguments, key),
+        // The parser of the command line has seen to it.
+        (None, None) => Err(Failure::Usage("`--key` or `--new-key` is required")),
+    };
+    match done {
+        Ok(result) => {
+            say(&mut io::stdout(), &result);
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            say(&mut io::stderr(), &format!("error: {failure}"));
+            match failure {
+                Failure::Usage(_) => ExitCode::from(USAGE),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn sealed(arguments: &Arguments, key: &str) -> Result<String, Failure> {
+    let recipient = match key.trim_start().starts_with('{') {
+        true => Recipient::parse(key),
+        false => Recipient::parse(read(Path::new(key))?.expose()),
+    };
+    let recipient = recipient.map_err(Failure::Key)?;
+    let text = match (&arguments.variables, &arguments.from) {
+        (Some(file), _) if file.as_os_str() == "-" => variables(&standard_input()?)?,
+        (Some(file), _) => variables(&read(file)?)?,
+        (None, Some(file)) => without_line_end(&read(file)?)?,
+        (None, None) => without_line_end(&standard_input()?)?,
+    };
+    loop {
+        let (key, nonce) = (random()?, *random()?.expose());
+        match recipient.seal(text.expose(), &key, nonce) {
+            Err(SealError::Unlucky) => {}
+            sealed => return sealed.map_err(Failure::Seal),
+        }
+    }
+}
+
+/// Writes a new private key; the public one.
+fn new_key(file: &Path, keep: Option<&Path>) -> Result<String, Failure> {
+    let pair = loop {
+        match KeyPair::new(&random()?) {
+            Err(SealError::Unlucky) => {}
+            pair => break pair.map_err(Failure::Seal)?,
+        }
+    };
+    let private = match keep {
+        Some(old) => pair.before(read(old)?.expose()).map_err(Failure::Key)?,
+        None => pair.private.clone(),
+    };
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+        .open(file)
+        .and_then(|mut opened| writeln!(opened, "{}", private.expose()))
+        .map_err(|error| Failure::File(file.to_owned(), error))?;
+    say(
+        &mut io::stderr(),
+        &format!(
+            "private key written to {}: the proxy needs what is in it as variable {UNSEALING_KEY}\n\
+             public key, for `peergate seal --key`:",
+            file.display()
+        ),
+    );
+    Ok(pair.public)
+}
+
+/// The variables in a file, as one JSON object.
+fn variables(text: &Secret<String>) -> Result<Secret<String>, Failure> {
+    let text = text.expose();
+    let object = match text.trim_start().starts_with('{') {
+        true => json::object(text.as_bytes(), 1).map_err(|_| Failure::VariablesJson)?,
+        false => lines(text)?,
+    };
+    if object.is_empty() {
+        return Err(Failure::Empty);
+    }
+    let is_good = |(name, value): (&String, &Value)| {
+        is_variable_name(name) && value.as_str().is_some_and(|value| !value.trim().is_empty())
+    };
+    match object.iter().all(is_good) {
+        true => Ok(Secret::new(Value::Object(object).to_string())),
+        false => Err(Failure::VariablesJson),
+    }
+}
+
+/// `NAME=VALUE`, of which no tool makes something else.
+fn lines(text: &str) -> Result<Map<String, Value>, Failure> {
+    let mut object = Map::new();
+    for (index, line) in text.lines().enumerate() {
+        if line.trim().is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let number = index.saturating_add(1);
+        let (name, value) = line.split_once('=').ok_or(Failure::Line(number))?;
+        if !is_variable_name(name) || value.trim().is_empty() {
+            return Err(Failure::Line(number));
+        }
+        if value.starts_with(['"', '\'']) || value.trim() != value {
+            return Err(Failure::Quotes(number));
+        }
+        if object.insert(name.to_owned(), Value::from(value)).is_some() {
+            return Err(Failure::Twice(number));
+        }
+    }
+    Ok(object)
+}
+
+fn is_variable_name(name: &str) -> bool {
+    !name.starts_with(|first: char| first.is_ascii_digit())
+        && !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// What editors and `echo` put behind a text is no part of it.
+fn without_line_end(text: &Secret<String>) -> Result<Secret<String>, Failure> {
+    let text = text.expose();
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    match text.trim().is_empty() {
+        true => Err(Failure::Empty),
+        false => Ok(Secret::new(text.to_owned())),
+    }
+}
+
+fn standard_input() -> Result<Secret<String>, Failure> {
+    let mut input = io::stdin();
+    if input.is_terminal() {
+        return Err(Failure::Usage(
+            "the secret is read from the standard input, where the terminal would show it: pipe it in, or use `--from FILE`",
+        ));
+    }
+    let mut bytes = Vec::new();
+    let read = input.read_to_end(&mut bytes);
+    read.map_err(|error| Failure::File("the standard input".into(), error))?;
+    utf8(bytes, Path::new("the standard input"))
+}
+
+fn read(file: &Path) -> Result<Secret<String>, Failure> {
+    let bytes = fs::read(file).map_err(|error| Failure::File(file.to_owned(), error))?;
+    utf8(bytes, file)
+}
+
+fn utf8(bytes: Vec<u8>, file: &Path) -> Result<Secret<String>, Failure> {
+    String::from_utf8(bytes)
+        .map(Secret::new)
+        .map_err(|_| Failure::NotText(file.to_owned()))
+}
+
+/// Bytes of the system's.
+fn random<const N: usize>() -> Result<Secret<[u8; N]>, Failure> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_| Failure::Random)?;
+    Ok(Secret::new(bytes))
+}
+
+/// Why nothing was made. Nothing of a secret is repeated.
+enum Failure {
+    Usage(&'static str),
+    File(PathBuf, io::Error),
+    NotText(PathBuf),
+    Key(UnsealingKeyError),
+    Seal(SealError),
+    Empty,
+    VariablesJson,
+    Line(usize),
+    Quotes(usize),
+    Twice(usize),
+    Random,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(text) => formatter.write_str(text),
+            Self::File(file, error) => write!(formatter, "{}: {error}", file.display()),
+            Self::NotText(file) => write!(formatter, "{}: is not UTF-8", file.display()),
+            Self::Key(error) => write!(
+                formatter,
+                "key: {error}\n  help: `peergate seal --new-key FILE` makes one"
+            ),
+            Self::Seal(error) => write!(formatter, "secret {error}"),
+            Self::Empty => formatter.write_str("there is nothing to seal"),
+            Self::VariablesJson => {
+                formatter.write_str("variables: is no JSON object of names of variables and texts")
+            }
+            Self::Line(line) => write!(formatter, "variables: line {line} is not NAME=VALUE"),
+            Self::Quotes(line) => write!(
+                formatter,
+                "variables: line {line} has a quote or white space around its value\n  help: leave it away, or write a \
+                 JSON object where it belongs to the value"
+            ),
+            Self::Twice(line) => write!(formatter, "variables: line {line} names a variable again"),
+            Self::Random => formatter.write_str("the system gives no random bytes"),
+        }
+    }
+}
