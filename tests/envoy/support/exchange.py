@@ -59,9 +59,10 @@ def host(name: str) -> str:
 
 def rule(name: str, client: str = "sts", cluster: str = "api", **token: Any) -> dict:
     """A rule that puts a token onto calls to a host of its own. `match` and other members of a rule: `rule() | {…}`."""
-    token = {"client": client, "subject": {"from_header": "authorization"}} | token
-    if token.get("grant") == "client_credentials":
-        del token["subject"]
+    usual = (
+        {} if token.get("grant") == "client_credentials" else {"subject": {"from_header": "authorization"}}
+    )
+    token = {"client": client} | usual | token
     return {
         "name": name,
         "match": {"hosts": [host(name)], "clusters": [cluster]},

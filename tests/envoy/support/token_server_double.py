@@ -12,10 +12,10 @@ import secrets
 import threading
 from collections import Counter
 from dataclasses import dataclass, replace
-from urllib.parse import parse_qsl, unquote_plus
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 from .credentials import SigningKey, lasting
-from .key_server_double import KeyServerDouble, Reply, as_json
+from .key_server_double import JWKS, KeyServerDouble, Reply, as_json
 from .oauth_client import ACCESS_TOKEN, JWT_BEARER, TOKEN_EXCHANGE
 from .registry import remember, remember_token
 from .tokens import payload
@@ -99,6 +99,8 @@ class TokenServerDouble(KeyServerDouble):
         self.next: list[Reply] = []
         #: What becomes of every request, until it is taken away.
         self.always: Reply | None = None
+        #: Further places of its endpoints.
+        self.places: dict[str, str] = {}
         #: What is changed in answers to good requests; `None` takes a member away.
         self.changes: dict[str, object] = {}
         #: Answers wait until this is set.
@@ -150,6 +152,16 @@ class TokenServerDouble(KeyServerDouble):
         (request,) = self.requests
         return request
 
+    def plays(self, issuer: str, metadata: str, token_endpoint: str, kind: str = TOKEN) -> None:
+        """Be another server as well: with its issuer, its metadata at this path, and its token endpoint there.
+
+        `kind` is the endpoint whose part that one plays.
+        """
+        origin = "{0.scheme}://{0.netloc}".format(urlsplit(issuer))
+        itself = {"issuer": issuer, "jwks_uri": origin + JWKS, "token_endpoint": origin + token_endpoint}
+        self.reply(metadata, as_json(itself))
+        self.places[token_endpoint] = kind
+
     def opaque(self, **claims: object) -> str:
         """A token that says nothing by itself; introspection says that it is active, and this."""
         token = remember("opaque token of the double", secrets.token_urlsafe(24))
@@ -158,8 +170,9 @@ class TokenServerDouble(KeyServerDouble):
 
     def replies_to(self, received: Received) -> Reply:
         """What a request is answered with."""
+        path = received.path.removeprefix(self._path)
         endpoints = {TOKEN: self._token, ON_BEHALF_OF: self._on_behalf_of, INTROSPECTION: self._introspection}
-        answers = endpoints.get(received.path.removeprefix(self._path))
+        answers = endpoints.get(self.places.get(path, path))
         usual = super().replies_to(received)
         if answers is None:
             return usual
