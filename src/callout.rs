@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::authority::{Authority, AuthorityError};
 use crate::http::Headers;
+use crate::secret::Secret;
 
 /// Where a request goes, and what it asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -134,12 +135,16 @@ impl fmt::Display for UrlError {
 impl std::error::Error for UrlError {}
 
 /// A request to be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Callout {
     /// The Envoy cluster.
     pub cluster: String,
-    /// All headers, pseudo-headers first.
+    /// All headers but `authorization`, pseudo-headers first.
     pub headers: Vec<(&'static str, String)>,
+    /// The value of `authorization`.
+    pub authorization: Option<Secret<String>>,
+    /// The body.
+    pub body: Secret<Vec<u8>>,
     /// How long an answer may take.
     pub timeout_seconds: u16,
 }
@@ -147,19 +152,53 @@ pub struct Callout {
 impl Callout {
     /// Asks for a JSON document.
     pub fn get(endpoint: &Endpoint) -> Self {
+        Self::to(endpoint, "GET", None, Secret::new(Vec::new()))
+    }
+
+    /// Sends a form, and asks for a JSON document.
+    pub fn post_form(
+        endpoint: &Endpoint,
+        authorization: Option<Secret<String>>,
+        form: Secret<Vec<u8>>,
+    ) -> Self {
+        let mut callout = Self::to(endpoint, "POST", authorization, form);
+        let kind = "application/x-www-form-urlencoded";
+        callout.headers.push(("content-type", kind.to_owned()));
+        callout
+    }
+
+    fn to(
+        endpoint: &Endpoint,
+        method: &str,
+        authorization: Option<Secret<String>>,
+        body: Secret<Vec<u8>>,
+    ) -> Self {
         let url = &endpoint.url;
         Self {
             cluster: endpoint.cluster.clone(),
             headers: vec![
-                (":method", "GET".to_owned()),
+                (":method", method.to_owned()),
                 (":scheme", url.scheme.as_str().to_owned()),
                 (":authority", url.authority.clone()),
                 (":path", url.path.clone()),
                 ("accept", "application/json".to_owned()),
                 ("user-agent", "peergate".to_owned()),
             ],
+            authorization,
+            body,
             timeout_seconds: endpoint.timeout_seconds,
         }
+    }
+}
+
+impl PartialEq for Callout {
+    fn eq(&self, other: &Self) -> bool {
+        let authorization = |callout: &Self| callout.authorization.as_ref().map(|value| value.expose().clone());
+        self.cluster == other.cluster
+            && self.headers == other.headers
+            && self.timeout_seconds == other.timeout_seconds
+            && authorization(self) == authorization(other)
+            && self.body.expose() == other.body.expose()
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod declared;
 mod document;
+mod endpoint;
 mod forward;
 mod header;
 mod inbound;

@@ -134,6 +134,27 @@ impl Verifier {
     }
 }
 
+/// Whether claims that an authorization server vouches for (RFC 7662 §2.2) are good now: those that are there, for not
+/// all of them need be. Answers with `exp`.
+///
+/// # Errors
+/// The first [`Error`], in the order of a token's claims.
+pub fn check_vouched(
+    claims: &Map<String, Value>,
+    issuer: Option<&str>,
+    audiences: &Audiences,
+    now: UnixTime,
+) -> Result<Option<NumericDate>, Error> {
+    claims::check_vouched(claims, issuer, audiences, now)
+}
+
+/// The `exp` of what may be a token, whoever wrote it: for who wants to know when it is of no use any longer, and
+/// nothing else.
+pub fn unverified_expiry(token: &[u8]) -> Option<NumericDate> {
+    let compact = Compact::parse(token, MAX_TOKEN_BYTES).ok()?;
+    claims::expiry(&json::object(&compact.payload, MAX_DEPTH).ok()?)
+}
+
 /// What verification needs besides the policy.
 #[derive(Clone, Copy)]
 pub struct Means<'a> {

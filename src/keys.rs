@@ -31,7 +31,7 @@ use crate::time::UnixTime;
 
 pub use self::event::{Contents, Event, Happened};
 pub use self::fetch::{FetchError, MAX_DOCUMENT_BYTES};
-pub use self::source::{CacheTimes, Location, Source, metadata_uri};
+pub use self::source::{CacheTimes, Location, Source};
 pub use self::wait::{Place, WaitEnd, WaitLimits, Wish};
 
 use self::fetch::{Next, Stage};

@@ -44,6 +44,15 @@ impl UnixTime {
     pub const fn numeric_date(self) -> f64 {
         self.nanoseconds as f64 / NANOSECONDS_PER_SECOND as f64
     }
+
+    /// From what a `NumericDate` counts, without its fraction. What is before the epoch is held there.
+    #[expect(
+        clippy::as_conversions,
+        reason = "it saturates, which is what is meant; NaN is the epoch"
+    )]
+    pub const fn from_numeric_date(seconds: f64) -> Self {
+        Self::from_seconds(seconds as u64)
+    }
 }
 
 /// As logs write it: RFC 3339 in UTC, without fractions.

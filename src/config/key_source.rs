@@ -1,22 +1,20 @@
 //! Keys that are fetched: `discovery`, `remote`, `jwks_uri` and `cache` of `inbound.providers[].jwks`.
 
-use crate::callout::{Endpoint, Url};
+use crate::config::endpoint::{discovery, endpoint};
 use crate::config::problem::KeySourceProblem;
-use crate::config::reader::{Node, Object, plain_text};
-use crate::config::text::text;
-use crate::keys::{CacheTimes, Location, metadata_uri};
+use crate::config::reader::Object;
+use crate::keys::{CacheTimes, Location};
 
 /// Reads where keys are fetched from. `issuer` is where metadata stands, if nothing else is said.
 pub(super) fn location(jwks: &Object<'_>, issuer: Option<&str>) -> Option<Location> {
-    let key_set = jwks.or("jwks_uri", None, |node| endpoint(&node, None).map(Some));
+    let key_set = jwks.or("jwks_uri", None, |node| endpoint(&node).map(Some));
     if let Some(remote) = jwks.optional("remote") {
         if jwks.has("jwks_uri") {
             return jwks.refuse_member("jwks_uri", KeySourceProblem::UriWithoutDiscovery);
         }
-        return endpoint(&remote, None).map(Location::KeySet);
+        return endpoint(&remote).map(Location::KeySet);
     }
-    let discovery = jwks.optional("discovery")?;
-    let metadata = endpoint(&discovery, Some(issuer));
+    let metadata = discovery(&jwks.optional("discovery")?, issuer);
     Some(Location::Metadata {
         metadata: metadata?,
         key_set: key_set?,
@@ -57,35 +55,6 @@ pub(super) fn refuse_fetching(jwks: &Object<'_>) -> Option<()> {
     refused.iter().all(Option::is_none).then_some(())
 }
 
-/// Reads an ENDPOINT. Without a `uri` it is the metadata of the issuer, where there may be one.
-fn endpoint(node: &Node<'_>, metadata_of: Option<Option<&str>>) -> Option<Endpoint> {
-    let endpoint = node.object(&["uri", "cluster", "timeout_seconds"])?;
-    let url = match (endpoint.optional("uri"), metadata_of) {
-        (Some(uri), _) => url(&uri),
-        (None, Some(issuer)) => match Url::parse(&metadata_uri(issuer?)) {
-            Ok(url) => Some(url),
-            Err(error) => endpoint.refuse_missing("uri", KeySourceProblem::IssuerIsNoUrl(error)),
-        },
-        (None, None) => endpoint.required("uri").and_then(|uri| url(&uri)),
-    };
-    let cluster = endpoint.required("cluster").and_then(|node| plain_text(&node));
-    let timeout_seconds = endpoint.or("timeout_seconds", DEFAULT_TIMEOUT_SECONDS, |node| {
-        node.integer(1..=MAX_TIMEOUT_SECONDS)
-    });
-    Some(Endpoint {
-        url: url?,
-        cluster: cluster?,
-        timeout_seconds: timeout_seconds?,
-    })
-}
-
-fn url(node: &Node<'_>) -> Option<Url> {
-    match Url::parse(&text(node)?) {
-        Ok(url) => Some(url),
-        Err(error) => node.refuse(KeySourceProblem::Url(error)),
-    }
-}
-
 /// As Envoy's own filter has it.
 const DEFAULT_SECONDS: u32 = 600;
 const MAX_SECONDS: i64 = 86_400;
@@ -94,5 +63,3 @@ const DEFAULT_MAX_STALE_SECONDS: u32 = 86_400;
 const LONGEST_STALE_SECONDS: i64 = 2_592_000;
 const DEFAULT_INTERVAL_SECONDS: u32 = 10;
 const MAX_INTERVAL_SECONDS: i64 = 3_600;
-const DEFAULT_TIMEOUT_SECONDS: u16 = 5;
-const MAX_TIMEOUT_SECONDS: i64 = 60;

@@ -251,13 +251,16 @@ fn store(plan: &KeyPlan, redactor: &Redactor) -> Store {
 }
 
 fn send(callout: &Callout) -> Option<u32> {
+    let authorization = callout.authorization.as_ref();
     let headers: Vec<(&str, &str)> = callout
         .headers
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
+        .chain(authorization.map(|value| ("authorization", value.expose().as_str())))
         .collect();
+    let body = Some(callout.body.expose().as_slice()).filter(|body| !body.is_empty());
     let timeout = Duration::from_secs(callout.timeout_seconds.into());
-    hostcalls::dispatch_http_call(&callout.cluster, headers, None, Vec::new(), timeout).ok()
+    hostcalls::dispatch_http_call(&callout.cluster, headers, body, Vec::new(), timeout).ok()
 }
 
 fn received(headers: usize, body_bytes: usize) -> Answer {

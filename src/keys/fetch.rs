@@ -2,13 +2,12 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
-
-use super::source::{Location, Source, is_at_home};
-use crate::callout::{Answer, Body, Endpoint, Url, UrlError};
+use super::source::{Location, Source};
+use crate::callout::{Answer, Body, Endpoint};
 use crate::excerpt::Excerpt;
 use crate::json;
 use crate::jwks::{self, KeySet};
+use crate::metadata;
 
 /// A fetch on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,12 +52,11 @@ pub(super) fn next(source: &Source, stage: &Stage, answer: Answer) -> Result<Nex
             max_age_seconds,
         })),
         (Stage::Metadata, Location::Metadata { metadata, key_set }) => {
-            let document = json::object(&document, MAX_DEPTH).map_err(FetchError::Json)?;
-            check_issuer(&source.issuer, &document)?;
-            Ok(Next::Ask(match key_set {
-                Some(key_set) => key_set.clone(),
-                None => key_set_endpoint(&source.issuer, metadata, &document)?,
-            }))
+            let issuer = &source.issuer;
+            let document = metadata::read(issuer, &document).map_err(FetchError::Metadata)?;
+            let named = || metadata::endpoint(&document, "jwks_uri", issuer, metadata);
+            let endpoint = key_set.clone().map_or_else(named, Ok);
+            endpoint.map(Next::Ask).map_err(FetchError::Metadata)
         }
     }
 }
@@ -107,31 +105,6 @@ fn max_age(value: &str) -> Option<u64> {
     })
 }
 
-/// OpenID Connect Discovery 1.0 §4.3 and RFC 8414 §3.3: byte for byte.
-fn check_issuer(issuer: &str, metadata: &Map<String, Value>) -> Result<(), FetchError> {
-    match metadata.get("issuer").and_then(Value::as_str) {
-        Some(named) if named == issuer => Ok(()),
-        named => Err(FetchError::Issuer {
-            named: named.map(Excerpt::new),
-        }),
-    }
-}
-
-fn key_set_endpoint(
-    issuer: &str,
-    asked: &Endpoint,
-    metadata: &Map<String, Value>,
-) -> Result<Endpoint, FetchError> {
-    let uri = metadata.get("jwks_uri").and_then(Value::as_str);
-    let url = Url::parse(uri.ok_or(FetchError::KeySetUriMissing)?).map_err(FetchError::KeySetUri)?;
-    match is_at_home(&url, issuer, asked) {
-        true => Ok(Endpoint { url, ..asked.clone() }),
-        false => Err(FetchError::KeySetElsewhere {
-            authority: Excerpt::new(url.authority()),
-        }),
-    }
-}
-
 /// Why a fetch gave no keys. For logs: what comes from the server is cut and escaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FetchError {
@@ -151,20 +124,8 @@ pub enum FetchError {
     },
     /// The document is no JSON object.
     Json(json::Error),
-    /// The metadata is of another issuer, or of none.
-    Issuer {
-        /// The issuer that it names.
-        named: Option<Excerpt>,
-    },
-    /// The metadata has no `jwks_uri`.
-    KeySetUriMissing,
-    /// Its `jwks_uri` is no URL that can be asked.
-    KeySetUri(UrlError),
-    /// Its `jwks_uri` stands at a host for which no cluster is named.
-    KeySetElsewhere {
-        /// The host.
-        authority: Excerpt,
-    },
+    /// The metadata is of no use.
+    Metadata(metadata::Error),
     /// The document is no key set.
     KeySet(jwks::Error),
     /// The key set has no key that can be used.
@@ -182,9 +143,13 @@ impl FetchError {
             Self::NoAnswer => "no_answer",
             Self::Status { .. } => "status",
             Self::TooLong { .. } => "too_long",
-            Self::Json(_) => "malformed",
-            Self::Issuer { .. } => "issuer_differs",
-            Self::KeySetUriMissing | Self::KeySetUri(_) | Self::KeySetElsewhere { .. } => "jwks_uri",
+            Self::Json(_) | Self::Metadata(metadata::Error::Json(_)) => "malformed",
+            Self::Metadata(metadata::Error::Issuer { .. }) => "issuer_differs",
+            Self::Metadata(
+                metadata::Error::Missing { .. }
+                | metadata::Error::Url { .. }
+                | metadata::Error::Elsewhere { .. },
+            ) => "jwks_uri",
             Self::KeySet(_) => "no_key_set",
             Self::NoUsableKey { .. } => "no_usable_key",
         }
@@ -204,16 +169,7 @@ impl fmt::Display for FetchError {
                 )
             }
             Self::Json(error) => write!(formatter, "the document: {error}"),
-            Self::Issuer { named: Some(named) } => {
-                write!(formatter, "the metadata is of issuer `{named}`")
-            }
-            Self::Issuer { named: None } => formatter.write_str("the metadata names no issuer"),
-            Self::KeySetUriMissing => formatter.write_str("the metadata has no `jwks_uri`"),
-            Self::KeySetUri(error) => write!(formatter, "`jwks_uri` of the metadata: {error}"),
-            Self::KeySetElsewhere { authority } => write!(
-                formatter,
-                "`jwks_uri` of the metadata stands at `{authority}`; name its cluster in `jwks.jwks_uri`"
-            ),
+            Self::Metadata(error) => error.fmt(formatter),
             Self::KeySet(error) => write!(formatter, "not a key set: {error}"),
             Self::NoUsableKey { skipped: 0 } => formatter.write_str("a key set without keys"),
             Self::NoUsableKey { skipped } => {

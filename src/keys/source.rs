@@ -1,6 +1,6 @@
 //! Where the keys of a provider are published.
 
-use crate::callout::{Endpoint, Url};
+use crate::callout::Endpoint;
 
 /// The published keys of one provider, and how long a set may be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,40 +69,6 @@ impl Source {
                 let second = key_set.as_ref().unwrap_or(metadata);
                 u64::from(metadata.timeout_seconds) + u64::from(second.timeout_seconds)
             }
-        }
-    }
-}
-
-/// Where an issuer publishes its metadata (OpenID Connect Discovery 1.0 §4.1): a slash at its end is left out.
-pub fn metadata_uri(issuer: &str) -> String {
-    let issuer = issuer.strip_suffix('/').unwrap_or(issuer);
-    format!("{issuer}/.well-known/openid-configuration")
-}
-
-/// Whether a URL stands at the host of the metadata, or at the issuer's own: a provider behind a proxy names itself as
-/// the world sees it.
-pub(super) fn is_at_home(url: &Url, issuer: &str, metadata: &Endpoint) -> bool {
-    let issuer = Url::parse(issuer).ok();
-    url.authority() == metadata.url.authority()
-        || issuer.is_some_and(|issuer| issuer.authority() == url.authority())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn metadata_stands_below_the_issuer() {
-        let path = "/.well-known/openid-configuration";
-        for (issuer, start) in [
-            ("https://idp.example", "https://idp.example"),
-            ("https://idp.example/", "https://idp.example"),
-            (
-                "http://idp.example:8080/realms/a",
-                "http://idp.example:8080/realms/a",
-            ),
-        ] {
-            assert_eq!(metadata_uri(issuer), format!("{start}{path}"));
         }
     }
 }
