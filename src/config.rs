@@ -12,11 +12,13 @@ mod endpoint;
 mod forward;
 mod header;
 mod inbound;
+mod introspection;
 mod key_source;
 mod keys;
 mod locations;
 mod misplaced;
 mod nearest;
+mod oauth;
 mod outbound;
 pub(crate) mod path;
 mod peers;
@@ -49,7 +51,9 @@ pub use self::problem::{Error, Errors, Problem};
 pub use self::warning::{Caution, Warning};
 
 use self::forward::{default_owned_headers, default_style};
-use self::problem::{DocumentProblem, KeySourceProblem, Kind};
+use self::oauth::{Around, Clients};
+use self::path::Path;
+use self::problem::{DocumentProblem, KeySourceProblem, Kind, ShapeProblem};
 use self::reader::{Context, Node, Object};
 use self::sealed::sealed_variables;
 use self::secret::{Found, secret};
@@ -93,9 +97,24 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn from_plugin_configuration(bytes: &[u8], environment: &Environment) -> Result<Loaded, Errors> {
-    let mut loaded = load(&Document::from_plugin_configuration(bytes)?, environment)?;
+    let mut loaded = load(&Document::from_plugin_configuration(bytes)?, environment).and_then(served)?;
     loaded.policy.identity = identity(bytes);
     Ok(loaded)
+}
+
+/// Refuses what is read, and what the machines do not do yet.
+///
+/// # Errors
+/// The members that ask for it.
+pub fn served(loaded: Loaded) -> Result<Loaded, Errors> {
+    let clients = loaded.policy.outbound.iter().any(|outbound| !outbound.clients.is_empty());
+    let introspection = loaded.policy.inbound.iter().any(|inbound| !inbound.introspections.is_empty());
+    let member = match (clients, introspection) {
+        (false, false) => return Ok(loaded),
+        (_, true) => Path::root().member("inbound").member("introspection").to_string(),
+        (true, false) => Path::root().member("outbound").member("oauth_clients").to_string(),
+    };
+    Err(Error::at(member, ShapeProblem::NotSupportedYet).into())
 }
 
 /// What tells the policy of one configuration from those of others.
@@ -165,12 +184,18 @@ fn policy(context: &Context<'_>) -> Option<Policy> {
     if !has("inbound") && !has("outbound") {
         return node.refuse(DocumentProblem::NoHalf);
     }
-    let inbound = document.or("inbound", None, |node| inbound::inbound(&node).map(Some));
+    let clients = Clients::read(&document);
+    let inbound = document.or("inbound", None, |node| inbound::inbound(&node, &clients).map(Some));
     let is_placed = role
         .as_ref()
         .is_none_or(|role| *role == RoleSetting::Fixed(Role::Upstream));
+    let sees_callers = role.is_none_or(|role| match role {
+        RoleSetting::Auto | RoleSetting::Fixed(Role::Gateway) => true,
+        RoleSetting::Fixed(Role::Inbound | Role::Outbound | Role::Upstream) => false,
+    });
+    let around = Around::new(node.document(), clients, sees_callers);
     let outbound = document.or("outbound", None, |node| {
-        outbound::outbound(&node, is_placed).map(Some)
+        outbound::outbound(&node, is_placed, &around).map(Some)
     });
 
     version?;

@@ -8,6 +8,7 @@ pub mod outbound;
 pub mod owned;
 pub mod rule;
 pub mod rules;
+pub mod token;
 
 use std::rc::Rc;
 

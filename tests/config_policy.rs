@@ -123,6 +123,7 @@ fn the_least_provider() {
                 scheme: Some("Bearer".into()),
                 providers: vec![0],
                 is_for_static_tokens: false,
+                is_for_opaque_tokens: false,
             }],
         }]
     );
@@ -234,6 +235,7 @@ fn places_of_credentials() {
         scheme: scheme.map(str::to_owned),
         providers: providers.to_vec(),
         is_for_static_tokens: false,
+                is_for_opaque_tokens: false,
     };
     let header = |name: &str| Location::Header(name.to_owned());
     let tokens: Vec<_> = inbound
@@ -305,6 +307,7 @@ fn rules() {
     };
     let all = Accept {
         jwt: AcceptedTokens::Any,
+        introspections: Vec::new(),
         api_key: true,
         bearer_token: true,
         mtls: true,

@@ -59,6 +59,8 @@ struct Caller<'d> {
     name: &'d str,
     /// Providers of which it has tokens.
     tokens: Vec<&'d str>,
+    /// Introspections that know its tokens.
+    opaque: Vec<&'d str>,
     has_api_keys: bool,
     has_bearer_tokens: bool,
     has_principals: bool,
@@ -77,12 +79,14 @@ impl Caller<'_> {
         // By all of its fields, so that a new one cannot be forgotten here.
         let Accept {
             jwt,
+            introspections,
             api_key,
             bearer_token,
             mtls,
             none: _,
         } = accept;
         self.tokens.iter().any(|provider| jwt.accepts(provider))
+            || self.opaque.iter().any(|name| introspections.iter().any(|own| own == name))
             || (*api_key && self.has_api_keys)
             || (*bearer_token && self.has_bearer_tokens)
             || (*mtls && self.has_principals)
@@ -97,11 +101,18 @@ fn peers<'d>(inbound: &'d Inbound, section: Option<&'d Document>) -> Vec<Caller<
             tokens.entry(&peer.name).or_default().push(&provider.name);
         }
     }
+    let mut opaque: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for introspection in &inbound.introspections {
+        for peer in introspection.peers.values() {
+            opaque.entry(&peer.name).or_default().push(&introspection.name);
+        }
+    }
     let caller = |(name, peer): (&'d str, &'d Document)| {
         let has = |member| !entries(Some(peer), member).is_empty();
         Caller {
             name,
             tokens: tokens.get(name).cloned().unwrap_or_default(),
+            opaque: opaque.get(name).cloned().unwrap_or_default(),
             has_api_keys: has("api_keys"),
             has_bearer_tokens: has("bearer_tokens"),
             has_principals: has("principals"),
@@ -116,7 +127,8 @@ fn peers<'d>(inbound: &'d Inbound, section: Option<&'d Document>) -> Vec<Caller<
 fn credentials(peer: &Caller<'_>, findings: &mut Findings<'_>) {
     let peers = Path::root().member("inbound").member("peers");
     let path = peers.member(peer.name);
-    if peer.tokens.is_empty() && !peer.has_more_than_tokens() {
+    let has_tokens = !peer.tokens.is_empty() || !peer.opaque.is_empty();
+    if !has_tokens && !peer.has_more_than_tokens() {
         findings.add(&path, Advice::PeerWithoutCredential);
     } else if !peer.scopes.is_empty() && !peer.has_more_than_tokens() {
         findings.add(&path.member("scopes"), Advice::ScopesUncounted);
@@ -203,7 +215,7 @@ fn requirements(asked: &Asked<'_, '_>, node: &Document, path: &Path<'_>, finding
         }
     }
     // A token says its scopes itself: only where none can come it is known who has which.
-    let may_be_token = accept.jwt != AcceptedTokens::None;
+    let may_be_token = accept.jwt != AcceptedTokens::None || !accept.introspections.is_empty();
     let has_scopes = |peer: &Caller<'_>| {
         require
             .scopes

@@ -62,8 +62,9 @@ enum Comparison {
 }
 
 fn compare_accept(weak: &Accept, strong: &Accept, providers: &[&str]) -> Comparison {
-    let weak = kinds(weak, providers);
-    let strong = kinds(strong, providers);
+    let introspections: Vec<&String> = weak.introspections.iter().chain(&strong.introspections).collect();
+    let weak = kinds(weak, providers, &introspections);
+    let strong = kinds(strong, providers, &introspections);
     let pairs = || weak.iter().zip(&strong);
     match (pairs().all(|(weak, strong)| weak >= strong), weak == strong) {
         (_, true) => Comparison::Equal,
@@ -73,10 +74,11 @@ fn compare_accept(weak: &Accept, strong: &Accept, providers: &[&str]) -> Compari
 }
 
 /// Whether each kind of credential is accepted, in an order of its own.
-fn kinds(accept: &Accept, providers: &[&str]) -> Vec<bool> {
+fn kinds(accept: &Accept, providers: &[&str], all_introspections: &[&String]) -> Vec<bool> {
     // By all of its fields, so that a new one cannot be forgotten here.
     let Accept {
         jwt,
+        introspections,
         api_key,
         bearer_token,
         mtls,
@@ -93,6 +95,7 @@ fn kinds(accept: &Accept, providers: &[&str]) -> Vec<bool> {
     ]
     .into_iter()
     .chain(tokens)
+    .chain(all_introspections.iter().map(|name| introspections.contains(name)))
     .collect()
 }
 
@@ -187,6 +190,7 @@ mod tests {
             .map(str::to_owned)
             .collect();
         Accept {
+            introspections: Vec::new(),
             jwt: match (has("jwt"), of.is_empty()) {
                 (true, _) => AcceptedTokens::Any,
                 (false, false) => AcceptedTokens::Of(of),

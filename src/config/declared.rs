@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::config::document::Document;
 use crate::config::nearest::nearest;
-use crate::config::problem::PeerProblem;
+use crate::config::problem::{OauthProblem, PeerProblem};
 use crate::config::reader::{Node, Object, has_entries};
 use crate::excerpt::Excerpt;
 
@@ -15,6 +15,7 @@ use crate::excerpt::Excerpt;
 #[derive(Debug)]
 pub(super) struct Declared<'c> {
     providers: Names<'c>,
+    introspections: Names<'c>,
     peers: Names<'c>,
     /// Whether a peer has, or was meant to have, an API key.
     pub(super) api_keys: bool,
@@ -37,6 +38,7 @@ impl<'c> Declared<'c> {
         };
         Self {
             providers: Names::of(document.member("providers")),
+            introspections: Names::of(document.member("introspection")),
             peers: Names::of(peers),
             api_keys: any_has("api_keys"),
             bearer_tokens: any_has("bearer_tokens"),
@@ -52,11 +54,44 @@ impl<'c> Declared<'c> {
         }
     }
 
-    /// The provider, where there is exactly one.
+    /// Whether a provider has this name.
+    pub(super) fn is_provider(&self, name: &str) -> bool {
+        matches!(&self.providers, Names::Known(names) if names.contains(name))
+    }
+
+    /// Whether a server is asked what opaque tokens mean.
+    pub(super) fn has_introspections(&self) -> bool {
+        !matches!(&self.introspections, Names::Known(names) if names.is_empty())
+    }
+
+    /// The provider, where there is exactly one; without any, the only server that is asked.
     pub(super) fn only_provider(&self) -> Option<&'c str> {
-        match &self.providers {
+        let issuers = match self.has_providers() {
+            true => &self.providers,
+            false => &self.introspections,
+        };
+        match issuers {
             Names::Known(names) if names.len() == 1 => names.first().copied(),
             Names::Known(_) | Names::Unreadable => None,
+        }
+    }
+
+    /// Reports a reference to a server that is not there.
+    pub(super) fn check_introspection(&self, node: &Node<'_>, name: &str) -> Option<()> {
+        match self.introspections.lookup(name) {
+            Ok(()) => Some(()),
+            Err(nearest) => node.refuse(OauthProblem::IntrospectionUnknown {
+                name: Excerpt::new(name),
+                nearest,
+            }),
+        }
+    }
+
+    /// Reports a reference to neither a provider nor a server.
+    pub(super) fn check_issuer(&self, node: &Node<'_>, name: &str) -> Option<()> {
+        match self.introspections.lookup(name) {
+            Ok(()) => Some(()),
+            Err(_) => self.check_provider(node, name),
         }
     }
 

@@ -5,8 +5,10 @@ use std::rc::Rc;
 
 use crate::config::declared::Declared;
 use crate::config::forward::{always_owned, errors, forward};
+use crate::config::introspection::introspections;
 use crate::config::keys::From;
 use crate::config::locations::{Locations, api_key_locations};
+use crate::config::oauth::Clients;
 use crate::config::peers::peers;
 use crate::config::providers::{Provider, providers};
 use crate::config::reader::{Node, Object};
@@ -16,7 +18,9 @@ use crate::config::totp::{SecondFactor, second_factor};
 use crate::jwks::KeySets;
 use crate::jwt::{self, Verifier};
 use crate::keys::{Source, WaitLimits};
-use crate::policy::inbound::{self, AmbiguousPaths, ApiKeys, Asked, CorsPreflight, Forward, Inbound, Peer};
+use crate::policy::inbound::{
+    self, AmbiguousPaths, ApiKeys, Asked, CorsPreflight, Forward, Inbound, Introspection, Peer,
+};
 use crate::policy::rule::{Action, Rule};
 use crate::policy::{ErrorStyle, KeyPlan, OwnedHeaders};
 
@@ -34,7 +38,7 @@ pub(super) struct InboundHalf {
 }
 
 /// Reads `inbound`.
-pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
+pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundHalf> {
     let inbound = node.object(MEMBERS)?;
     refuse_later_members(&inbound);
     let declared = Declared::new(&inbound);
@@ -49,12 +53,16 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
     } = second_factor(&inbound, &mut locations.headers);
     let forward = forward(&inbound, &mut locations.headers);
     let providers = providers(&inbound, &mut locations);
+    let introspections = introspections(&inbound, &declared, clients);
     let peers = peers(&inbound, &declared, short_seeds);
     let has_seeds = declared.totp_seeds || has_shared_seeds;
     // A rule accepts API keys only where a peer has one.
     let api_keys_are_in_use = declared.api_keys || inbound.has("api_key");
     if declared.bearer_tokens {
         locations.add_static_tokens();
+    }
+    if declared.has_introspections() {
+        locations.add_opaque_tokens();
     }
     let owned_headers = match (&forward, &providers) {
         (Some(forward), Some(providers)) => owned_headers(forward, providers),
@@ -86,16 +94,23 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
     let limits = limits(&inbound);
 
     let (providers, peers, forward, rules, limits) = (providers?, peers?, forward?, rules?, limits?);
+    let mut by_token = peers.by_token;
+    let introspections = introspections?.into_iter().map(|introspection| Introspection {
+        peers: by_token.remove(&introspection.name).unwrap_or_default(),
+        ..introspection
+    });
+    let introspections = introspections.collect();
     let accepts_certificates = rules.iter().any(|rule| match &rule.action {
         Action::Authenticate(accept, _) => accept.mtls,
         Action::Deny | Action::Public => false,
     });
     let keys = key_plan(&providers, limits.waits);
-    let (verifications, providers) = with_peers(providers, peers.by_token);
+    let (verifications, providers) = with_peers(providers, by_token);
     let inbound = Inbound {
         // Issuers and the limit were checked where they stand.
         tokens: Verifier::new(verifications, limits.max_token_bytes).ok()?,
         providers,
+        introspections,
         token_locations: locations.into_tokens(),
         bearer_tokens: peers.by_bearer_token,
         lacks_bearer_token: peers.lacks_bearer_token,
@@ -126,7 +141,7 @@ pub(super) fn inbound(node: &Node<'_>) -> Option<InboundHalf> {
 }
 
 fn refuse_later_members(inbound: &Object<'_>) {
-    inbound.not_yet_unless_empty(&["introspection", "protected_resources"]);
+    inbound.not_yet_unless_empty(&["protected_resources"]);
     inbound.not_yet(&["agent_card"]);
 }
 

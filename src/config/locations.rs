@@ -28,18 +28,39 @@ pub(super) struct Locations {
 struct Entry {
     location: Location,
     scheme: Option<String>,
-    /// The provider's index; `None` stands for static bearer tokens.
-    provider: Option<usize>,
+    tokens: Tokens,
+}
+
+/// Which tokens stand in a place.
+#[derive(Debug, Clone, Copy)]
+enum Tokens {
+    /// Those of the provider of this index.
+    Of(usize),
+    /// Static ones.
+    Static,
+    /// Those of which a server is asked.
+    Opaque,
+}
+
+impl Entry {
+    fn bearer(tokens: Tokens) -> Self {
+        Self {
+            location: Location::Header(AUTHORIZATION.to_owned()),
+            scheme: Some(BEARER.to_owned()),
+            tokens,
+        }
+    }
 }
 
 impl Locations {
     /// Adds the place of static bearer tokens.
     pub(super) fn add_static_tokens(&mut self) {
-        self.tokens.push(Entry {
-            location: Location::Header(AUTHORIZATION.to_owned()),
-            scheme: Some(BEARER.to_owned()),
-            provider: None,
-        });
+        self.tokens.push(Entry::bearer(Tokens::Static));
+    }
+
+    /// Adds the place of tokens of which a server is asked.
+    pub(super) fn add_opaque_tokens(&mut self) {
+        self.tokens.push(Entry::bearer(Tokens::Opaque));
     }
 
     /// All places of tokens, each with its forms.
@@ -99,11 +120,7 @@ pub(super) fn token_locations(provider: &Object<'_>, index: usize, locations: &m
     let headers = match provider.optional("from_headers") {
         Some(node) => from_headers(&node, index, locations),
         None => {
-            let entry = Entry {
-                location: Location::Header(AUTHORIZATION.to_owned()),
-                scheme: Some(BEARER.to_owned()),
-                provider: Some(index),
-            };
+            let entry = Entry::bearer(Tokens::Of(index));
             locations.share(provider.node(), provider.path_of("from_headers"), entry)
         }
     };
@@ -114,7 +131,7 @@ pub(super) fn token_locations(provider: &Object<'_>, index: usize, locations: &m
                 let entry = Entry {
                     location: read(node)?,
                     scheme: None,
-                    provider: Some(index),
+                    tokens: Tokens::Of(index),
                 };
                 locations.share(node, node.path(), entry)
             }),
@@ -156,7 +173,7 @@ fn from_headers(node: &Node<'_>, index: usize, locations: &mut Locations) -> Opt
         let entry = Entry {
             location: Location::Header(name),
             scheme,
-            provider: Some(index),
+            tokens: Tokens::Of(index),
         };
         locations.share(&name_node, name_node.path(), entry)
     });
@@ -164,7 +181,7 @@ fn from_headers(node: &Node<'_>, index: usize, locations: &mut Locations) -> Opt
 }
 
 /// Reads `value_prefix`: nothing, or a scheme's name and a space.
-fn scheme(node: &Node<'_>) -> Option<Option<String>> {
+pub(super) fn scheme(node: &Node<'_>) -> Option<Option<String>> {
     if matches!(node.document(), Document::Text(text) if text.expose().is_empty()) {
         return Some(None);
     }
@@ -225,12 +242,14 @@ fn add_form(forms: &mut Vec<TokenForm>, entry: &Entry) {
             scheme: entry.scheme.clone(),
             providers: Vec::new(),
             is_for_static_tokens: false,
+            is_for_opaque_tokens: false,
         });
     }
     for form in forms.iter_mut().filter(|form| is_same(form)) {
-        match entry.provider {
-            Some(provider) => form.providers.push(provider),
-            None => form.is_for_static_tokens = true,
+        match entry.tokens {
+            Tokens::Of(provider) => form.providers.push(provider),
+            Tokens::Static => form.is_for_static_tokens = true,
+            Tokens::Opaque => form.is_for_opaque_tokens = true,
         }
     }
 }

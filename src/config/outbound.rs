@@ -6,6 +6,7 @@ use crate::authority::HostName;
 use crate::config::Environment;
 use crate::config::document::Document;
 use crate::config::header::{Use, header};
+use crate::config::oauth::{Around, token};
 use crate::config::problem::{HOSTS_BOUND, OutboundProblem, PeerProblem, ShapeProblem};
 use crate::config::reader::{Node, Object, all, distinct, plain_text};
 use crate::config::rules::{RuleNames, check_no_url, path_prefix};
@@ -13,15 +14,15 @@ use crate::config::sealed::Variable;
 use crate::config::secret::{Found, look_up, present};
 use crate::config::totp::{DEFAULT_HEADER, code_parameters, seed};
 use crate::config::warning::Caution;
+use crate::policy::location::AUTHORIZATION;
 use crate::policy::outbound::{Clusters, Condition, OnNoMatch, Outbound, Rule, TotpInjection};
 use crate::totp::{CodeParameters, Seed};
 
-use self::credentials::{credentials, has, has_secret_parameter};
+use self::credentials::{Credentials, credentials, has, has_secret_parameter};
 
 /// Reads `outbound`. Where the filter is placed within a cluster, the placement says where calls go.
-pub(super) fn outbound(node: &Node<'_>, is_placed: bool) -> Option<Outbound> {
+pub(super) fn outbound(node: &Node<'_>, is_placed: bool, around: &Around<'_>) -> Option<Outbound> {
     let outbound = node.object(MEMBERS)?;
-    outbound.not_yet_unless_empty(&["oauth_clients"]);
     let is_allowed = outbound.insecure_flag("insecure_allow_query_param_auth", Caution::QueryParameters);
     let query_hosts = query_hosts(&outbound);
     let on_no_match = outbound.or("on_no_match", OnNoMatch::Forward, |node| {
@@ -35,10 +36,12 @@ pub(super) fn outbound(node: &Node<'_>, is_placed: bool) -> Option<Outbound> {
         is_allowed,
         hosts: query_hosts.as_deref(),
         is_placed,
+        around,
     };
     let rules = rules(&outbound, &destinations);
     is_allowed?;
     Some(Outbound {
+        clients: around.clients.all()?,
         rules: rules?.into(),
         on_no_match: on_no_match?,
         strip_headers: strip_headers?,
@@ -51,6 +54,7 @@ struct Destinations<'h> {
     is_allowed: Option<bool>,
     hosts: Option<&'h [HostName]>,
     is_placed: bool,
+    around: &'h Around<'h>,
 }
 
 /// The hosts that may be sent a credential in the query, each within what the platform allows.
@@ -102,7 +106,6 @@ fn rule(
     destinations: &Destinations<'_>,
 ) -> Option<Rule> {
     let rule = node.object(RULE_MEMBERS)?;
-    rule.not_yet(&["token"]);
     let name = names.name(index, &rule);
     let condition = condition(&rule, destinations);
     let totp = rule.or("totp", None, |node| totp_injection(&node).map(Some));
@@ -111,6 +114,8 @@ fn rule(
         .and_then(Option::as_ref)
         .map(|(_, header, _)| header.as_str());
     let credentials = credentials(&rule, code_header);
+    let token = rule.or("token", None, |node| token(&node, destinations.around).map(Some));
+    check_header_of_token(&rule, credentials.as_ref());
     if has(&rule, "query_params") && destinations.is_allowed == Some(false) {
         rule.refuse_member::<()>("query_params", OutboundProblem::QueryDisabled);
     }
@@ -126,9 +131,18 @@ fn rule(
         Some((Found::Missing, ..)) => (None, true),
         Some((Found::There(seed), header, code)) => (Some(TotpInjection { header, seed, code }), false),
     };
+    let (token, lacks_client) = match token? {
+        None => (None, false),
+        Some(found) => {
+            let token = found.there();
+            let lacks_client = token.is_none();
+            (token, lacks_client)
+        }
+    };
     Some(Rule {
         name: name?,
         condition: condition?,
+        token,
         query_parameters,
         query_to_header: credentials.query_to_header,
         headers,
@@ -136,8 +150,23 @@ fn rule(
         keeps_authorization: keeps_authorization?,
         totp,
         for_anonymous: for_anonymous?,
-        lacks_secret: lacks_parameter || lacks_header || lacks_cookie || lacks_seed,
+        lacks_secret: lacks_parameter || lacks_header || lacks_cookie || lacks_seed || lacks_client,
     })
+}
+
+/// A token stands in `Authorization`: what is moved there has no place then, and what the policy puts there counts.
+fn check_header_of_token(rule: &Object<'_>, credentials: Option<&Credentials>) {
+    let (Some(node), Some(credentials)) = (rule.optional("token"), credentials) else {
+        return;
+    };
+    if credentials.headers.iter().any(|(name, _)| name == AUTHORIZATION) {
+        node.warn(Caution::TokenOverridden);
+    }
+    let moved = credentials.query_to_header.as_ref();
+    if moved.is_some_and(|moved| moved.to == AUTHORIZATION) {
+        let name = AUTHORIZATION.to_owned();
+        rule.refuse_member::<()>("query_to_header", OutboundProblem::HeaderTwice(name));
+    }
 }
 
 /// Parts what is there from what is missing.
@@ -170,8 +199,11 @@ fn condition(rule: &Object<'_>, destinations: &Destinations<'_>) -> Option<Condi
     let is_mistyped = condition.is_mistyped("clusters")
         || rule.is_mistyped("match")
         || rule.is_mistyped("insecure_any_cluster");
-    let adds_secret =
-        has_secret_parameter(rule) || has(rule, "headers") || has(rule, "cookies") || rule.has("totp");
+    let adds_secret = has_secret_parameter(rule)
+        || has(rule, "headers")
+        || has(rule, "cookies")
+        || rule.has("totp")
+        || rule.has("token");
     match any_cluster? {
         true if names_clusters => {
             return rule.node().refuse(ShapeProblem::Excluding(vec![

@@ -166,7 +166,7 @@ fn tokens<'c>(
         };
     };
     all(tokens.members()?.into_iter().map(|(provider, node)| {
-        let is_known = declared.check_provider(&node, provider);
+        let is_known = declared.check_issuer(&node, provider);
         let value = node.text();
         is_known?;
         take(&node, provider, value?)

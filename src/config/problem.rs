@@ -7,6 +7,7 @@ mod document;
 mod error;
 mod key_source;
 mod location;
+mod oauth;
 mod outbound;
 mod provider;
 mod rule;
@@ -20,6 +21,7 @@ pub use self::document::DocumentProblem;
 pub use self::error::{Error, Errors};
 pub use self::key_source::KeySourceProblem;
 pub use self::location::LocationProblem;
+pub use self::oauth::OauthProblem;
 pub(super) use self::outbound::HOSTS_BOUND;
 pub use self::outbound::OutboundProblem;
 pub use self::provider::ProviderProblem;
@@ -85,6 +87,8 @@ problems! {
     Rule(RuleProblem),
     /// With the outbound half.
     Outbound(OutboundProblem),
+    /// With OAuth clients, and what they are for.
+    Oauth(OauthProblem),
 }
 
 /// Names in backticks, as `a`, `b` or `c`.

@@ -84,16 +84,8 @@ fn provider<'c>(
         node.list(distinct(plain_text))
     });
     let subjects = provider.list("subjects", |node| subject(&node));
-    let scope_claims = match provider.optional("scope_claims") {
-        Some(node) => node.list(distinct(claim_path)),
-        None => all(DEFAULT_SCOPE_CLAIMS
-            .iter()
-            .map(|claim| ClaimPath::parse(claim).ok())),
-    };
-    let peer_claim = match provider.optional("peer_claim") {
-        Some(node) => claim_path(&node),
-        None => ClaimPath::parse(DEFAULT_PEER_CLAIM).ok(),
-    };
+    let scope_claims = scope_claims(provider);
+    let peer_claim = peer_claim(provider);
     let forwards_token = provider.flag("forward");
     let mut owners = owners.clone();
     let payload_header = provider.or("forward_payload_header", None, |node| {
@@ -141,7 +133,26 @@ fn issuer<'c>(node: &Node<'c>, provider: &'c str, issuers: &mut BTreeMap<String,
     Some(issuer)
 }
 
-fn audiences(provider: &Object<'_>) -> Option<Audiences> {
+/// Reads `scope_claims`.
+pub(super) fn scope_claims(provider: &Object<'_>) -> Option<Vec<ClaimPath>> {
+    match provider.optional("scope_claims") {
+        Some(node) => node.list(distinct(claim_path)),
+        None => all(DEFAULT_SCOPE_CLAIMS
+            .iter()
+            .map(|claim| ClaimPath::parse(claim).ok())),
+    }
+}
+
+/// Reads `peer_claim`.
+pub(super) fn peer_claim(provider: &Object<'_>) -> Option<ClaimPath> {
+    match provider.optional("peer_claim") {
+        Some(node) => claim_path(&node),
+        None => ClaimPath::parse(DEFAULT_PEER_CLAIM).ok(),
+    }
+}
+
+/// Reads `audiences`, or the word that any will do.
+pub(super) fn audiences(provider: &Object<'_>) -> Option<Audiences> {
     let any = provider.insecure_flag("insecure_any_audience", Caution::AnyAudience)?;
     match provider.optional("audiences") {
         Some(_) if any => provider.node().refuse(ShapeProblem::Excluding(vec![
@@ -191,7 +202,7 @@ const PATTERNS: &[&str] = &["exact", "prefix", "suffix"];
 /// What the filter names as the issuer of callers who come with another credential.
 const RESERVED_ISSUERS: [&str; 3] = [API_KEY_ISSUER, BEARER_TOKEN_ISSUER, MTLS_ISSUER];
 /// Ours: a name is a label of metrics.
-const LONGEST_NAME: usize = 64;
+pub(super) const LONGEST_NAME: usize = 64;
 const DEFAULT_CLOCK_SKEW_SECONDS: u16 = 60;
 /// Ours: beyond five minutes it is a clock that must be mended.
 const MAX_CLOCK_SKEW_SECONDS: i64 = 300;

@@ -5,7 +5,7 @@ use crate::config::document::Document;
 use crate::config::forward::claim_path;
 use crate::config::nearest::nearest;
 use crate::config::peers::scope;
-use crate::config::problem::{AcceptedKind, RuleProblem, ShapeProblem};
+use crate::config::problem::{AcceptedKind, RuleProblem};
 use crate::config::reader::{Node, Object, distinct, plain_text};
 use crate::config::surroundings::Surroundings;
 use crate::config::text::text;
@@ -34,6 +34,7 @@ pub(super) fn accept(node: &Node<'_>, around: &Surroundings<'_>) -> Option<Accep
         match kind {
             AcceptedCredential::Tokens => accept.jwt = AcceptedTokens::Any,
             AcceptedCredential::TokensOf(provider) => providers.push(provider),
+            AcceptedCredential::Opaque(introspection) => accept.introspections.push(introspection),
             AcceptedCredential::ApiKey => accept.api_key = true,
             AcceptedCredential::BearerToken => accept.bearer_token = true,
             AcceptedCredential::Mtls => accept.mtls = true,
@@ -80,6 +81,7 @@ pub(super) fn require(
 enum AcceptedCredential {
     Tokens,
     TokensOf(String),
+    Opaque(String),
     ApiKey,
     BearerToken,
     Mtls,
@@ -117,8 +119,9 @@ fn kind(node: &Node<'_>, around: &Surroundings<'_>) -> Option<AcceptedCredential
                 declared.check_provider(node, provider)?;
                 Some(AcceptedCredential::TokensOf(provider.to_owned()))
             }
-            Some(("introspection", _)) => {
-                node.refuse(ShapeProblem::ValueNotSupportedYet(Excerpt::new(other)))
+            Some(("introspection", introspection)) => {
+                declared.check_introspection(node, introspection)?;
+                Some(AcceptedCredential::Opaque(introspection.to_owned()))
             }
             _ => node.refuse(RuleProblem::AcceptUnknown {
                 found: Excerpt::new(other),

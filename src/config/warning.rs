@@ -59,6 +59,16 @@ pub enum Caution {
     AnyCluster,
     /// `insecure_for_anonymous`.
     ForAnonymous,
+    /// `insecure_unverified_subject`.
+    UnverifiedSubject,
+    /// `on_missing_subject: insecure_forward`.
+    MissingSubjectForwarded,
+    /// `on_failure: insecure_strip`.
+    FailureStripped,
+    /// `on_failure: insecure_forward`.
+    FailureForwarded,
+    /// A rule with a token whose header gets something else.
+    TokenOverridden,
     /// A key set holds a private key.
     PrivateKey,
     /// A rule lets everybody through, wherever they go.
@@ -95,6 +105,20 @@ impl fmt::Display for Caution {
             Self::ForAnonymous => {
                 formatter.write_str("callers whom nobody verified get the credential put on their calls")
             }
+            Self::UnverifiedSubject => formatter.write_str(
+                "whatever the header holds goes to the token endpoint, be it a stranger's token or none",
+            ),
+            Self::MissingSubjectForwarded => formatter
+                .write_str("calls without a caller's token go on with whatever credential they come with"),
+            Self::FailureStripped => {
+                formatter.write_str("calls for which no token is got go on, without any credential")
+            }
+            Self::FailureForwarded => formatter.write_str(
+                "calls for which no token is got go on with the token that they come with, which the upstream can use \
+                 as the caller",
+            ),
+            Self::TokenOverridden => formatter
+                .write_str("is never sent: `headers.authorization` of the rule stands in its place"),
             Self::PrivateKey => formatter.write_str(
                 "key is a private one: whoever reads the configuration can sign tokens; its public half is enough",
             ),

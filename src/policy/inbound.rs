@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::api_key::Credentials;
+use crate::callout::Endpoint;
 use crate::claims::ClaimPath;
-use crate::jwt;
+use crate::jwt::{self, Audiences};
+use crate::oauth::Client;
 use crate::policy::location::{Location, TokenLocation};
 use crate::policy::rule::Rule;
 use crate::policy::rules::Rules;
@@ -19,6 +21,8 @@ pub struct Inbound {
     pub tokens: jwt::Verifier,
     /// What each provider's tokens mean, in the verifier's order.
     pub providers: Vec<Provider>,
+    /// Who is asked what opaque tokens mean.
+    pub introspections: Vec<Introspection>,
     /// Where tokens stand. Empty where there are none: `Authorization` is the upstream's business then, not looked at
     /// and not removed.
     pub token_locations: Vec<TokenLocation>,
@@ -91,6 +95,29 @@ pub struct Provider {
     pub payload_header: Option<Rc<str>>,
     /// Headers that carry claims.
     pub claim_headers: Vec<(Rc<str>, ClaimPath)>,
+}
+
+/// Who is asked what opaque tokens mean, and what the answer does (`introspection`).
+#[derive(Debug)]
+pub struct Introspection {
+    /// Its name.
+    pub name: String,
+    /// Where is asked (RFC 7662 §2).
+    pub endpoint: Endpoint,
+    /// Who asks. `None`: its secret is not there (`on_missing_secret: deny_rule`).
+    pub client: Option<Rc<Client>>,
+    /// The `iss` of its tokens, where they have one.
+    pub issuer: Option<Rc<str>>,
+    /// For whom its tokens may be, where they say so.
+    pub audiences: Audiences,
+    /// Which claim names the peer.
+    pub peer_claim: ClaimPath,
+    /// The peers by the value of that claim.
+    pub peers: HashMap<String, Rc<Peer>>,
+    /// The claims that may hold scopes; the first that is present counts.
+    pub scope_claims: Vec<ClaimPath>,
+    /// For how many seconds an answer is kept; 0 keeps none.
+    pub cache_seconds: u32,
 }
 
 /// All that belongs to one caller.

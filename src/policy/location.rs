@@ -69,6 +69,8 @@ pub struct TokenForm {
     pub providers: Vec<usize>,
     /// Whether static bearer tokens do.
     pub is_for_static_tokens: bool,
+    /// Whether opaque tokens do, of which a server is asked.
+    pub is_for_opaque_tokens: bool,
 }
 
 impl TokenForm {
@@ -109,6 +111,7 @@ mod tests {
             scheme: scheme.map(str::to_owned),
             providers: Vec::new(),
             is_for_static_tokens: false,
+            is_for_opaque_tokens: false,
         };
         form.token(value.as_bytes())
             .map(|token| std::str::from_utf8(token).unwrap())

@@ -5,8 +5,10 @@ use std::rc::Rc;
 use crate::authority::{Authority, HostName};
 use crate::http::Request;
 use crate::matcher::PathPrefix;
+use crate::oauth::Client;
 use crate::path::{Ambiguity, RequestPath};
 use crate::policy::rules::{Indexed, PathReach, Reach, Rules};
+use crate::policy::token::TokenPlan;
 use crate::query::ParameterName;
 use crate::secret::Secret;
 use crate::totp::{CodeParameters, Seed};
@@ -14,6 +16,8 @@ use crate::totp::{CodeParameters, Seed};
 /// The outbound half of a policy.
 #[derive(Debug)]
 pub struct Outbound {
+    /// All clients of authorization servers whose credentials are there (`oauth_clients`).
+    pub clients: Vec<Rc<Client>>,
     /// The first that matches is applied.
     pub rules: Rules<Rule>,
     /// What becomes of a call that no rule matches.
@@ -58,6 +62,8 @@ pub struct Rule {
     pub cookies: Vec<(String, SharedSecret)>,
     /// Whether an `Authorization` that the call comes with stays, whatever the rule would put there.
     pub keeps_authorization: bool,
+    /// A token of its own for every call, in `Authorization`, where no header of the policy stands there.
+    pub token: Option<TokenPlan>,
     /// A TOTP code put into a header.
     pub totp: Option<TotpInjection>,
     /// Whether it also applies to calls of callers that nobody verified, in a gateway (`insecure_for_anonymous`).
@@ -89,6 +95,7 @@ impl Rule {
             || !self.headers.is_empty()
             || !self.cookies.is_empty()
             || self.totp.is_some()
+            || self.token.is_some()
     }
 
     /// The secrets of the policy that it puts on, but for seeds.

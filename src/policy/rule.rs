@@ -78,6 +78,8 @@ pub enum Action {
 pub struct Accept {
     /// Which providers' tokens.
     pub jwt: AcceptedTokens,
+    /// Opaque tokens of which one of these is asked, by name (`introspection:<name>`).
+    pub introspections: Vec<String>,
     /// API keys.
     pub api_key: bool,
     /// Static bearer tokens.

@@ -1,0 +1,80 @@
+//! Who is asked what opaque tokens mean: `inbound.introspection`.
+
+use std::collections::HashMap;
+
+use crate::config::declared::Declared;
+use crate::config::endpoint::endpoint;
+use crate::config::oauth::Clients;
+use crate::config::problem::OauthProblem;
+use crate::config::providers::{LONGEST_NAME, audiences, peer_claim, scope_claims};
+use crate::config::reader::{Node, Object, all};
+use crate::config::secret::Found;
+use crate::config::text::text;
+use crate::policy::inbound::Introspection;
+
+/// Reads `introspection`, in the order of the document; its peers are not known yet.
+pub(super) fn introspections(
+    inbound: &Object<'_>,
+    declared: &Declared<'_>,
+    clients: &Clients<'_>,
+) -> Option<Vec<Introspection>> {
+    let Some(node) = inbound.optional("introspection") else {
+        return Some(Vec::new());
+    };
+    all(node
+        .members()?
+        .into_iter()
+        .map(|(name, node)| introspection(name, &node, declared, clients)))
+}
+
+fn introspection(
+    name: &str,
+    node: &Node<'_>,
+    declared: &Declared<'_>,
+    clients: &Clients<'_>,
+) -> Option<Introspection> {
+    let mut is_named = node.check_name(name, LONGEST_NAME, "_-");
+    if declared.is_provider(name) {
+        is_named = node.refuse(OauthProblem::NameOfProvider);
+    }
+    let introspection = node.object(MEMBERS)?;
+    let endpoint = introspection
+        .required("endpoint")
+        .and_then(|node| endpoint(&node));
+    let client = introspection
+        .required("client")
+        .and_then(|node| clients.find(&node));
+    let issuer = introspection.or("issuer", None, |node| text(&node).map(Some));
+    let audiences = audiences(&introspection);
+    let peer_claim = peer_claim(&introspection);
+    let scope_claims = scope_claims(&introspection);
+    let cache_seconds = introspection.or("cache_seconds", DEFAULT_CACHE_SECONDS, |node| {
+        node.integer(0..=MAX_CACHE_SECONDS)
+    });
+    is_named?;
+    Some(Introspection {
+        name: name.to_owned(),
+        endpoint: endpoint?,
+        client: Found::there(client?),
+        issuer: issuer?.map(Into::into),
+        audiences: audiences?,
+        peer_claim: peer_claim?,
+        peers: HashMap::new(),
+        scope_claims: scope_claims?,
+        cache_seconds: cache_seconds?,
+    })
+}
+
+const MEMBERS: &[&str] = &[
+    "endpoint",
+    "client",
+    "issuer",
+    "audiences",
+    "insecure_any_audience",
+    "peer_claim",
+    "scope_claims",
+    "cache_seconds",
+];
+const DEFAULT_CACHE_SECONDS: u32 = 60;
+/// Ours: for so long a token that was revoked is taken for good at the most.
+const MAX_CACHE_SECONDS: i64 = 3_600;
