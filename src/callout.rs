@@ -193,7 +193,8 @@ impl Callout {
 
 impl PartialEq for Callout {
     fn eq(&self, other: &Self) -> bool {
-        let authorization = |callout: &Self| callout.authorization.as_ref().map(|value| value.expose().clone());
+        let authorization =
+            |callout: &Self| callout.authorization.as_ref().map(|value| value.expose().clone());
         self.cluster == other.cluster
             && self.headers == other.headers
             && self.timeout_seconds == other.timeout_seconds

@@ -107,12 +107,23 @@ pub fn from_plugin_configuration(bytes: &[u8], environment: &Environment) -> Res
 /// # Errors
 /// The members that ask for it.
 pub fn served(loaded: Loaded) -> Result<Loaded, Errors> {
-    let clients = loaded.policy.outbound.iter().any(|outbound| !outbound.clients.is_empty());
-    let introspection = loaded.policy.inbound.iter().any(|inbound| !inbound.introspections.is_empty());
+    let clients = loaded
+        .policy
+        .outbound
+        .iter()
+        .any(|outbound| !outbound.clients.is_empty());
+    let introspection = loaded
+        .policy
+        .inbound
+        .iter()
+        .any(|inbound| !inbound.introspections.is_empty());
     let member = match (clients, introspection) {
         (false, false) => return Ok(loaded),
         (_, true) => Path::root().member("inbound").member("introspection").to_string(),
-        (true, false) => Path::root().member("outbound").member("oauth_clients").to_string(),
+        (true, false) => Path::root()
+            .member("outbound")
+            .member("oauth_clients")
+            .to_string(),
     };
     Err(Error::at(member, ShapeProblem::NotSupportedYet).into())
 }
@@ -185,7 +196,9 @@ fn policy(context: &Context<'_>) -> Option<Policy> {
         return node.refuse(DocumentProblem::NoHalf);
     }
     let clients = Clients::read(&document);
-    let inbound = document.or("inbound", None, |node| inbound::inbound(&node, &clients).map(Some));
+    let inbound = document.or("inbound", None, |node| {
+        inbound::inbound(&node, &clients).map(Some)
+    });
     let is_placed = role
         .as_ref()
         .is_none_or(|role| *role == RoleSetting::Fixed(Role::Upstream));

@@ -235,7 +235,7 @@ fn places_of_credentials() {
         scheme: scheme.map(str::to_owned),
         providers: providers.to_vec(),
         is_for_static_tokens: false,
-                is_for_opaque_tokens: false,
+        is_for_opaque_tokens: false,
     };
     let header = |name: &str| Location::Header(name.to_owned());
     let tokens: Vec<_> = inbound

@@ -86,7 +86,10 @@ impl Caller<'_> {
             none: _,
         } = accept;
         self.tokens.iter().any(|provider| jwt.accepts(provider))
-            || self.opaque.iter().any(|name| introspections.iter().any(|own| own == name))
+            || self
+                .opaque
+                .iter()
+                .any(|name| introspections.iter().any(|own| own == name))
             || (*api_key && self.has_api_keys)
             || (*bearer_token && self.has_bearer_tokens)
             || (*mtls && self.has_principals)

@@ -95,7 +95,11 @@ fn kinds(accept: &Accept, providers: &[&str], all_introspections: &[&String]) ->
     ]
     .into_iter()
     .chain(tokens)
-    .chain(all_introspections.iter().map(|name| introspections.contains(name)))
+    .chain(
+        all_introspections
+            .iter()
+            .map(|name| introspections.contains(name)),
+    )
     .collect()
 }
 

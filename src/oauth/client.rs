@@ -73,7 +73,13 @@ impl Client {
             TokenEndpoint::At(endpoint) => ("at", "", endpoint),
             TokenEndpoint::Discovered { issuer, metadata } => ("discovered", issuer.as_str(), metadata),
         };
-        for part in [kind, issuer, &endpoint.cluster, &endpoint.url.to_string(), &client_id] {
+        for part in [
+            kind,
+            issuer,
+            &endpoint.cluster,
+            &endpoint.url.to_string(),
+            &client_id,
+        ] {
             digest.add(part.as_bytes());
         }
         let (method, secret) = authentication.parts();
@@ -186,7 +192,8 @@ impl Digest {
 
     pub(super) fn add_length(&mut self, length: usize) {
         // No target has lengths of more bits.
-        self.0.update(u64::try_from(length).unwrap_or(u64::MAX).to_be_bytes());
+        self.0
+            .update(u64::try_from(length).unwrap_or(u64::MAX).to_be_bytes());
     }
 
     /// A list of parts, behind how many there are.

@@ -157,7 +157,11 @@ impl TokenRequest<'_> {
             Grant::JwtBearer { assertion } => digest.add(assertion),
             Grant::ClientCredentials => {}
         }
-        for list in [&self.target.resources, &self.target.audiences, &self.target.scopes] {
+        for list in [
+            &self.target.resources,
+            &self.target.audiences,
+            &self.target.scopes,
+        ] {
             digest.add_all(list);
         }
         if let Some(requested) = self.requested_token_type() {

@@ -54,13 +54,35 @@ mod tests {
 
     #[test]
     fn resources() {
-        for text in ["https://mcp.example/", "https://mcp.example/a?b=c", "urn:mcp:search", "api:a"] {
+        for text in [
+            "https://mcp.example/",
+            "https://mcp.example/a?b=c",
+            "urn:mcp:search",
+            "api:a",
+        ] {
             assert_eq!(check_resource(text), Ok(()), "{text}");
         }
-        for text in ["", "mcp.example", "/a", "1a:b", ":a", "a b:c", "https:", "urn:a b", "urn:ü", "urn:<a>"] {
+        for text in [
+            "",
+            "mcp.example",
+            "/a",
+            "1a:b",
+            ":a",
+            "a b:c",
+            "https:",
+            "urn:a b",
+            "urn:ü",
+            "urn:<a>",
+        ] {
             assert_eq!(check_resource(text), Err(ResourceError::NotAbsolute), "{text}");
         }
-        assert_eq!(check_resource("https://a.example/#b"), Err(ResourceError::Fragment));
-        assert_eq!(check_resource("https://a.example/#"), Err(ResourceError::Fragment));
+        assert_eq!(
+            check_resource("https://a.example/#b"),
+            Err(ResourceError::Fragment)
+        );
+        assert_eq!(
+            check_resource("https://a.example/#"),
+            Err(ResourceError::Fragment)
+        );
     }
 }

@@ -75,9 +75,7 @@ pub(in crate::config) fn token(node: &Node<'_>, around: &Around<'_>) -> Option<F
     let audiences = token.list("audience", distinct(text));
     let resources = token.list("resource", distinct(resource));
     let scopes = token.list("scope", distinct(scope));
-    let requested_token_type = token.or("requested_token_type", None, |node| {
-        token_type(&node).map(Some)
-    });
+    let requested_token_type = token.or("requested_token_type", None, |node| token_type(&node).map(Some));
     let subject = match grant {
         Some(GrantType::ClientCredentials) => Some(None),
         grant => subject(&token, grant, around).map(Some),
@@ -144,9 +142,9 @@ fn subject(token: &Object<'_>, grant: Option<GrantType>, around: &Around<'_>) ->
     let source = match subject.optional("from_header") {
         Some(_) => {
             let header = token_header(&subject);
-            let is_assertion = header.as_ref().is_some_and(|header| {
-                around.assertion_header.as_deref() == Some(header.name.as_str())
-            });
+            let is_assertion = header
+                .as_ref()
+                .is_some_and(|header| around.assertion_header.as_deref() == Some(header.name.as_str()));
             match is_assertion {
                 true => not_with(&subject, "the filter's own assertion")
                     .and(header)

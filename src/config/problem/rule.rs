@@ -77,7 +77,7 @@ impl RuleProblem {
                 ..
             } => return Some(did_you_mean(nearest)),
             Self::AcceptUnknown { nearest: None, .. } => {
-                "it takes jwt, jwt:PROVIDER, api_key, bearer_token, mtls and none"
+                "it takes jwt, jwt:PROVIDER, introspection:NAME, api_key, bearer_token, mtls and none"
             }
             Self::AcceptRedundant => "`jwt` takes the tokens of every provider; keep one of them",
             Self::AcceptsNobody(AcceptedKind::Jwt) => "add one under `inbound.providers`",
