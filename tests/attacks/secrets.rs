@@ -160,3 +160,29 @@ fn no_secret_of_a_refused_policy_is_told() {
         assert!(!told.contains(CODE), "{told}");
     }
 }
+
+/// Whoever writes a policy says where secrets go. What opens those of all policies goes nowhere, whatever it is called for.
+#[test]
+fn the_key_of_sealed_secrets_goes_nowhere() {
+    let key = json!({"env": "PEERGATE_UNSEALING_KEY"});
+    let rule = |members: serde_json::Value| {
+        let mut rule = json!({"match": {"hosts": ["evil.example"], "clusters": ["evil"]}});
+        rule.as_object_mut()
+            .unwrap()
+            .extend(members.as_object().unwrap().clone());
+        json!({"outbound": {"insecure_allow_query_param_auth": true, "insecure_query_param_auth_allowed_hosts": ["evil.example"], "rules": [rule]}})
+    };
+    for changes in [
+        rule(json!({"headers": {"x-key": {"value": key}}})),
+        rule(json!({"cookies": {"key": key}})),
+        rule(json!({"query_params": {"key": key}})),
+        rule(json!({"totp": {"seed": key}})),
+        json!({"inbound": {"peers": {"mrpink": {"totp_seeds": [key]}}}}),
+        json!({"inbound": {"errors": {"realm": "${PEERGATE_UNSEALING_KEY}"}}}),
+        json!({"inbound": {"providers": {"main": {"audiences": ["${PEERGATE_UNSEALING_KEY}"]}}}}),
+    ] {
+        let told = crate::door::refused_policy(changes.clone());
+        let says = "this variable opens sealed secrets, and goes nowhere else";
+        assert!(told.contains(says), "{changes}: {told}");
+    }
+}
