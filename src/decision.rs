@@ -16,6 +16,7 @@ pub mod log_budget;
 mod mark;
 mod outbound;
 pub mod record;
+mod second_factor;
 mod shadow;
 
 use std::mem;
@@ -183,6 +184,14 @@ impl<'p> Means<'p> {
             state: &Nowhere,
             machine_key: None,
         }
+    }
+}
+
+/// Makes room in what workers share, for what decisions under this policy remember there. To be called when it comes
+/// into force, and before: what is there already stays as it is.
+pub fn prepare(policy: &Policy, state: &dyn SharedState) {
+    for ledger in policy.inbound.iter().flat_map(|inbound| inbound.ledgers()) {
+        ledger.prepare(state);
     }
 }
 

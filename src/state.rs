@@ -48,6 +48,20 @@ impl<S: SharedState + ?Sized> SharedState for Rc<S> {
     }
 }
 
+/// A look at a store: what is written goes nowhere.
+#[derive(Clone, Copy)]
+pub struct Glance<'a>(pub &'a dyn SharedState);
+
+impl SharedState for Glance<'_> {
+    fn get(&self, key: &str) -> Option<Versioned> {
+        self.0.get(key)
+    }
+
+    fn set(&self, _key: &str, _value: &[u8], _seen: Option<Version>) -> Result<(), Overtaken> {
+        Ok(())
+    }
+}
+
 /// A value of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Versioned {

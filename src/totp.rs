@@ -1,8 +1,13 @@
 //! Time-based one-time passwords: RFC 6238 on top of RFC 4226.
 //!
-//! Computes the code of a moment, and says which step of the window a presented code belongs to. It does not
-//! remember what was used (replay), does not count failures (throttle) and does not know whose seed is whose:
-//! the inbound machine does.
+//! Computes the code of a moment, and says which step of the window a presented code belongs to. What was used is
+//! remembered by `replay`, what has failed is counted by `throttle`, both in a state that others keep. None of it knows
+//! whose seed is whose, nor what is asked of whom: the inbound machine does.
+
+mod ledger;
+mod replay;
+mod subject;
+mod throttle;
 
 use std::fmt;
 
@@ -13,6 +18,11 @@ use zeroize::Zeroize;
 
 use crate::secret::{REDACTED, Secret, constant_time_eq};
 use crate::time::UnixTime;
+
+pub use self::ledger::{Ledger, Unavailable};
+pub use self::replay::{Replay, Used};
+pub use self::subject::Subject;
+pub use self::throttle::{By, Guesser, Throttle};
 
 /// A shared secret from which codes are computed.
 #[derive(Debug, Clone)]
@@ -58,6 +68,12 @@ impl Seed {
             return Err(SeedError::TrailingBits);
         }
         Ok(seed)
+    }
+
+    /// Stands for the code that this seed has in a step: nobody without the seed finds the code by trying.
+    pub fn subject(&self, owner: Subject, step: u64) -> Subject {
+        let text = [SUBJECT_OF_CODE, owner.as_bytes(), &step.to_be_bytes()].concat();
+        Subject::from_digest(&authenticate::<Sha256, Hmac<Sha256>>(self.0.expose(), &text))
     }
 }
 
@@ -196,6 +212,28 @@ impl CodeParameters {
         self.period_seconds
     }
 
+    /// From which second on no code of a step is good any more, in the widest window that there may be: rules have
+    /// windows of their own. It tells newer codes from older ones whatever their period.
+    pub fn over_at(&self, step: u64) -> u64 {
+        step.saturating_add(u64::from(MAXIMUM_WINDOW_STEPS) + 1)
+            .saturating_mul(self.period_seconds.into())
+    }
+
+    /// All but the window, as bytes: codes of other parameters are other codes.
+    pub fn tag(&self) -> [u8; 6] {
+        let algorithm = match self.algorithm {
+            Algorithm::Sha1 => 1,
+            Algorithm::Sha256 => 2,
+            Algorithm::Sha512 => 3,
+        };
+        let digits = match self.digits {
+            Digits::Six => 6,
+            Digits::Eight => 8,
+        };
+        let [a, b, c, d] = self.period_seconds.to_be_bytes();
+        [algorithm, digits, a, b, c, d]
+    }
+
     /// The number of the step that a time lies in: T of RFC 6238 §4.2, with T0 = 0.
     pub fn step_at(&self, time: UnixTime) -> u64 {
         // The constructor keeps zero out; the minimum of one says so to the compiler.
@@ -266,15 +304,24 @@ pub fn code_at(seed: &Seed, parameters: &CodeParameters, now: UnixTime) -> Code 
 ///
 /// The code must be exactly as many ASCII digits as the parameters say: nothing is trimmed. A caller that checks
 /// often within one step keeps the [`Window`] instead.
-pub fn verify(seeds: &[Seed], parameters: &CodeParameters, presented: &[u8], now: UnixTime) -> Option<u64> {
-    Window::new(seeds, parameters, now).matching_step(presented)
+pub fn verify(seeds: &[Seed], parameters: &CodeParameters, presented: &[u8], now: UnixTime) -> Option<Match> {
+    Window::new(seeds, parameters, now).matching(presented)
+}
+
+/// Which code was presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Match {
+    /// The number of its step.
+    pub step: u64,
+    /// The index of its seed.
+    pub seed: usize,
 }
 
 /// All codes that are valid at one moment: good for as long as [`CodeParameters::step_at`] gives [`Window::step`].
 #[derive(Debug, Clone)]
 pub struct Window {
     step: u64,
-    codes: Vec<(u64, Code)>,
+    codes: Vec<(Match, Code)>,
 }
 
 impl Window {
@@ -285,9 +332,10 @@ impl Window {
         let steps = step.saturating_sub(width)..=step.saturating_add(width);
         let codes = steps
             .flat_map(|step| {
-                seeds
-                    .iter()
-                    .map(move |seed| (step, code_of_step(seed, parameters, step)))
+                let seeds = seeds.iter().enumerate();
+                seeds.map(move |(index, seed)| {
+                    (Match { step, seed: index }, code_of_step(seed, parameters, step))
+                })
             })
             .collect();
         Self { step, codes }
@@ -298,15 +346,17 @@ impl Window {
         self.step
     }
 
-    /// The step to which a presented code belongs.
+    /// The step and the seed to which a presented code belongs.
     ///
     /// Every code is compared, so that the time says nothing about which step or seed came near. If a code fits
     /// several steps it is the newest one that counts: with an older one, the same code could be used again.
-    pub fn matching_step(&self, presented: &[u8]) -> Option<u64> {
-        let mut matching = None;
-        for (step, code) in &self.codes {
-            if constant_time_eq(code.expose(), presented) {
-                matching = matching.max(Some(*step));
+    pub fn matching(&self, presented: &[u8]) -> Option<Match> {
+        let mut matching: Option<Match> = None;
+        for (candidate, code) in &self.codes {
+            if constant_time_eq(code.expose(), presented)
+                && matching.is_none_or(|other| other.step < candidate.step)
+            {
+                matching = Some(*candidate);
             }
         }
         matching
@@ -318,9 +368,9 @@ fn code_of_step(seed: &Seed, parameters: &CodeParameters, step: u64) -> Code {
     let key = seed.0.expose();
     let counter = step.to_be_bytes();
     let mac = Secret::new(match parameters.algorithm {
-        Algorithm::Sha1 => authenticate::<Sha1, Hmac<Sha1>>(key, counter),
-        Algorithm::Sha256 => authenticate::<Sha256, Hmac<Sha256>>(key, counter),
-        Algorithm::Sha512 => authenticate::<Sha512, Hmac<Sha512>>(key, counter),
+        Algorithm::Sha1 => authenticate::<Sha1, Hmac<Sha1>>(key, &counter),
+        Algorithm::Sha256 => authenticate::<Sha256, Hmac<Sha256>>(key, &counter),
+        Algorithm::Sha512 => authenticate::<Sha512, Hmac<Sha512>>(key, &counter),
     });
     // Dynamic truncation: four bytes, from where the low half of the last byte points to.
     let last = mac.expose().last().copied().unwrap_or_default();
@@ -341,7 +391,7 @@ fn code_of_step(seed: &Seed, parameters: &CodeParameters, step: u64) -> Code {
 
 /// HMAC (RFC 2104 §2). The key is brought to the block's length here, because the constructor that takes a slice
 /// returns an error that cannot occur and could only be answered with a wrong code.
-fn authenticate<H: Digest, M: Mac + KeyInit>(key: &[u8], counter: [u8; 8]) -> Vec<u8> {
+fn authenticate<H: Digest, M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Vec<u8> {
     let mut block = Key::<M>::default();
     if key.len() <= block.len() {
         block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
@@ -351,7 +401,7 @@ fn authenticate<H: Digest, M: Mac + KeyInit>(key: &[u8], counter: [u8; 8]) -> Ve
             .zip(H::digest(key))
             .for_each(|(to, from)| *to = from);
     }
-    let mac = <M as KeyInit>::new(&block).chain_update(counter).finalize();
+    let mac = <M as KeyInit>::new(&block).chain_update(message).finalize();
     block.as_mut_slice().zeroize();
     mac.into_bytes().to_vec()
 }
@@ -384,6 +434,9 @@ const MAXIMUM_PERIOD_SECONDS: u32 = 300;
 
 /// Ours: RFC 6238 §5.2 recommends one step; each more is a longer life for a stolen code.
 const MAXIMUM_WINDOW_STEPS: u8 = 2;
+
+/// Longer than a counter, so that no code is made of the same bytes.
+const SUBJECT_OF_CODE: &[u8] = b"peergate code of a step";
 
 /// The longest code that [`Digits`] knows.
 const MAXIMUM_DIGITS: usize = 8;

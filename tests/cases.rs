@@ -12,6 +12,7 @@ use peergate_filter::http::{Edits, Headers, Request};
 use peergate_filter::policy::Policy;
 use peergate_filter::role::{Place, Role};
 use peergate_filter::spiffe;
+use peergate_filter::state::{Glance, Memory};
 use peergate_filter::time::UnixTime;
 
 use support::case::Prepared;
@@ -179,8 +180,8 @@ fn run(case: &Prepared, is_second: bool) -> Seen {
         is_within_cluster: case.place.within_cluster,
     };
     let role = loaded.policy.role.role(&place);
-    let request = Request {
-        headers: Headers::new(case.headers.iter().cloned()),
+    let request = |headers: &[(Vec<u8>, Vec<u8>)]| Request {
+        headers: Headers::new(headers.iter().cloned()),
         cluster: case.place.cluster.clone().map(String::into_bytes),
         mark: case.place.mark.clone().map(String::into_bytes),
         principal: match loaded.policy.asks_for_principal(role) {
@@ -196,12 +197,29 @@ fn run(case: &Prepared, is_second: bool) -> Seen {
     let redactor = &loaded.policy.errors.redactor;
     let now = UnixTime::from_seconds(case.now);
     let known = KnownTokens::new(&loaded.policy, [7; 16]);
+    let memory = Memory::default();
+    decision::prepare(&loaded.policy, &memory);
     let means = Means {
         known: Some(&known),
+        state: &memory,
         ..Means::of(&loaded.policy)
     };
+    for sent in &case.before {
+        for _ in 0..sent.times {
+            let request = request(&sent.headers);
+            let decided = decision::decide(means, role, &request, UnixTime::from_seconds(sent.now));
+            let reason = decided.records.last().map(|record| record.outcome.reason());
+            assert_eq!(reason, Some(sent.reason.as_str()), "{}: before", case.title);
+        }
+    }
+    let request = request(&case.headers);
     if is_second {
-        decision::decide(means, role, &request, now);
+        // What was decided before is remembered, but for what is used up.
+        let glance = Means {
+            state: &Glance(&memory),
+            ..means
+        };
+        decision::decide(glance, role, &request, now);
     }
     let mut next = decision::decide(means, role, &request, now);
     loop {

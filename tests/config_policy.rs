@@ -294,6 +294,7 @@ fn rules() {
     let expected = Require {
         totp: Some(TotpRequirement {
             code: code.with_window_steps(0).unwrap(),
+            replay: totp::Replay::Allow,
         }),
         scopes: vec!["a2a.admin".into()],
         audiences: vec!["charlie".into()],
@@ -317,7 +318,10 @@ fn rules() {
     assert_eq!(
         *require,
         Require {
-            totp: Some(TotpRequirement { code }),
+            totp: Some(TotpRequirement {
+                code,
+                replay: totp::Replay::Allow
+            }),
             ..Require::default()
         }
     );

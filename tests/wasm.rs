@@ -59,18 +59,28 @@ fn run(module: &Module, case: &Prepared, options: VmOptions) -> (Seen, BTreeMap<
     let plugin = vm
         .configure(case.policy.to_string())
         .unwrap_or_else(|refused| panic!("{}: {:?}", case.title, refused));
-    let outcome = vm.request(plugin, request(case));
+    for sent in &case.before {
+        process.set_now(sent.now * 1_000_000_000);
+        for _ in 0..sent.times {
+            let outcome = vm.request(plugin, request(case, &sent.headers));
+            let seen = seen(&vm, outcome, &case.title);
+            let reason = seen.state.get("peergate.reason").map(|reason| text(reason));
+            assert_eq!(reason.as_ref(), Some(&sent.reason), "{}: before", case.title);
+        }
+    }
+    process.set_now(case.now * 1_000_000_000);
+    let outcome = vm.request(plugin, request(case, &case.headers));
     (seen(&vm, outcome, &case.title), vm.metrics())
 }
 
-fn request(case: &Prepared) -> Request {
+fn request(case: &Prepared, headers: &[(Vec<u8>, Vec<u8>)]) -> Request {
     let direction = match case.place.direction.as_deref() {
         Some("inbound") => 1_i64,
         Some("outbound") => 2,
         _ => 0,
     };
-    let mut request = Request::new(case.headers.iter().cloned())
-        .property("xds.listener_direction", direction.to_le_bytes());
+    let mut request =
+        Request::new(headers.iter().cloned()).property("xds.listener_direction", direction.to_le_bytes());
     let answer = case
         .answered
         .iter()

@@ -1,9 +1,10 @@
 //! Which of two inbound rules asks for less.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use crate::claims::ClaimPath;
-use crate::policy::rule::{Accept, AcceptedTokens, Action, Require};
+use crate::policy::rule::{Accept, AcceptedTokens, Action, Require, TotpRequirement};
 
 /// In what a rule asks for less than another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,11 +113,12 @@ fn compare_requirements(weak: &Require, strong: &Require) -> [Comparison; 5] {
         peers,
         claims,
     } = weak;
-    // A narrower window is no other factor.
-    let totp = match (totp.is_some(), strong.totp.is_some()) {
-        (false, true) => Comparison::Weaker,
-        (true, false) => Comparison::Other,
-        _ => Comparison::Equal,
+    // A narrower window is no other factor; how often a code counts is a part of it.
+    let strictness = |totp: Option<TotpRequirement>| totp.map(|totp| totp.replay);
+    let totp = match strictness(*totp).cmp(&strictness(strong.totp)) {
+        Ordering::Less => Comparison::Weaker,
+        Ordering::Greater => Comparison::Other,
+        Ordering::Equal => Comparison::Equal,
     };
     let scopes = match (
         is_subset(scopes, &strong.scopes),
@@ -183,8 +185,7 @@ const MEMBERS: [&str; 6] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::rule::TotpRequirement;
-    use crate::totp::CodeParameters;
+    use crate::totp::{CodeParameters, Replay};
 
     fn accept(kinds: &[&str]) -> Accept {
         let has = |kind: &str| kinds.contains(&kind);
@@ -273,6 +274,7 @@ mod tests {
     fn what_is_asked_besides() {
         let code = |window| TotpRequirement {
             code: CodeParameters::DEFAULT.with_window_steps(window).unwrap(),
+            replay: Replay::Allow,
         };
         let totp = |window| Require {
             totp: Some(code(window)),

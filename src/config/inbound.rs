@@ -14,12 +14,12 @@ use crate::config::providers::{Provider, providers};
 use crate::config::reader::{Node, Object};
 use crate::config::rules::rules;
 use crate::config::surroundings::Surroundings;
-use crate::config::totp::{SecondFactor, second_factor};
+use crate::config::totp::{SecondFactor, scope, second_factor};
 use crate::jwks::KeySets;
 use crate::jwt::{self, Verifier};
 use crate::keys::{Source, WaitLimits};
 use crate::policy::inbound::{
-    self, AmbiguousPaths, ApiKeys, Asked, CorsPreflight, Forward, Inbound, Introspection, Peer,
+    self, AmbiguousPaths, ApiKeys, Asked, CorsPreflight, Forward, Inbound, Introspection, Peer, Totp,
 };
 use crate::policy::rule::{Action, Rule};
 use crate::policy::{ErrorStyle, KeyPlan, OwnedHeaders};
@@ -48,6 +48,7 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
     let SecondFactor {
         totp,
         code,
+        replay,
         short_seeds,
         has_shared_seeds,
     } = second_factor(&inbound, &mut locations.headers);
@@ -74,6 +75,8 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
             declared,
             has_seeds,
             code,
+            replay,
+            has_shared_seeds,
             validates_certificates: validates_certificates(&inbound).unwrap_or(true),
             owned_headers: owned_headers.clone(),
         },
@@ -104,6 +107,12 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
         Action::Authenticate(accept, _) => accept.mtls,
         Action::Deny | Action::Public => false,
     });
+    let errors = errors?;
+    let totp = Totp {
+        is_asked: rules.iter().any(|rule| rule.replay().is_some()),
+        scope: scope(&errors.realm, &providers),
+        ..totp?
+    };
     let keys = key_plan(&providers, limits.waits);
     let (verifications, providers) = with_peers(providers, by_token);
     let inbound = Inbound {
@@ -123,7 +132,7 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
             lacks_key: peers.lacks_api_key,
         },
         principals: accepts_certificates.then_some(peers.by_principal),
-        totp: totp?,
+        totp,
         ambiguous_paths: ambiguous_paths?,
         cors_preflight: cors_preflight?,
         path_marks: path_marks(&rules),
@@ -136,7 +145,7 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
         inbound,
         keys,
         owned_headers,
-        errors: errors?,
+        errors,
     })
 }
 

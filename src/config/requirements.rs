@@ -12,6 +12,7 @@ use crate::config::text::text;
 use crate::config::totp::{MAX_WINDOW_STEPS, replay};
 use crate::excerpt::Excerpt;
 use crate::policy::rule::{Accept, AcceptedTokens, Require, TotpRequirement};
+use crate::totp::Replay;
 
 /// Reads `accept`.
 pub(super) fn accept(node: &Node<'_>, around: &Surroundings<'_>) -> Option<Accept> {
@@ -55,7 +56,7 @@ pub(super) fn require(
 ) -> Option<Require> {
     let require = node.object(REQUIREMENTS)?;
     require.refuse_null(REQUIREMENTS);
-    let totp = require.or("totp", None, |node| totp(&node, around));
+    let totp = require.or("totp", None, |node| totp(&node, accept, around));
     let scopes = require.list("scopes", distinct(scope));
     let audiences = require.list("audiences", distinct(text));
     let peers = require.list(
@@ -132,17 +133,22 @@ fn kind(node: &Node<'_>, around: &Surroundings<'_>) -> Option<AcceptedCredential
 }
 
 /// `true`, or an object with what is stricter than the policy. `false` asks for no code.
-fn totp(node: &Node<'_>, around: &Surroundings<'_>) -> Option<Option<TotpRequirement>> {
+fn totp(
+    node: &Node<'_>,
+    accept: Option<&Accept>,
+    around: &Surroundings<'_>,
+) -> Option<Option<TotpRequirement>> {
     let mut code = around.code;
+    let mut replay = around.replay;
     match node.document() {
         Document::Object(_) => {
             let totp = node.object(&["window_steps", "replay"])?;
-            let replay = totp.or("replay", (), |node| replay(&node));
+            let own = totp.or("replay", replay, |node| stricter(&node, around.replay).map(Some));
             let widest = code.map_or(MAX_WINDOW_STEPS, |code| code.window_steps().into());
             let window = totp.or("window_steps", None, |node| {
                 node.integer::<u8>(0..=widest).map(Some)
             });
-            replay?;
+            replay = own?;
             if let Some(window) = window? {
                 code = code.and_then(|code| code.with_window_steps(window).ok());
             }
@@ -154,9 +160,37 @@ fn totp(node: &Node<'_>, around: &Surroundings<'_>) -> Option<Option<TotpRequire
         }
     }
     match around.has_seeds {
-        // Without parameters an error was reported where they stand.
-        true => Some(Some(TotpRequirement { code: code? })),
+        true => {
+            // Without them an error was reported where they stand.
+            let (code, replay) = (code?, replay?);
+            check_binds(node, replay, accept, around)?;
+            Some(Some(TotpRequirement { code, replay }))
+        }
         false => node.refuse(RuleProblem::TotpWithoutSeed),
+    }
+}
+
+/// What becomes of a code that comes again, in a rule of its own.
+fn stricter(node: &Node<'_>, default: Option<Replay>) -> Option<Replay> {
+    let own = replay(node)?;
+    match default {
+        Some(default) if own < default => node.refuse(RuleProblem::ReplayWeaker),
+        Some(_) | None => Some(own),
+    }
+}
+
+/// A code that is bound to a credential: what is the same with every request, or whoever has the seed, binds nothing.
+fn check_binds(
+    node: &Node<'_>,
+    replay: Replay,
+    accept: Option<&Accept>,
+    around: &Surroundings<'_>,
+) -> Option<()> {
+    match (replay, accept.and_then(lasting)) {
+        (Replay::Allow | Replay::OneTime, _) => Some(()),
+        (Replay::PerToken, Some(accepted)) => node.refuse(RuleProblem::BindsNothing { accepted }),
+        (Replay::PerToken, None) if around.has_shared_seeds => node.refuse(RuleProblem::BindsSharedSeeds),
+        (Replay::PerToken, None) => Some(()),
     }
 }
 
@@ -171,19 +205,31 @@ fn claim(node: &Node<'_>) -> Option<(ClaimPath, Vec<String>)> {
 
 /// A caller with a key or a certificate has no claims, so that a rule which accepts these could never let it pass.
 fn check_only_tokens(require: &Object<'_>, accept: Option<&Accept>, members: &[&'static str]) -> Option<()> {
-    let other = match accept {
-        Some(Accept { api_key: true, .. }) => "api_key",
-        Some(Accept {
-            bearer_token: true, ..
-        }) => "bearer_token",
-        Some(Accept { mtls: true, .. }) => "mtls",
-        Some(_) | None => return Some(()),
+    let Some(other) = accept.and_then(lasting) else {
+        return Some(());
     };
     let mut result = Some(());
     for member in members.iter().filter(|member| require.has_entries(member)) {
         result = require.refuse_member(member, RuleProblem::OnlyTokens { accepted: other });
     }
     result
+}
+
+/// What a rule accepts besides tokens that somebody issues.
+const fn lasting(accept: &Accept) -> Option<&'static str> {
+    match accept {
+        Accept { api_key: true, .. } => Some("api_key"),
+        Accept {
+            bearer_token: true, ..
+        } => Some("bearer_token"),
+        Accept { mtls: true, .. } => Some("mtls"),
+        Accept {
+            api_key: false,
+            bearer_token: false,
+            mtls: false,
+            ..
+        } => None,
+    }
 }
 
 const KINDS: [&str; 5] = ["jwt", "api_key", "bearer_token", "none", "mtls"];

@@ -2,12 +2,14 @@
 
 use crate::config::header::{HeaderOwners, own_header};
 use crate::config::problem::{PeerProblem, ShapeProblem};
+use crate::config::providers::Provider;
 use crate::config::reader::{Node, Object};
 use crate::config::secret::{Found, present, secret};
 use crate::config::warning::Caution;
 use crate::excerpt::Excerpt;
+use crate::jwt::Audiences;
 use crate::policy::inbound::Totp;
-use crate::totp::{Algorithm, CodeParameters, Digits, Seed};
+use crate::totp::{Algorithm, By, CodeParameters, Digits, Replay, Seed, Subject, Throttle};
 
 /// `inbound.totp`, and what it says of the seeds of peers.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub(super) struct SecondFactor {
     pub(super) totp: Option<Totp>,
     /// How codes are made; `None` if something about that is wrong.
     pub(super) code: Option<CodeParameters>,
+    /// What becomes of a code that comes again; `None` if that could not be read.
+    pub(super) replay: Option<Replay>,
     /// Whether seeds may be short. Where that cannot be told they may, so that nothing is reported twice.
     pub(super) short_seeds: bool,
     /// Whether there are seeds for callers without their own, be they good or not.
@@ -28,11 +32,11 @@ pub(super) fn second_factor(inbound: &Object<'_>, owners: &mut HeaderOwners) -> 
         return SecondFactor {
             totp: None,
             code: None,
+            replay: None,
             short_seeds: true,
             has_shared_seeds: true,
         };
     };
-    totp.not_yet(&["throttle"]);
     let header = own_header(&totp, "header", DEFAULT_HEADER, owners);
     let code = totp.section("code", &["algorithm", "digits", "period_seconds", "window_steps"]);
     let code = code.and_then(|code| {
@@ -46,7 +50,8 @@ pub(super) fn second_factor(inbound: &Object<'_>, owners: &mut HeaderOwners) -> 
         node.warn(Caution::SharedSeeds);
         seed(&node, short_seeds.unwrap_or(true))
     });
-    let replay = totp.or("replay", (), |node| replay(&node));
+    let replay = totp.or("replay", Replay::default(), |node| replay(&node));
+    let throttle = throttle(&totp);
     let read = || {
         replay?;
         short_seeds?;
@@ -56,20 +61,80 @@ pub(super) fn second_factor(inbound: &Object<'_>, owners: &mut HeaderOwners) -> 
             header: header?,
             shared_seeds,
             lacks_shared_seed,
+            throttle: throttle?,
+            // Both are known when the rules and the providers are.
+            is_asked: false,
+            scope: Subject::of("", &[]),
         })
     };
     let has_shared_seeds = totp.has_entries("insecure_shared_seeds");
     SecondFactor {
         totp: read(),
         code,
+        replay,
         short_seeds: short_seeds.unwrap_or(true),
         has_shared_seeds,
     }
 }
 
 /// What becomes of a code that is presented again, as the policy or a rule says.
-pub(super) fn replay(node: &Node<'_>) -> Option<()> {
-    node.choice(&[("allow", Some(())), ("per_token", None), ("one_time", None)])
+pub(super) fn replay(node: &Node<'_>) -> Option<Replay> {
+    node.choice(&[
+        ("allow", Some(Replay::Allow)),
+        ("per_token", Some(Replay::PerToken)),
+        ("one_time", Some(Replay::OneTime)),
+    ])
+}
+
+/// How many codes may fail. It cannot be turned off.
+fn throttle(totp: &Object<'_>) -> Option<Throttle> {
+    let throttle = totp.section("throttle", &["max_failures", "window_seconds", "by"])?;
+    let max_failures = throttle.or("max_failures", Throttle::DEFAULT.max_failures, |node| {
+        node.integer(1..=MAX_FAILURES)
+    });
+    let window_seconds = throttle.or("window_seconds", Throttle::DEFAULT.window_seconds, |node| {
+        node.integer(MIN_THROTTLE_SECONDS..=MAX_THROTTLE_SECONDS)
+    });
+    let by = throttle.or("by", Throttle::DEFAULT.by, |node| {
+        node.choice(&[("credential", Some(By::Credential)), ("peer", Some(By::Peer))])
+    });
+    Some(Throttle {
+        max_failures: max_failures?,
+        window_seconds: window_seconds?,
+        by: by?,
+    })
+}
+
+/// What tells this policy's callers and codes from those of others in the same proxy: the realm, who issues tokens,
+/// and for whom.
+pub(super) fn scope(realm: &str, providers: &[Provider]) -> Subject {
+    // In whatever order they stand: no two have one issuer.
+    let mut issuers: Vec<String> = Vec::new();
+    issuers.extend(
+        providers
+            .iter()
+            .map(|provider| provider.verification.issuer.clone()),
+    );
+    issuers.sort_unstable();
+    issuers
+        .iter()
+        .fold(Subject::of("policy", &[realm.as_bytes()]), |scope, issuer| {
+            let mut named = providers.iter().map(|provider| &provider.verification);
+            let Some(provider) = named.find(|provider| provider.issuer == *issuer) else {
+                return scope;
+            };
+            let names = [scope.as_bytes(), provider.name.as_bytes(), issuer.as_bytes()];
+            let mut audiences = match &provider.audiences {
+                Audiences::Any => Vec::new(),
+                Audiences::OneOf(audiences) => audiences.clone(),
+            };
+            audiences.sort_unstable();
+            audiences
+                .iter()
+                .fold(Subject::of("provider", &names), |scope, audience| {
+                    Subject::of("audience", &[scope.as_bytes(), audience.as_bytes()])
+                })
+        })
 }
 
 /// A seed out of a SECRET.
@@ -130,5 +195,11 @@ pub(super) const DEFAULT_HEADER: &str = "x-totp";
 const MIN_PERIOD_SECONDS: i64 = 15;
 /// As [`CodeParameters::new`] has it.
 const MAX_PERIOD_SECONDS: i64 = 300;
+/// Ours: with more, a code is no second factor.
+const MAX_FAILURES: i64 = 1000;
+/// Ours: less than a code's own life would throttle nobody.
+const MIN_THROTTLE_SECONDS: i64 = 30;
+/// Ours: a day.
+const MAX_THROTTLE_SECONDS: i64 = 86_400;
 /// As [`CodeParameters::new`] has it.
 pub(super) const MAX_WINDOW_STEPS: i64 = 2;

@@ -49,8 +49,8 @@ pub fn reply(deny: &Deny, circumstances: &Circumstances<'_>) -> Reply {
     if let Some(challenge) = challenge(deny, &status, &told.text, circumstances) {
         headers.push(("www-authenticate", challenge));
     }
-    if status.http == UNAVAILABLE {
-        headers.push(("retry-after", RETRY_AFTER_SECONDS.to_string()));
+    if let Some(seconds) = retry_after(deny) {
+        headers.push(("retry-after", seconds.to_string()));
     }
     let (content_type, body) = body(speech, &status, &told, circumstances.style);
     headers.push(("content-type", content_type.to_owned()));
@@ -122,6 +122,20 @@ fn is_media_type(content_type: &[u8], media_type: &[u8]) -> bool {
     essence.trim_ascii().eq_ignore_ascii_case(media_type)
 }
 
+/// After how long the same request may meet another answer (RFC 9110 §10.2.3).
+fn retry_after(deny: &Deny) -> Option<u64> {
+    match deny.class() {
+        Class::Unavailable => Some(RETRY_AFTER_SECONDS),
+        Class::Throttled { seconds } => Some(seconds),
+        Class::InvalidRequest
+        | Class::Unauthenticated
+        | Class::InvalidToken
+        | Class::SecondFactor
+        | Class::InsufficientScope
+        | Class::Forbidden => None,
+    }
+}
+
 struct Status {
     http: u16,
     title: &'static str,
@@ -146,9 +160,15 @@ fn status(deny: &Deny, protocol: Protocol) -> Status {
             grpc: 16,
             google: "UNAUTHENTICATED",
         },
+        Class::Throttled { .. } => Status {
+            http: 429,
+            title: "Too Many Requests",
+            grpc: 8,
+            google: "RESOURCE_EXHAUSTED",
+        },
         Class::InsufficientScope | Class::Forbidden => FORBIDDEN,
         Class::Unavailable => Status {
-            http: UNAVAILABLE,
+            http: 503,
             title: "Service Unavailable",
             grpc: 14,
             google: "UNAVAILABLE",
@@ -186,7 +206,11 @@ fn challenge(deny: &Deny, status: &Status, text: &str, circumstances: &Circumsta
         {
             Some(described("invalid_request"))
         }
-        Class::SecondFactor | Class::InvalidRequest | Class::Forbidden | Class::Unavailable => None,
+        Class::SecondFactor
+        | Class::Throttled { .. }
+        | Class::InvalidRequest
+        | Class::Forbidden
+        | Class::Unavailable => None,
     }
 }
 
@@ -314,7 +338,6 @@ pub(super) fn without_secrets(redactor: &Redactor, request: &Request) -> Edits {
 /// What holds URLs that access logs print.
 const LOGGED_URLS: [&[u8]; 3] = [b":path", ORIGINAL_URL, b"referer"];
 const UNAUTHORIZED: u16 = 401;
-const UNAVAILABLE: u16 = 503;
 const FORBIDDEN: Status = Status {
     http: 403,
     title: "Forbidden",
@@ -322,5 +345,5 @@ const FORBIDDEN: Status = Status {
     google: "PERMISSION_DENIED",
 };
 /// A new virtual machine, or a repaired configuration, is there in about this time.
-const RETRY_AFTER_SECONDS: u8 = 5;
+const RETRY_AFTER_SECONDS: u64 = 5;
 const A2A_VERBS: [&[u8]; 4] = [b":send", b":stream", b":cancel", b":subscribe"];

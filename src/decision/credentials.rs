@@ -11,6 +11,7 @@ use crate::policy::inbound::{Peer, Provider};
 use crate::policy::location::{Location, TokenForm, TokenLocation};
 use crate::policy::{API_KEY_ISSUER, BEARER_TOKEN_ISSUER, Inbound, MTLS_ISSUER};
 use crate::time::UnixTime;
+use crate::totp::Subject;
 use crate::{claims, jwt, spiffe};
 
 /// A credential that was proved, and whose it is.
@@ -21,6 +22,8 @@ pub(super) struct Proved<'p> {
     pub(super) provider: Option<&'p Provider>,
     /// What is known of it, where it is a token's.
     pub(super) token: Option<Rc<Known>>,
+    /// Tells it from other credentials, where a code may ask for that.
+    pub(super) subject: Option<Subject>,
     /// Where it stands; a certificate stands nowhere in the request.
     pub(super) location: Option<&'p Location>,
 }
@@ -84,9 +87,16 @@ impl<'p, 'r> Presented<'p, 'r> {
             caller: Rc::new(certified(id, peer)),
             provider: None,
             token: None,
+            subject: of_kind(self.inbound, Method::Mtls, id.as_bytes()),
             location: None,
         })
     }
+}
+
+/// Tells a credential that nobody has issued as a token from others.
+fn of_kind(inbound: &Inbound, method: Method, credential: &[u8]) -> Option<Subject> {
+    let subject = || Subject::of(method.as_str(), &[credential]);
+    inbound.totp.is_asked.then(subject)
 }
 
 fn prove<'p>(
@@ -112,6 +122,7 @@ fn prove<'p>(
             caller: Rc::new(keyed(peer, Method::ApiKey, API_KEY_ISSUER)),
             provider: None,
             token: None,
+            subject: of_kind(inbound, Method::ApiKey, &value),
             location: Some(location),
         });
     }
@@ -149,6 +160,7 @@ fn prove_token<'p>(
             caller: Rc::new(keyed(peer, Method::BearerToken, BEARER_TOKEN_ISSUER)),
             provider: None,
             token: None,
+            subject: of_kind(inbound, Method::BearerToken, token),
             location: Some(location),
         });
     }
@@ -163,7 +175,7 @@ fn prove_token<'p>(
         .verify(token, means.tokens, now)
         .map_err(|error| token_refused(inbound, form, error))?;
     let provider = provider(inbound, verified.provider())?;
-    let known = Rc::new(Known::of(inbound, provider, &verified, means.tokens));
+    let known = Rc::new(Known::of(inbound, provider, token, &verified, means.tokens));
     if let Some(tokens) = means.known {
         tokens.keep(token, &known);
     }
@@ -187,6 +199,7 @@ fn placed<'p>(
     Ok(Proved {
         caller: Rc::clone(&known.caller),
         provider: Some(provider),
+        subject: known.subject,
         token: Some(known),
         location: Some(location),
     })

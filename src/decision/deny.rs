@@ -93,6 +93,13 @@ pub enum Deny {
     TotpNotConfigured,
     /// A wrong TOTP code.
     TotpInvalid,
+    /// A TOTP code that was used before, where codes are good once, or with one credential.
+    TotpReplayed,
+    /// Too many wrong TOTP codes; this one was not looked at.
+    TotpThrottled {
+        /// For how long none is.
+        seconds: u64,
+    },
     /// The caller lacks a scope.
     ScopeInsufficient {
         /// All that the rule wants.
@@ -154,6 +161,8 @@ impl Deny {
             Self::TotpMissing => "totp_missing",
             Self::TotpNotConfigured => "totp_not_configured",
             Self::TotpInvalid => "totp_invalid",
+            Self::TotpReplayed => "totp_replayed",
+            Self::TotpThrottled { .. } => "totp_throttled",
             Self::ScopeInsufficient { .. } => "scope_insufficient",
             Self::PeerNotAllowed => "peer_not_allowed",
             Self::ClaimNotAllowed { .. } => "claim_not_allowed",
@@ -189,7 +198,10 @@ impl Deny {
             | Self::TokenMisplaced { .. }
             | Self::AudienceNotAccepted
             | Self::ClaimNotForwardable { .. } => Class::InvalidToken,
-            Self::TotpMissing | Self::TotpNotConfigured | Self::TotpInvalid => Class::SecondFactor,
+            Self::TotpMissing | Self::TotpNotConfigured | Self::TotpInvalid | Self::TotpReplayed => {
+                Class::SecondFactor
+            }
+            Self::TotpThrottled { seconds } => Class::Throttled { seconds: *seconds },
             Self::ScopeInsufficient { .. } => Class::InsufficientScope,
             Self::NoRule
             | Self::RuleDenied
@@ -240,7 +252,9 @@ impl Deny {
             Self::AudienceNotAccepted => Told::audience_invalid(),
             Self::TotpMissing => Told::new("TOTP_MISSING", "Missing X-TOTP header"),
             Self::TotpNotConfigured => Told::new("TOTP_NOT_CONFIGURED", "TOTP not configured for this peer"),
-            Self::TotpInvalid => Told::new("TOTP_INVALID", "Invalid TOTP code"),
+            // Whether it was a good one once is nobody's business.
+            Self::TotpInvalid | Self::TotpReplayed => Told::new("TOTP_INVALID", "Invalid TOTP code"),
+            Self::TotpThrottled { .. } => Told::new("TOTP_THROTTLED", "Too many failed TOTP codes"),
             Self::ScopeInsufficient { .. } => Told::new("SCOPE_INSUFFICIENT", "Insufficient scope"),
             Self::OutboundNoMatch
             | Self::OutboundAnonymous
@@ -296,6 +310,11 @@ pub enum Class {
     InvalidToken,
     /// 401 `insufficient_user_authentication` (RFC 9470 §3): the first factor was good.
     SecondFactor,
+    /// 429 (RFC 6585 §4): the first factor was good, and the second was tried too often.
+    Throttled {
+        /// For how long.
+        seconds: u64,
+    },
     /// 403 `insufficient_scope`.
     InsufficientScope,
     /// 403.
@@ -380,6 +399,11 @@ impl fmt::Display for Deny {
             Self::TotpMissing => formatter.write_str("no code"),
             Self::TotpNotConfigured => formatter.write_str("the caller has no seed"),
             Self::TotpInvalid => formatter.write_str("no seed of the caller makes this code now"),
+            Self::TotpReplayed => formatter.write_str("the code was used before"),
+            Self::TotpThrottled { seconds } => write!(
+                formatter,
+                "too many codes have failed; none is looked at for {seconds} seconds"
+            ),
             Self::PeerNotAllowed => formatter.write_str("the caller is none of the rule's peers"),
             Self::OutboundNoMatch => formatter.write_str("no outbound rule matches"),
             Self::OutboundAnonymous => {

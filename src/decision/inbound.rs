@@ -17,16 +17,19 @@ use crate::decision::credentials::{Presented, Proved};
 use crate::decision::known::Known;
 use crate::decision::mark::Mark;
 use crate::decision::record::{Outcome, Record};
-use crate::decision::{Caller, Deny, Means, Method, ORIGINAL_PATH, Permit, identity, location, state};
+use crate::decision::second_factor::SecondFactor;
+use crate::decision::{
+    Caller, Deny, Means, Method, ORIGINAL_PATH, Permit, identity, location, state as filter_state,
+};
 use crate::http::{Edits, Headers, Repeated, Reply, Request};
 use crate::path::RequestPath;
-use crate::policy::inbound::{AmbiguousPaths, CorsPreflight, Totp};
+use crate::policy::inbound::{AmbiguousPaths, CorsPreflight};
 use crate::policy::owned::is_same_header;
-use crate::policy::rule::{Accept, Action, Protocol, Require, Rule, TotpRequirement};
+use crate::policy::rule::{Accept, Action, Protocol, Require, Rule};
 use crate::policy::{Enforcement, Inbound, Policy};
 use crate::role::Direction;
+use crate::state::{Glance, SharedState};
 use crate::time::UnixTime;
-use crate::totp;
 
 /// The end of the machine.
 pub(super) enum Verdict<'p> {
@@ -51,7 +54,7 @@ pub(super) fn decide<'p>(means: Means<'p>, request: &Request, now: UnixTime) -> 
             } else {
                 Mark::Anonymous
             };
-            edits.set_state(state::INBOUND, mark.value());
+            edits.set_state(filter_state::INBOUND, mark.value());
             let rule = rule.map(|rule| rule.name.as_str());
             records.push(Record::new(Direction::Inbound, rule, Outcome::Allowed));
             let permit = Permit {
@@ -115,13 +118,19 @@ fn judge<'p>(
         });
     }
     let presented = Presented::new(inbound, means, request, now);
+    let glance = Glance(means.state);
     for rule in inbound.rules.candidates(&path, &authority) {
         let Some(matched) = matches(rule, request, &authority, &path) else {
             continue;
         };
+        // What only looks uses no code up, and counts none.
+        let state = match (policy.enforcement, rule.enforcement) {
+            (Enforcement::Enforce, Enforcement::Enforce) => means.state,
+            (Enforcement::Shadow, _) | (_, Enforcement::Shadow) => &glance,
+        };
         let judge = |edits: &mut Edits| {
             matched.map_err(unproved)?;
-            apply(inbound, rule, &path, &presented, edits)
+            apply(inbound, rule, &path, &presented, state, edits)
         };
         match rule.enforcement {
             Enforcement::Enforce => {
@@ -290,6 +299,7 @@ fn apply(
     rule: &Rule,
     path: &RequestPath<'_>,
     presented: &Presented<'_, '_>,
+    state: &dyn SharedState,
     edits: &mut Edits,
 ) -> Result<Option<Rc<Caller>>, (Deny, Edits)> {
     if rule.protocol == Protocol::Mcp && path.query().is_some_and(|query| holds_token(inbound, query)) {
@@ -298,7 +308,9 @@ fn apply(
     match &rule.action {
         Action::Deny => Err(unproved(Deny::RuleDenied)),
         Action::Public => Ok(None),
-        Action::Authenticate(accept, require) => authenticate(inbound, accept, require, presented, edits),
+        Action::Authenticate(accept, require) => {
+            authenticate(inbound, accept, require, presented, state, edits)
+        }
     }
 }
 
@@ -313,6 +325,7 @@ fn authenticate(
     accept: &Accept,
     require: &Require,
     presented: &Presented<'_, '_>,
+    state: &dyn SharedState,
     edits: &mut Edits,
 ) -> Result<Option<Rc<Caller>>, (Deny, Edits)> {
     // Read before any proof, so that a request which carries two is never decided by one of them.
@@ -332,7 +345,7 @@ fn authenticate(
             false => Err(unproved(Deny::CredentialsMissing)),
         };
     };
-    check_requirements(inbound, require, credential, code, presented.now())
+    check_requirements(inbound, require, credential, code, state, presented.now())
         .and_then(|()| identity::forward(inbound, credential, presented.request(), edits))
         .map_err(|deny| (deny, identity::shown(&inbound.forward, &credential.caller)))?;
     Ok(Some(Rc::clone(&credential.caller)))
@@ -344,11 +357,19 @@ fn check_requirements(
     require: &Require,
     credential: &Proved<'_>,
     code: Option<&[u8]>,
+    state: &dyn SharedState,
     now: UnixTime,
 ) -> Result<(), Deny> {
     check_audience(require, credential)?;
     if let Some(requirement) = require.totp {
-        check_totp(&inbound.totp, requirement, &credential.caller, code, now)?;
+        let second_factor = SecondFactor {
+            totp: &inbound.totp,
+            requirement,
+            credential,
+            state,
+            now,
+        };
+        second_factor.check(code)?;
     }
     check_authorization(require, &credential.caller)
 }
@@ -380,29 +401,6 @@ fn check_audience(require: &Require, credential: &Proved<'_>) -> Result<(), Deny
     match require.audiences.is_empty() || credential.token.as_ref().is_none_or(is_for_rule) {
         true => Ok(()),
         false => Err(Deny::AudienceNotAccepted),
-    }
-}
-
-/// The second factor, in the order of its texts: a code, a seed, a match.
-fn check_totp(
-    totp: &Totp,
-    requirement: TotpRequirement,
-    caller: &Caller,
-    code: Option<&[u8]>,
-    now: UnixTime,
-) -> Result<(), Deny> {
-    let code = code.filter(|code| !code.is_empty()).ok_or(Deny::TotpMissing)?;
-    let own = caller.peer.as_deref();
-    let (seeds, lacks_seed) = match own {
-        Some(peer) if !peer.totp_seeds.is_empty() || peer.lacks_seed => (&peer.totp_seeds, peer.lacks_seed),
-        Some(_) | None => (&totp.shared_seeds, totp.lacks_shared_seed),
-    };
-    match totp::verify(seeds, &requirement.code, code, now) {
-        Some(_step) => Ok(()),
-        // The code may be that of the seed which is not there.
-        None if lacks_seed => Err(Deny::SecretMissing),
-        None if seeds.is_empty() => Err(Deny::TotpNotConfigured),
-        None => Err(Deny::TotpInvalid),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::policy::inbound::{Asked, Provider};
 use crate::policy::{Inbound, Policy};
 use crate::time::UnixTime;
 use crate::token_cache::{Limits, TokenCache};
+use crate::totp::Subject;
 use crate::{claims, jwt};
 
 /// The tokens that were verified under one policy. Each policy has its own: what it makes of a token is in them.
@@ -73,6 +74,8 @@ pub(super) struct Known {
     pub(super) caller: Rc<Caller>,
     /// Its audiences, where a rule asks for some.
     pub(super) audiences: Box<[String]>,
+    /// Tells it from other tokens, where a code may ask for that.
+    pub(super) subject: Option<Subject>,
     /// What is forwarded of it.
     pub(super) forwarded: Result<Forwarded, Deny>,
     standing: jwt::Standing,
@@ -81,10 +84,11 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// From a token that was verified just now.
+    /// From a token that was verified just now, and its text.
     pub(super) fn of(
         inbound: &Inbound,
         provider: &Provider,
+        text: &[u8],
         token: &jwt::Verified,
         means: jwt::Means<'_>,
     ) -> Self {
@@ -97,6 +101,7 @@ impl Known {
         Self {
             caller: Rc::new(caller),
             audiences: audiences.collect(),
+            subject: inbound.totp.is_asked.then(|| subject(provider, text, token)),
             forwarded,
             standing: token.standing(),
             set: RefCell::new(set.unwrap_or_default()),
@@ -174,6 +179,20 @@ fn tokened(provider: &Provider, token: &jwt::Verified) -> Caller {
         display_name: text("name").map(Into::into),
         scopes: claims::scopes(claims, &provider.scope_claims),
         claims: claims.clone(),
+    }
+}
+
+/// What tells a token from others, whatever its signature is: there is more than one that is good for it.
+fn subject(provider: &Provider, text: &[u8], token: &jwt::Verified) -> Subject {
+    let name = provider.name.as_bytes();
+    // RFC 7519 §4.1.7.
+    match token.claims().get("jti").and_then(|value| value.as_str()) {
+        Some(jti) => Subject::of("jti", &[name, jti.as_bytes()]),
+        None => {
+            let end = text.iter().rposition(|byte| *byte == b'.');
+            let signed = end.and_then(|end| text.get(..end));
+            Subject::of("signed", &[name, signed.unwrap_or(text)])
+        }
     }
 }
 

@@ -6,13 +6,14 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
 
 use crate::config::{self, Environment};
-use crate::decision::{KnownTokens, state};
+use crate::decision::{self, KnownTokens, state};
 use crate::filter::attachment::Attachment;
 use crate::filter::host;
 use crate::filter::http::Stream;
 use crate::filter::keys::KeyRing;
 use crate::filter::metrics::{self, Metrics};
 use crate::filter::signatures::Signatures;
+use crate::filter::state::Store;
 use crate::redact::Redactor;
 
 /// What the streams of one configuration share. Nothing in it depends on the place of a stream: Envoy may attach one
@@ -64,6 +65,7 @@ impl RootContext for Root {
                         format!("peergate: redirects that the proxy follows itself are not noticed: {error}");
                     host::log(LogLevel::Warn, &Redactor::default().clean(line));
                 }
+                decision::prepare(&loaded.policy, &Store::Shared);
                 let node_id = host::property(&["xds", "node", "id"]).unwrap_or_default();
                 // Without a key that nobody knows, nothing is kept.
                 let key = host::random().ok();

@@ -12,7 +12,7 @@ use crate::policy::location::{Location, TokenLocation};
 use crate::policy::rule::Rule;
 use crate::policy::rules::Rules;
 use crate::spiffe::Patterns;
-use crate::totp::Seed;
+use crate::totp::{Ledger, Replay, Seed, Subject, Throttle};
 
 /// The inbound half of a policy.
 #[derive(Debug)]
@@ -66,6 +66,22 @@ impl Inbound {
     pub fn locations(&self) -> impl Iterator<Item = &Location> {
         let tokens = self.token_locations.iter().map(|token| &token.location);
         tokens.chain(&self.api_keys.locations)
+    }
+
+    /// What has to be remembered of codes.
+    pub fn ledgers(&self) -> Vec<Ledger> {
+        let replays = || self.rules.iter().filter_map(Rule::replay);
+        let kept = [
+            (Ledger::Failures, replays().next().is_some()),
+            (
+                Ledger::PerToken,
+                replays().any(|replay| replay == Replay::PerToken),
+            ),
+            (Ledger::OneTime, replays().any(|replay| replay == Replay::OneTime)),
+        ];
+        kept.into_iter()
+            .filter_map(|(ledger, is_kept)| is_kept.then_some(ledger))
+            .collect()
     }
 
     /// The parameters among them.
@@ -156,6 +172,13 @@ pub struct Totp {
     pub shared_seeds: Vec<Seed>,
     /// Whether one of these is not there (`on_missing_secret: deny_rule`).
     pub lacks_shared_seed: bool,
+    /// How many codes may fail.
+    pub throttle: Throttle,
+    /// Whether a rule asks for a code at all.
+    pub is_asked: bool,
+    /// Tells what is remembered under this policy from what others remember. Of what makes callers and codes what they
+    /// are, and no more: it stays as it is while rules, peers, seeds and limits change.
+    pub scope: Subject,
 }
 
 /// What becomes of paths that two servers could read in two ways (`ambiguous_paths`).

@@ -7,7 +7,7 @@ use crate::matcher::{HeaderMatch, HostMatch, MethodMatch, PathExact, PathPrefix,
 use crate::path::{MARKS, RequestPath};
 use crate::policy::Enforcement;
 use crate::policy::rules::{Indexed, PathReach, Reach};
-use crate::totp::CodeParameters;
+use crate::totp::{CodeParameters, Replay};
 
 /// A rule (`inbound.rules[]`). The first that matches decides.
 #[derive(Debug)]
@@ -41,6 +41,16 @@ impl Indexed for Rule {
         Reach {
             hosts: condition.hosts.iter().map(HostMatch::as_str).collect(),
             paths: exact.chain(below).chain(beginning).collect(),
+        }
+    }
+}
+
+impl Rule {
+    /// What becomes of a code that comes again; `None` where none is asked for.
+    pub fn replay(&self) -> Option<Replay> {
+        match &self.action {
+            Action::Authenticate(_, require) => require.totp.map(|totp| totp.replay),
+            Action::Deny | Action::Public => None,
         }
     }
 }
@@ -133,6 +143,8 @@ pub struct Require {
 pub struct TotpRequirement {
     /// How codes are made: the policy's way, or with the rule's own, narrower window.
     pub code: CodeParameters,
+    /// What becomes of a code that comes again.
+    pub replay: Replay,
 }
 
 /// What a rule's callers speak (`protocol`), and so how they are refused.

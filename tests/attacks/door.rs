@@ -75,6 +75,18 @@ impl Door {
         Self::behind(Vm::start(&module, options).unwrap(), &whole)
     }
 
+    /// One of several workers of a proxy.
+    #[track_caller]
+    pub(crate) fn worker(process: &Process, changes: Value) -> Self {
+        let mut whole = policy();
+        merge(&mut whole, changes);
+        let options = VmOptions {
+            process: process.clone(),
+            ..options("")
+        };
+        Self::behind(Vm::start(module(), options).unwrap(), &whole)
+    }
+
     #[track_caller]
     fn behind(mut vm: Vm, policy: &Value) -> Self {
         let plugin = vm
@@ -93,6 +105,18 @@ impl Door {
     pub(crate) fn logs(&self, level: Level) -> Vec<&str> {
         let lines = self.vm.logs().iter().filter(|line| line.level == level);
         lines.map(|line| line.text.as_str()).collect()
+    }
+
+    /// How a request is refused: status and reason.
+    #[track_caller]
+    pub(crate) fn answer(&mut self, request: Request) -> (u16, String) {
+        match self.vm.request(self.plugin, request) {
+            Outcome::Replied(replied) => (
+                replied.status,
+                state(&replied.filter_state, "reason").unwrap_or_default(),
+            ),
+            other => panic!("not refused but {other:#?}"),
+        }
     }
 
     /// The request must be refused just so.
@@ -300,6 +324,8 @@ pub(crate) fn policy() -> Value {
                     "totp_seeds": [{"env": "PINKS_SEED"}],
                 },
             },
+            // Tests try many wrong codes, but those of the throttle itself.
+            "totp": {"throttle": {"max_failures": 1000}},
             "rules": [
                 {"name": "card", "match": {"paths": ["/.well-known/agent-card.json"]}, "accept": ["none"]},
                 {"name": "public", "match": {"path_prefixes": ["/public"]}, "accept": ["none"]},
@@ -338,6 +364,14 @@ impl Refusal {
         Self::new(401, reason, "Invalid or missing authentication credentials")
     }
 
+    /// Of a caller whose first factor was good.
+    pub(crate) const fn second_factor(status: u16, reason: &'static str, detail: &'static str) -> Self {
+        Self {
+            knows_caller: true,
+            ..Self::new(status, reason, detail)
+        }
+    }
+
     /// Of a caller that is known and may not.
     pub(crate) const fn forbidden(reason: &'static str, detail: &'static str) -> Self {
         Self {
@@ -351,6 +385,7 @@ impl Refusal {
             400 => "Bad Request",
             401 => "Unauthorized",
             403 => "Forbidden",
+            429 => "Too Many Requests",
             _ => "Service Unavailable",
         }
     }

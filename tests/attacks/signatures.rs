@@ -1,6 +1,6 @@
 //! Signatures that are none, and second signatures made of a good one.
 
-use crate::door::{Door, MALFORMED, SIGNATURE, bearer, identity, state};
+use crate::door::{CODE, Door, MALFORMED, SIGNATURE, TOTP_INVALID, bearer, identity, state};
 use crate::token::{Parts, Token};
 
 /// CVE-2022-21449 (r and s zero are a signature of everything), CVE-2020-28042 (an empty one), and Wycheproof's other
@@ -159,7 +159,7 @@ fn ed25519_signatures_with_a_second_form() {
 }
 
 /// `s` turned into `n−s` is another token with the same meaning. There is nothing to gain by it: it is the same caller
-/// with the same claims until the same second. What is bound to a token (caches, once they are there) goes by all of it.
+/// with the same claims until the same second. What is kept of a token goes by all of it.
 #[test]
 fn a_mirrored_signature_is_the_same_identity() {
     let mut door = Door::new();
@@ -174,6 +174,36 @@ fn a_mirrored_signature_is_the_same_identity() {
         assert_eq!(original.headers, second.headers);
         assert_eq!(original.filter_state, second.filter_state);
         assert_eq!(state(&second.filter_state, "peer").as_deref(), Some("mrpink"));
+    }
+}
+
+/// What codes are bound to, and what failed codes are counted for, is the token and not its signature.
+#[test]
+fn a_mirrored_signature_is_the_same_credential() {
+    for claims in [serde_json::json!({"jti": "one"}), serde_json::json!({})] {
+        let mut door = Door::with(serde_json::json!({"inbound": {
+            "totp": {"throttle": {"max_failures": 2}},
+            "rules": [{"name": "bound", "accept": ["jwt"], "require": {"totp": {"replay": "per_token"}}}],
+        }}));
+        let (algorithm, order) = ORDERS[0];
+        let good = Parts::of(&Token::new(algorithm).claims(claims).sign());
+        let bytes = good.signature_bytes();
+        let (r, s) = bytes.split_at(bytes.len() / 2);
+        let original = good.signed(&bytes);
+        let mirrored = good.signed([r, &subtract(&hex(order), s)].concat());
+        let with = |token: &str, code: &str| bearer(token).header("x-totp", code);
+        door.admits_as("the token", with(&original, CODE), "mrpink");
+        door.admits_as("the same token", with(&mirrored, CODE), "mrpink");
+        door.refuses("a guess", with(&original, "000000"), TOTP_INVALID);
+        door.refuses("another one", with(&mirrored, "000000"), TOTP_INVALID);
+        let refused = [&original, &mirrored].map(|token| door.answer(with(token, CODE)));
+        assert_eq!(
+            refused,
+            [
+                (429, "totp_throttled".to_owned()),
+                (429, "totp_throttled".to_owned())
+            ]
+        );
     }
 }
 

@@ -29,6 +29,8 @@ def client(sidecar):
         policy(
             rule("mcp", accept, "/mcp", require={"totp": True}, protocol="mcp"),
             rule("agent", accept, require={"totp": True}),
+            # These tests fail often; test_totp_throttle.py is about that.
+            totp={"throttle": {"max_failures": 1000}},
         )
     )
 

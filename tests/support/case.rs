@@ -99,6 +99,9 @@ pub(crate) struct Case {
     pub(crate) now: Option<u64>,
     pub(crate) place: Option<Place>,
     pub(crate) environment: Option<BTreeMap<String, String>>,
+    /// What was sent before, to the same proxy.
+    #[serde(default)]
+    pub(crate) before: Vec<Before>,
     pub(crate) request: Request,
     /// Headers of the upstream's answer, as `name: value` lines.
     #[serde(default)]
@@ -106,6 +109,20 @@ pub(crate) struct Case {
     /// What the router has put into `x-envoy-original-path` when the request is logged.
     pub(crate) original_path_at_log: Option<String>,
     pub(crate) expect: Expect,
+}
+
+/// A request that was sent before the one of the case.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Before {
+    pub(crate) request: Request,
+    /// When it was sent, where that is another time.
+    pub(crate) now: Option<u64>,
+    /// How often.
+    #[serde(default = "once")]
+    pub(crate) times: u32,
+    /// What became of it: the reason.
+    pub(crate) reason: String,
 }
 
 #[derive(Deserialize)]
@@ -168,6 +185,8 @@ pub(crate) struct Prepared {
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) now: u64,
     pub(crate) place: Place,
+    /// What was sent before.
+    pub(crate) before: Vec<Sent>,
     /// Pseudo-headers first.
     pub(crate) headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// Headers of the upstream's answer.
@@ -176,6 +195,14 @@ pub(crate) struct Prepared {
     pub(crate) expect: Expect,
     /// What no log may show.
     pub(crate) secrets: Vec<String>,
+}
+
+/// A request that was sent, so often, and what became of it each time.
+pub(crate) struct Sent {
+    pub(crate) headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) now: u64,
+    pub(crate) times: u32,
+    pub(crate) reason: String,
 }
 
 /// Every case of every file, in the order of names and lines.
@@ -211,7 +238,10 @@ fn read(path: &Path) -> Vec<Prepared> {
             // Only what the request names: an RSA signature takes its time.
             let tokens: BTreeMap<&str, String> = tokens
                 .iter()
-                .filter(|(name, _)| case.request.names(name))
+                .filter(|(name, _)| {
+                    let mut requests = case.before.iter().map(|before| &before.request);
+                    case.request.names(name) || requests.any(|request| request.names(name))
+                })
                 .map(|(name, token)| (name.as_str(), token.signed(now)))
                 .collect();
             let environment = case.environment.unwrap_or_else(|| environment.clone());
@@ -219,6 +249,13 @@ fn read(path: &Path) -> Vec<Prepared> {
             merge(&mut policy, case.policy.unwrap_or_default());
             insert_key_sets(&mut policy);
             let headers = case.request.into_headers(&tokens);
+            let sent = |before: Before| Sent {
+                headers: before.request.into_headers(&tokens),
+                now: before.now.unwrap_or(now),
+                times: before.times,
+                reason: before.reason,
+            };
+            let before: Vec<Sent> = case.before.into_iter().map(sent).collect();
             let mut expect = case.expect;
             let identity = identity(policy.to_string().as_bytes());
             let mut place = case.place.unwrap_or_else(|| place.clone());
@@ -238,6 +275,7 @@ fn read(path: &Path) -> Vec<Prepared> {
                 environment,
                 now,
                 place,
+                before,
                 headers,
                 answered: case.answered.iter().map(|line| header(line, bytes)).collect(),
                 original_path_at_log: case.original_path_at_log,
@@ -381,6 +419,10 @@ fn insert_key_sets(value: &mut Value) {
 /// A step of 30 seconds begins here, and RFC 6238 appendix B knows its code: 005924.
 fn default_now() -> u64 {
     1_234_567_890
+}
+
+fn once() -> u32 {
+    1
 }
 
 fn default_method() -> String {

@@ -35,6 +35,12 @@ pub enum RuleProblem {
     OnlyTokens { accepted: &'static str },
     /// A second factor that nobody has.
     TotpWithoutSeed,
+    /// A code that comes again is treated more laxly than the policy says.
+    ReplayWeaker,
+    /// A code that is bound to a credential which is the same with every request.
+    BindsNothing { accepted: &'static str },
+    /// A code that is bound to a credential, of a seed that many have.
+    BindsSharedSeeds,
     /// Another rule has the name.
     NameTwice(usize),
     /// The name reads like the index of another rule.
@@ -91,6 +97,14 @@ impl RuleProblem {
             }
             Self::OnlyTokens { .. } => "give it a rule of its own",
             Self::TotpWithoutSeed => "add one under `inbound.peers.NAME.totp_seeds`",
+            Self::ReplayWeaker => {
+                "a rule may only be stricter: from `allow` to `per_token` to `one_time`; write the laxer one into \
+                 `inbound.totp.replay`, and the stricter one into the rules that need it"
+            }
+            Self::BindsNothing { .. } => {
+                "use `one_time`, or give callers with tokens a rule of their own for `per_token`"
+            }
+            Self::BindsSharedSeeds => "use `one_time`, or give every caller a seed of its own",
             Self::NameTwice(_) => "a name is a label of metrics and logs, and must be one rule's",
             Self::NameIsIndex(_) => "a rule without a name goes by its index",
             Self::NameReserved => "metrics and logs say `none` where no rule decided",
@@ -134,6 +148,14 @@ impl fmt::Display for RuleProblem {
                 )
             }
             Self::TotpWithoutSeed => formatter.write_str("there is no seed that a code could be made from"),
+            Self::ReplayWeaker => formatter.write_str("is weaker than `inbound.totp.replay`"),
+            Self::BindsNothing { accepted } => write!(
+                formatter,
+                "`per_token` would refuse nothing: the rule accepts `{accepted}`, which is the same with every request"
+            ),
+            Self::BindsSharedSeeds => formatter.write_str(
+                "`per_token` would refuse nothing: whoever has a shared seed can make a code for every token",
+            ),
             Self::NameTwice(first) => write!(formatter, "is the name of rule {first} too"),
             Self::NameIsIndex(index) => write!(formatter, "reads like the index of rule {index}"),
             Self::NameReserved => formatter.write_str("`none` is no name for a rule"),

@@ -144,6 +144,8 @@ fn refusals() -> Vec<Deny> {
         Deny::TotpMissing,
         Deny::TotpNotConfigured,
         Deny::TotpInvalid,
+        Deny::TotpReplayed,
+        Deny::TotpThrottled { seconds: 1 },
         Deny::ScopeInsufficient { required: Vec::new() },
         Deny::PeerNotAllowed,
         Deny::ClaimNotAllowed { claim: text() },

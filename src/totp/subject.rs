@@ -1,0 +1,41 @@
+//! Whom, or what, something is remembered of.
+
+use std::iter;
+
+use sha2::{Digest as _, Sha256};
+
+/// A digest that stands for a peer, a credential or a code where others can read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subject([u8; SUBJECT_BYTES]);
+
+impl Subject {
+    /// Of some kind, told by its parts. No other parts make the same text: each comes behind its length.
+    pub fn of(kind: &str, parts: &[&[u8]]) -> Self {
+        let mut hash = Sha256::new();
+        for part in iter::once(kind.as_bytes()).chain(parts.iter().copied()) {
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(part);
+        }
+        Self::from_digest(&hash.finalize())
+    }
+
+    /// From a longer digest.
+    pub(super) fn from_digest(digest: &[u8]) -> Self {
+        let mut bytes = [0; SUBJECT_BYTES];
+        bytes.iter_mut().zip(digest).for_each(|(to, from)| *to = *from);
+        Self(bytes)
+    }
+
+    /// As it was written.
+    pub(super) const fn from_bytes(bytes: [u8; SUBJECT_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// As it is written.
+    pub const fn as_bytes(&self) -> &[u8; SUBJECT_BYTES] {
+        &self.0
+    }
+}
+
+/// Half a SHA-256: nobody finds a second text for a given one, and no two meet by chance.
+pub(super) const SUBJECT_BYTES: usize = 16;
