@@ -121,13 +121,9 @@ pub(super) fn sealed_variables(node: &Node<'_>) -> Option<()> {
 /// Nothing of it is repeated in an error.
 fn variables(text: &str) -> Option<Vec<(String, Secret<String>)>> {
     let mut variables = Vec::new();
-    for (name, value) in json::object(text.as_bytes(), SEALED_DEPTH).ok()? {
-        match value {
-            serde_json::Value::String(value) if is_variable_name(&name) => {
-                variables.push((name, Secret::new(value)));
-            }
-            _ => return None,
-        }
+    for (name, value) in &json::object(text.as_bytes(), SEALED_DEPTH).ok()? {
+        let value = value.as_str().filter(|_| is_variable_name(name))?;
+        variables.push((name.clone(), Secret::new(value.to_owned())));
     }
     Some(variables)
 }

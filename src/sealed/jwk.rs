@@ -29,9 +29,18 @@ impl UnsealingKeys {
     /// # Errors
     /// Of the first key that is not used: no key of a set is passed over.
     pub fn parse(text: &str) -> Result<Self, UnsealingKeyError> {
+        let mut document = document(text)?;
         let mut keys = Vec::new();
-        for jwk in members(text)? {
-            keys.push(UnsealingKey::new(jwk)?);
+        match document.get_mut("keys") {
+            None => keys.push(UnsealingKey::new(&mut document)?),
+            Some(Value::Array(list)) if (1..=MAX_KEYS).contains(&list.len()) => {
+                for jwk in list {
+                    keys.push(UnsealingKey::new(
+                        jwk.as_object_mut().ok_or(JwkError::NotAnObject)?,
+                    )?);
+                }
+            }
+            Some(_) => return Err(UnsealingKeyError::Count),
         }
         Ok(Self { keys })
     }
@@ -77,22 +86,23 @@ struct UnsealingKey {
 }
 
 impl UnsealingKey {
-    fn new(mut jwk: Map<String, Value>) -> Result<Self, UnsealingKeyError> {
+    /// Takes the private number out of the JWK: nobody else zeroes it.
+    fn new(jwk: &mut Map<String, Value>) -> Result<Self, JwkError> {
         let Some(Value::String(number)) = jwk.remove("d") else {
-            return Err(JwkError::Number("d").into());
+            return Err(JwkError::Number("d"));
         };
         let number = Secret::new(number);
-        let public = public_key(&jwk)?;
+        let public = public_key(jwk)?;
         let bytes = Secret::new(decode(number.expose()).ok_or(JwkError::Number("d"))?);
         let secret = SecretKey::from_slice(bytes.expose()).map_err(|_| JwkError::NotOnCurve)?;
         if !are_halves(&secret, &public) {
-            return Err(JwkError::Halves.into());
+            return Err(JwkError::Halves);
         }
         Ok(Self {
             secret,
             number,
-            kid: text(&jwk, "kid").map(str::to_owned),
-            thumbprint: thumbprint(&jwk),
+            kid: text(jwk, "kid").map(str::to_owned),
+            thumbprint: thumbprint(jwk),
         })
     }
 
@@ -117,27 +127,12 @@ fn are_halves(secret: &SecretKey, public: &PublicKey) -> bool {
     })
 }
 
-/// The keys in the text of a JWK or of a JWK set; at least one.
-pub(super) fn members(text: &str) -> Result<Vec<Map<String, Value>>, UnsealingKeyError> {
-    let bytes = text.as_bytes();
-    let document = match bytes.len() <= MAX_KEYS_BYTES {
-        true => json::object(bytes, MAX_DEPTH).ok(),
-        false => None,
-    };
-    let mut document = document.ok_or(JwkError::NotAnObject)?;
-    let keys = match document.remove("keys") {
-        None => return Ok(vec![document]),
-        Some(Value::Array(keys)) if (1..=MAX_KEYS).contains(&keys.len()) => keys,
-        Some(_) => return Err(UnsealingKeyError::Count),
-    };
-    let mut members = Vec::new();
-    for key in keys {
-        let Value::Object(jwk) = key else {
-            return Err(JwkError::NotAnObject.into());
-        };
-        members.push(jwk);
+/// The object in the text of a JWK or of a JWK set.
+pub(super) fn document(text: &str) -> Result<Map<String, Value>, JwkError> {
+    match text.len() <= MAX_KEYS_BYTES {
+        true => json::object(text.as_bytes(), MAX_DEPTH).map_err(|_| JwkError::NotAnObject),
+        false => Err(JwkError::NotAnObject),
     }
-    Ok(members)
 }
 
 /// The public key in a JWK. What is said of its use must fit, where it is said.

@@ -10,8 +10,8 @@ use p256::elliptic_curve::point::AffineCoordinates as _;
 use p256::{PublicKey, SecretKey};
 use serde_json::{Map, Value, json};
 
-use super::error::UnsealingKeyError;
-use super::jwk::{UnsealingKeys, members, public_key, thumbprint};
+use super::error::{JwkError, UnsealingKeyError};
+use super::jwk::{UnsealingKeys, document, public_key, thumbprint};
 use super::{ALGORITHM, ENCRYPTION, FIELD_BYTES, MAX_JWE_BYTES, NONCE_BYTES, agreement};
 use crate::secret::Secret;
 
@@ -159,6 +159,22 @@ impl KeyPair {
             .collect();
         let set = Secret::new(format!(r#"{{"keys":[{}]}}"#, keys.join(",")));
         UnsealingKeys::parse(set.expose()).map(|_| set)
+    }
+}
+
+/// The keys in the text of a JWK or of a JWK set.
+fn members(text: &str) -> Result<Vec<Map<String, Value>>, UnsealingKeyError> {
+    let mut document = document(text)?;
+    match document.remove("keys") {
+        None => Ok(vec![document]),
+        Some(Value::Array(keys)) => keys
+            .into_iter()
+            .map(|key| match key {
+                Value::Object(jwk) => Ok(jwk),
+                _ => Err(JwkError::NotAnObject.into()),
+            })
+            .collect(),
+        Some(_) => Err(UnsealingKeyError::Count),
     }
 }
 
