@@ -163,6 +163,8 @@ class Demo:
         seen = self.permitted("the same, claiming to be the administrator", "/tasks", good | forged)
         expect("what the agent sees", identity(seen), MRPINK)
         expect("what is left of the claim", [v for _, v in seen.headers if "admin" in v], [])
+        self.permitted("a code, where codes count once", "/admin/keys", good)
+        self.refused("the same code again", good, "Invalid TOTP code", "/admin/keys")
         seen = self.permitted("an API key", "/reports/today", {"X-Api-Key": MRWHITE_KEY})
         expect("what the agent sees", identity(seen), MRWHITE)
         seen = self.permitted("a public path, with a forged identity", CARD, {"X-Agent-Peer": "admin"})
@@ -190,9 +192,9 @@ class Demo:
         labels = 'direction="inbound",outcome="deny",reason="totp_missing",rule="agent"'
         expect("the refusal without a code", f"peergate_requests_total{{{labels}}} 1" in counted, True)
 
-    def refused(self, title: str, headers: dict[str, str], text: str) -> httpx.Response:
+    def refused(self, title: str, headers: dict[str, str], text: str, path: str = "/tasks") -> httpx.Response:
         """A GET that is answered with 401 and this text."""
-        answer = self.send(title, "inbound", "/tasks", headers)
+        answer = self.send(title, "inbound", path, headers)
         expect("status", answer.status_code, 401)
         expect("content type", answer.headers["content-type"], "application/problem+json")
         expect("text", answer.json()["detail"], text)

@@ -64,7 +64,10 @@ fn run(module: &Module, case: &Prepared, options: VmOptions) -> (Seen, BTreeMap<
         for _ in 0..sent.times {
             let outcome = vm.request(plugin, request(case, &sent.headers));
             let seen = seen(&vm, outcome, &case.title);
-            let reason = seen.state.get("peergate.reason").map(|reason| text(reason));
+            let reason = ["peergate.reason", "peergate.shadow_reason"]
+                .iter()
+                .find_map(|name| seen.state.get(*name))
+                .map(|reason| text(reason));
             assert_eq!(reason.as_ref(), Some(&sent.reason), "{}: before", case.title);
         }
     }

@@ -37,6 +37,8 @@ class Contender:
     refuses: bool = False
     #: Requests that are sent once, before anything is measured.
     before: Sequence[bytes] = ()
+    #: The same, of requests that are to be refused.
+    refused_before: Sequence[bytes] = ()
     #: Requests that are sent in place of one and the same, each in its turn.
     all_different: Sequence[bytes] = ()
 
@@ -123,6 +125,13 @@ class Duel:
                 refused = client.send(contender.before)
             if refused:
                 raise WrongAnswer(f"{contender.name}: {refused} of {len(contender.before)} were refused")
+        if contender.refused_before:
+            with crowd.Crowd(self._port(contender)) as client:
+                refused = client.send(contender.refused_before)
+            if refused != len(contender.refused_before):
+                raise WrongAnswer(
+                    f"{contender.name}: {refused} of {len(contender.refused_before)} were refused"
+                )
         if contender.all_different:
             self._cycle(contender, len(contender.all_different))
             return len(contender.all_different)

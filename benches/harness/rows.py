@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pyotp
 
@@ -20,7 +21,18 @@ SIZES = (1, 100, 10_000)
 IN_TURN = 3 * listeners.NATIVE_CACHE_ENTRIES
 
 #: The goals of the project. None: a row that explains others.
-WARM, WARM_PROXIED, P99, COLD, COLD_IN_WASM, WHOLE_JOB, WHOLE_JOB_EXT_AUTHZ, REFUSED, FLAT = (
+(
+    WARM,
+    WARM_PROXIED,
+    P99,
+    COLD,
+    COLD_IN_WASM,
+    WHOLE_JOB,
+    WHOLE_JOB_EXT_AUTHZ,
+    TOTP_REMEMBERED,
+    REFUSED,
+    FLAT,
+) = (
     1.05,
     1.02,
     1.05,
@@ -28,6 +40,7 @@ WARM, WARM_PROXIED, P99, COLD, COLD_IN_WASM, WHOLE_JOB, WHOLE_JOB_EXT_AUTHZ, REF
     1.5,
     1.15,
     0.3,
+    1.15,
     1.0,
     1.1,
 )
@@ -129,6 +142,7 @@ def groups(things: Things) -> Iterator[Group]:
     yield cold(things)
     yield cold_in_turn(things)
     yield whole_job(things)
+    yield second_factor(things)
     yield public(things)
     yield api_key(things)
     yield refused(things)
@@ -405,6 +419,52 @@ def whole_job(things: Things) -> Group:
             ),
         ],
         has_authz=True,
+        starts=3,
+    )
+
+
+def second_factor(things: Things) -> Group:
+    """What remembering codes costs. Each contender has a realm of its own, or they would share what is remembered."""
+    jwks = [things.key.public_jwk()]
+
+    def policy(name: str, require: dict, **totp: Any) -> list[dict]:
+        whole = policies.inbound(
+            policies.provider(jwks, ["RS256"], peer_claim="azp"),
+            peers={tokens.CLIENT: {"totp_seeds": [{"inline": things.seed}]}},
+            rules=[{"name": "agent", "accept": ["jwt"], "require": require}],
+            errors={"realm": name},
+            totp=totp,
+        )
+        return things.peergate(name, whole)
+
+    def contenders() -> list[Contender]:
+        wrong = request([*things.headers(), ("x-totp", "none")])
+        return [
+            Contender("token", policy("token", {}), things.headers_with_code),
+            Contender("code", policy("code", {"totp": True}), things.headers_with_code),
+            Contender(
+                "remembered",
+                policy("remembered", {"totp": True}, replay="per_token"),
+                things.headers_with_code,
+                # All but one that lock it out.
+                refused_before=[wrong] * 4,
+            ),
+        ]
+
+    return Group(
+        "totp",
+        contenders,
+        [
+            Row(
+                "totp/remembered",
+                "remembered",
+                "code",
+                TOTP_REMEMBERED,
+                "TOTP with replay (`per_token`) and throttle at work, against a policy that binds no code and for "
+                "which none has failed",
+            ),
+            Row("totp/code", "code", "token", None, "token and code against the token alone"),
+        ],
         starts=3,
     )
 

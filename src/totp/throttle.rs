@@ -286,8 +286,8 @@ impl Failures {
         let mut excess = self.sum().saturating_sub(limit.into());
         self.0.retain_mut(|mark| {
             let taken = u16::try_from(excess).unwrap_or(u16::MAX).min(mark.count);
-            excess -= u32::from(taken);
-            mark.count -= taken;
+            excess = excess.saturating_sub(taken.into());
+            mark.count = mark.count.saturating_sub(taken);
             mark.count > 0
         });
         self.fit();

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::door::{API_KEY, CODE, Door, NOW, Refusal, TOTP_INVALID, bearer, get};
 use crate::host::{Process, Request};
+use crate::support::case::merge;
 use crate::token::Token;
 
 const WRONG: &str = "005925";
@@ -97,6 +98,18 @@ fn a_code_a_second_time() {
         with(&token("mrpink", "a"), "/", CODE),
         REPLAYED,
     );
+    // Another policy of the same proxy, for other callers or for something else, has nothing to do with it.
+    for other in [
+        json!({"errors": {"realm": "another"}}),
+        json!({"providers": {"main": {"audiences": ["agents", "others"]}}}),
+        json!({"providers": {"other": null}}),
+    ] {
+        let mut apart = changes();
+        merge(&mut apart, json!({"inbound": other}));
+        let mut apart = Door::worker(&process, apart);
+        let code = with(&token("mrpink", "a"), "/once", CODE);
+        apart.admits_as("of another policy", code, "mrpink");
+    }
 }
 
 /// Each of them reads that the code is new before the other one has written that it is not.
