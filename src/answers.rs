@@ -30,7 +30,7 @@ use crate::time::UnixTime;
 use crate::token_cache::{Limits, TokenCache};
 
 pub use self::event::Event;
-pub use self::question::{Failure, FailureKind, Good, Kind, Question};
+pub use self::question::{Failure, FailureKind, Good, Kind, Question, Random};
 
 use self::stored::{opened, written};
 
@@ -165,14 +165,19 @@ impl Answers {
         if self.kept.get(id).is_some_and(|kept| is_meant(kept.made_at)) {
             self.kept.remove(id);
         }
-        SLOTS.change(self.store.as_ref(), id, now.milliseconds(), |entry| {
-            let is_there = !entry.payload.is_empty() && is_meant(entry.made_at);
-            if is_there {
-                entry.payload.clear();
-                entry.expires_at = 0;
-            }
-            is_there
-        });
+        SLOTS.change(
+            self.store.as_ref(),
+            &self.shared_id(id),
+            now.milliseconds(),
+            |entry| {
+                let is_there = !entry.payload.is_empty() && is_meant(entry.made_at);
+                if is_there {
+                    entry.payload.clear();
+                    entry.expires_at = 0;
+                }
+                is_there
+            },
+        );
     }
 
     /// Until when a request that has come at `since` shall wait for an answer; `None` if it has waited enough.
@@ -200,7 +205,7 @@ impl Answers {
     }
 
     /// What is to be asked. To be called often while requests wait.
-    pub fn tick(&self, now: UnixTime, random: &[u8; 16]) -> Turn {
+    pub fn tick(&self, now: UnixTime, random: &Random) -> Turn {
         let mut turn = Turn::default();
         let mut wanted = self.wanted.take();
         let mut flying: Vec<(Kind, Rc<str>)> = asked(&wanted).map(server).collect();
@@ -263,7 +268,7 @@ impl Answers {
     }
 
     /// What becomes of a question that somebody waits for, and that this worker has not sent.
-    fn look_after(&self, one: &mut Wanted, is_full: bool, now: UnixTime, random: &[u8; 16]) -> Progress {
+    fn look_after(&self, one: &mut Wanted, is_full: bool, now: UnixTime, random: &Random) -> Progress {
         let at = now.milliseconds();
         if one.until <= at || self.take_over(one.question.id(), one.after, at).is_some() {
             return Progress::Over;
@@ -272,14 +277,19 @@ impl Answers {
             return Progress::Waits;
         }
         let longest = lease(one.question.as_ref());
-        let taken = SLOTS.change(self.store.as_ref(), one.question.id(), at, |entry| {
-            let is_free = !entry.is_leased(at, longest);
-            if is_free {
-                entry.leased_until = at.saturating_add(longest);
-                entry.holder = self.worker();
-            }
-            is_free
-        });
+        let taken = SLOTS.change(
+            self.store.as_ref(),
+            &self.shared_id(one.question.id()),
+            at,
+            |entry| {
+                let is_free = !entry.is_leased(at, longest);
+                if is_free {
+                    entry.leased_until = at.saturating_add(longest);
+                    entry.holder = self.worker();
+                }
+                is_free
+            },
+        );
         match taken {
             Changed::Declined => {
                 one.stage = Stage::Watched;
@@ -321,7 +331,7 @@ impl Answers {
 
     /// What another worker has stored after this moment.
     fn take_over(&self, id: &Id, after: u64, now: u64) -> Option<Rc<Kept>> {
-        let entry = SLOTS.find(self.store.as_ref(), id)?;
+        let entry = SLOTS.find(self.store.as_ref(), &self.shared_id(id))?;
         let is_meant = !entry.payload.is_empty() && (after == 0 || entry.made_at > after);
         if !is_meant {
             return None;
@@ -340,10 +350,11 @@ impl Answers {
             expires_at,
             found,
         };
-        let payload = written(id, &kept, self.sealing.as_deref(), self.nonce()).unwrap_or_default();
-        SLOTS.change(self.store.as_ref(), id, now, |entry| {
+        let shared_id = self.shared_id(id);
+        let payload = written(&shared_id, &kept, self.sealing.as_deref(), self.nonce()).unwrap_or_default();
+        SLOTS.change(self.store.as_ref(), &self.shared_id(id), now, |entry| {
             *entry = Entry {
-                id: *id,
+                id: shared_id,
                 leased_until: 0,
                 holder: 0,
                 made_at: now,
@@ -361,6 +372,11 @@ impl Answers {
         self.kept
             .insert(id, Rc::clone(&kept), bytes.saturating_add(OWN_BYTES));
         kept
+    }
+
+    /// What others can read tells nothing of what an answer depends on: a client's secret could be guessed with it.
+    fn shared_id(&self, id: &Id) -> Id {
+        self.sealing.as_ref().map_or(*id, |key| key.hidden(id))
     }
 
     /// Tells this worker from others.
@@ -408,7 +424,7 @@ enum Progress {
 }
 
 /// Random bytes of one question's own.
-fn own(random: &[u8; 16], id: &Id) -> [u8; 16] {
+fn own(random: &Random, id: &Id) -> Random {
     let mut own = *random;
     for (byte, other) in own.iter_mut().zip(id) {
         *byte ^= other;

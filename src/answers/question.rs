@@ -23,7 +23,7 @@ pub trait Question: fmt::Debug {
     fn timeout_seconds(&self) -> u16;
 
     /// What is sent. `random` is used for this request alone. `None` where it cannot be made.
-    fn ask(&self, now: UnixTime, random: &[u8; 16]) -> Option<Callout>;
+    fn ask(&self, now: UnixTime, random: &Random) -> Option<Callout>;
 
     /// What an answer says.
     ///
@@ -31,6 +31,9 @@ pub trait Question: fmt::Debug {
     /// [`Failure`].
     fn read(&self, answer: Answer, now: UnixTime) -> Result<Good, Failure>;
 }
+
+/// Random bytes, for one question.
+pub type Random = [u8; 48];
 
 /// What a question asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -13,6 +13,7 @@ use crate::secret::Secret;
 /// Seals and opens.
 pub struct SealingKey {
     key: Secret<[u8; 32]>,
+    hiding: Secret<[u8; 32]>,
     id: String,
 }
 
@@ -26,16 +27,11 @@ impl SealingKey {
             return Err(SecretTooShort { bytes: secret.len() });
         }
         // RFC 5869 §2.3 with the secret as the pseudorandom key: one output for each use.
-        let expand = |info: &[u8]| -> Result<[u8; 32], SecretTooShort> {
-            let bytes = secret.len();
-            let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes());
-            let mut mac = mac.map_err(|_| SecretTooShort { bytes })?;
-            mac.update(info);
-            Ok(mac.finalize().into_bytes().into())
-        };
+        let expand = |info: &[u8]| mac(secret.as_bytes(), info).ok_or(SecretTooShort { bytes: secret.len() });
         let id = expand(b"peergate shared state, name\x01")?;
         Ok(Self {
             key: Secret::new(expand(b"peergate shared state\x01")?),
+            hiding: Secret::new(expand(b"peergate shared state, hidden\x01")?),
             id: id
                 .iter()
                 .take(ID_BYTES)
@@ -70,9 +66,22 @@ impl SealingKey {
         self.cipher().decrypt(&Nonce::from(*nonce), payload).ok()
     }
 
+    /// A digest that tells nothing of the value to who has not the key, and is the same to all who have it.
+    pub fn hidden(&self, value: &[u8; 32]) -> [u8; 32] {
+        // A key of this length is never refused.
+        mac(self.hiding.expose(), value).unwrap_or_default()
+    }
+
     fn cipher(&self) -> Aes256Gcm {
         Aes256Gcm::new(&Key::<Aes256Gcm>::from(*self.key.expose()))
     }
+}
+
+/// RFC 2104 with SHA-256.
+fn mac(key: &[u8], value: &[u8]) -> Option<[u8; 32]> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
+    mac.update(value);
+    Some(mac.finalize().into_bytes().into())
 }
 
 impl fmt::Debug for SealingKey {
