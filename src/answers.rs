@@ -14,6 +14,7 @@
 //! It does not know what a question means: that is a [`Question`]'s business.
 
 mod event;
+mod place;
 mod question;
 mod stored;
 #[cfg(test)]
@@ -29,9 +30,11 @@ use crate::state::{Changed, Entry, Id, NONCE_BYTES, SealingKey, SharedState, Slo
 use crate::time::UnixTime;
 use crate::token_cache::{Limits, TokenCache};
 
-pub use self::event::Event;
+pub use self::event::{Event, wait_counter};
+pub use self::place::Place;
 pub use self::question::{Failure, FailureKind, Good, Kind, Question, Random};
 
+use self::place::Places;
 use self::stored::{opened, written};
 
 /// The answers that one worker knows, and the questions that it waits for.
@@ -43,6 +46,8 @@ pub struct Answers {
     nonces: Cell<u32>,
     kept: TokenCache<Rc<Kept>>,
     wanted: RefCell<Vec<Wanted>>,
+    /// How many may wait for answers of a kind, and who does.
+    places: Places,
 }
 
 /// An answer that is kept.
@@ -107,7 +112,13 @@ pub struct Turn {
 
 impl Answers {
     /// None yet. `seed` must be random. With a sealing key what is shared is sealed.
-    pub fn new(store: Box<dyn SharedState>, sealing: Option<Rc<SealingKey>>, seed: [u8; 16]) -> Self {
+    /// `places` is how many may wait for tokens, and as many for what opaque tokens stand for.
+    pub fn new(
+        store: Box<dyn SharedState>,
+        sealing: Option<Rc<SealingKey>>,
+        seed: [u8; 16],
+        places: u32,
+    ) -> Self {
         let limits = Limits {
             entries: MAX_KEPT,
             bytes: MAX_KEPT_BYTES,
@@ -119,6 +130,7 @@ impl Answers {
             nonces: Cell::new(0),
             kept: TokenCache::new(limits, seed),
             wanted: RefCell::default(),
+            places: Places::new(places),
         }
     }
 
@@ -187,6 +199,12 @@ impl Answers {
         is_within.then(|| UnixTime::from_nanoseconds(deadline.saturating_mul(NANOSECONDS)))
     }
 
+    /// Whether a wait is over: its end has come, or the clock was set back behind its start.
+    pub fn is_over(&self, question: &dyn Question, deadline: UnixTime, now: UnixTime) -> bool {
+        let (deadline, now) = (deadline.milliseconds(), now.milliseconds());
+        now >= deadline || deadline - now > patience(question)
+    }
+
     /// Has a question asked, for somebody who waits until then.
     pub fn want(&self, question: &Rc<dyn Question>, until: UnixTime) {
         self.put_on_list(question, 0, until.milliseconds());
@@ -196,6 +214,16 @@ impl Answers {
     pub fn is_wanted(&self, id: &Id) -> bool {
         let wanted = self.wanted.try_borrow();
         wanted.is_ok_and(|wanted| wanted.iter().any(|one| one.question.id() == id))
+    }
+
+    /// A place to wait in, if there is one.
+    pub fn place(&self, kind: Kind) -> Option<Place> {
+        self.places.take(kind)
+    }
+
+    /// Whether anything is to be looked after on a tick.
+    pub fn is_waited_for(&self) -> bool {
+        self.wanted.try_borrow().is_ok_and(|wanted| !wanted.is_empty())
     }
 
     /// Whether something is to be asked on the next tick.

@@ -41,7 +41,7 @@ use std::rc::Rc;
 use sha2::{Digest as _, Sha256};
 
 use crate::policy::outbound::{Outbound, Rule};
-use crate::policy::{Enforcement, Inbound, KeyPlan, Policy};
+use crate::policy::{Enforcement, Inbound, KeyPlan, Needs, Policy};
 use crate::redact::Redactor;
 use crate::role::{Role, RoleSetting};
 use crate::state::SealingKey;
@@ -232,6 +232,7 @@ fn policy(context: &Context<'_>) -> Option<Policy> {
         role,
         is_fallback: is_fallback?,
         enforcement: enforcement?,
+        needs: Needs::of(inbound.as_ref(), outbound.as_ref()),
         inbound,
         outbound,
         owned_headers,

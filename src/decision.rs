@@ -15,6 +15,8 @@ mod location;
 pub mod log_budget;
 mod mark;
 mod outbound;
+mod pending;
+mod questions;
 pub mod record;
 mod second_factor;
 mod shadow;
@@ -22,28 +24,31 @@ mod shadow;
 use std::mem;
 use std::rc::Rc;
 
+use crate::answers::Answers;
 use crate::claims::Claims;
 use crate::echo::Given;
 use crate::http::{Edits, Headers, Reply, Request};
 use crate::jwks::NoHostSignatures;
 use crate::jwt;
-use crate::keys::Wish;
 use crate::policy::inbound::Peer;
 use crate::policy::owned::is_same_header;
 use crate::policy::{Enforcement, ErrorStyle, NO_RULE, Policy};
 use crate::redact::Redactor;
 use crate::role::{Direction, Role};
+use crate::secret::Secret;
 use crate::state::{Nowhere, SharedState};
 use crate::time::UnixTime;
 
 use self::inbound::Verdict;
 use self::injected::Injected;
 use self::mark::Mark;
+use self::outbound::Receipt;
 
 pub use self::answered::Exposure;
 pub use self::deny::Deny;
 pub use self::known::KnownTokens;
 pub use self::outbound::Recheck;
+pub use self::pending::{Held, Pending, Wish};
 pub use self::record::{Outcome, Record};
 
 /// What the boundary shall do next.
@@ -56,28 +61,9 @@ pub enum Step<'p> {
     Recheck(Edits, Recheck<'p>),
     /// Apply the reply's edits, then answer.
     Reply(Reply),
-    /// Let the request wait for keys, where that may help, and decide it again when there are newer ones; else go on
-    /// with the refusal.
+    /// Let the request wait for what would help it, where that may come, and decide it again when there is news; else
+    /// go on without.
     Wait(Pending<'p>),
-}
-
-/// A request that is refused for want of keys.
-#[derive(Debug)]
-pub struct Pending<'p> {
-    wish: Wish,
-    refusal: Box<Decision<'p>>,
-}
-
-impl<'p> Pending<'p> {
-    /// The keys that would help.
-    pub const fn wish(&self) -> Wish {
-        self.wish
-    }
-
-    /// Waits no more.
-    pub fn refuse(self) -> Decision<'p> {
-        *self.refusal
-    }
 }
 
 /// A step, and what is to be counted and logged of it.
@@ -93,6 +79,10 @@ pub struct Decision<'p> {
 #[derive(Debug, Default)]
 pub struct Permit {
     caller: Option<Rc<Caller>>,
+    /// The caller's token, where an outbound rule may exchange it.
+    callers_token: Option<CallersToken>,
+    /// Which token an outbound rule has put on the call.
+    token: Option<Receipt>,
     /// What an outbound rule has put on the call.
     given: Given,
     /// The headers among it, in lower case.
@@ -108,6 +98,22 @@ impl Permit {
     pub fn caller(&self) -> Option<&Caller> {
         self.caller.as_deref()
     }
+
+    /// What the inbound half knows, for a request that has to wait.
+    fn copy(&self) -> Self {
+        Self {
+            caller: self.caller.clone(),
+            callers_token: self.callers_token.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+/// A verified caller's token, which can be exchanged.
+#[derive(Debug, Clone)]
+struct CallersToken {
+    token: Rc<Secret<Vec<u8>>>,
+    expires_at: UnixTime,
 }
 
 /// A verified caller.
@@ -165,6 +171,8 @@ pub struct Means<'p> {
     pub known: Option<&'p KnownTokens>,
     /// What the workers of the process know in common, and everybody in it may read: counters, never secrets.
     pub state: &'p dyn SharedState,
+    /// What servers have said; `None`: nobody is asked.
+    pub answers: Option<&'p Answers>,
     /// A key that only this virtual machine knows: what is made with it cannot be foreseen. `None` where the host has no
     /// random bytes.
     pub machine_key: Option<[u8; 16]>,
@@ -182,6 +190,7 @@ impl<'p> Means<'p> {
             tokens,
             known: None,
             state: &Nowhere,
+            answers: None,
             machine_key: None,
         }
     }
@@ -197,10 +206,21 @@ pub fn prepare(policy: &Policy, state: &dyn SharedState) {
 
 /// Decides a request in the role that the filter has on its stream.
 pub fn decide<'p>(means: Means<'p>, role: Role, request: &Request, now: UnixTime) -> Decision<'p> {
+    decide_on(means, role, request, None, now)
+}
+
+/// Decides a request that has waited, with what is held of it.
+pub fn decide_on<'p>(
+    means: Means<'p>,
+    role: Role,
+    request: &Request,
+    held: Option<Held>,
+    now: UnixTime,
+) -> Decision<'p> {
     let injected = Injected::of(request);
     match injected.filter(|injected| injected.is_of_a_run_before(means.policy, role, request)) {
-        Some(injected) => decide_again(means, role, request, &injected, now),
-        None => decide_once(means, role, request, None, now),
+        Some(injected) => decide_again(means, role, request, &injected, held, now),
+        None => decide_once(means, role, request, None, held, now),
     }
 }
 
@@ -210,6 +230,7 @@ fn decide_again<'p>(
     role: Role,
     request: &Request,
     injected: &Injected,
+    held: Option<Held>,
     now: UnixTime,
 ) -> Decision<'p> {
     let policy = means.policy;
@@ -217,7 +238,7 @@ fn decide_again<'p>(
         Ok(removal) => {
             let mut left = request.edited(&removal);
             left.injected = None;
-            let decision = decide_once(means, role, &left, Some(injected), now);
+            let decision = decide_once(means, role, &left, Some(injected), held, now);
             (removal, decision)
         }
         Err(removal) => {
@@ -239,10 +260,11 @@ fn decide_once<'p>(
     role: Role,
     request: &Request,
     before: Option<&Injected>,
+    held: Option<Held>,
     now: UnixTime,
 ) -> Decision<'p> {
     let policy = means.policy;
-    let decision = decide_in_earnest(means, role, request, before, now);
+    let decision = decide_in_earnest(means, role, request, before, held, now);
     match policy.enforcement {
         Enforcement::Enforce => decision,
         Enforcement::Shadow => shadow::watch(policy, request, decision),
@@ -254,11 +276,12 @@ fn decide_in_earnest<'p>(
     role: Role,
     request: &Request,
     before: Option<&Injected>,
+    held: Option<Held>,
     now: UnixTime,
 ) -> Decision<'p> {
     let policy = means.policy;
     match (role, Mark::of(request)) {
-        (Role::Outbound | Role::Upstream, mark) => outbound::decide(policy, role, mark, request, before, now),
+        (Role::Outbound | Role::Upstream, mark) => outbound::decide(means, role, mark, request, before, now),
         (Role::Inbound | Role::Gateway, Some(_)) if policy.is_fallback => Decision::aside(),
         // Two policies that both decide would check a credential that the first has taken off.
         (Role::Inbound | Role::Gateway, Some(_)) => {
@@ -269,10 +292,10 @@ fn decide_in_earnest<'p>(
             }
             decision
         }
-        (Role::Inbound | Role::Gateway, None) => match inbound::decide(means, request, now) {
+        (Role::Inbound | Role::Gateway, None) => match judged(means, request, held, now) {
             Verdict::Permitted(permit, edits, records) if role == Role::Gateway => {
                 let decision =
-                    outbound::continue_gateway(policy, request, before, now, permit, edits, records);
+                    outbound::continue_gateway(means, request, before, now, permit, edits, records);
                 unlogged(policy, request, decision)
             }
             Verdict::Permitted(permit, edits, records) => {
@@ -282,11 +305,19 @@ fn decide_in_earnest<'p>(
                 let wish = records.last().and_then(|record| record.wish(&policy.keys));
                 let refusal = Decision::new(Step::Reply(reply), records);
                 match wish {
-                    Some(wish) => Decision::waiting(wish, refusal),
+                    Some(wish) => refusal.unless(Wish::Keys(wish), None, Vec::new()),
                     None => refusal,
                 }
             }
         },
+    }
+}
+
+/// What the inbound machine says, or has said before the request had to wait.
+fn judged<'p>(means: Means<'p>, request: &Request, held: Option<Held>, now: UnixTime) -> Verdict<'p> {
+    match held {
+        Some(Held { permit, edits }) => Verdict::Permitted(permit, edits, Vec::new()),
+        None => inbound::decide(means, request, now),
     }
 }
 
@@ -298,8 +329,10 @@ fn unlogged<'p>(policy: &Policy, request: &Request, mut decision: Decision<'p>) 
                 location::clean_original_path(inbound, edits);
             }
         }
-        // The outbound half waits for nothing.
-        Step::Wait(_) => {}
+        Step::Wait(pending) => {
+            let otherwise = mem::replace(&mut *pending.otherwise, Decision::aside());
+            *pending.otherwise = unlogged(policy, request, otherwise);
+        }
         // It saw the request without them, and the proxy still has the one that it received.
         Step::Reply(reply) => {
             let mut edits = answer::without_secrets(&policy.errors.redactor, request);
@@ -359,7 +392,7 @@ impl Step<'_> {
         match self {
             Self::Forward(_, edits) | Self::Recheck(edits, _) => edits,
             Self::Reply(reply) => &mut reply.edits,
-            Self::Wait(pending) => pending.refusal.step.edits(),
+            Self::Wait(pending) => pending.otherwise.step.edits(),
         }
     }
 }
@@ -367,30 +400,20 @@ impl Step<'_> {
 impl<'p> Decision<'p> {
     /// A step with its records; what they say is put where access logs and RBAC see it.
     fn new(mut step: Step<'p>, records: Vec<Record<'p>>) -> Self {
-        let edits = step.edits();
-        for (enforcement, reason, rule) in [
-            (Enforcement::Enforce, state::REASON, state::RULE),
-            (Enforcement::Shadow, state::SHADOW_REASON, state::SHADOW_RULE),
-        ] {
-            let of_kind = || records.iter().filter(|record| record.enforcement == enforcement);
-            // A gateway has two records: a refusal explains itself, else the inbound rule is what matters.
-            let is_refusal = |record: &&Record<'_>| matches!(record.outcome, Outcome::Denied(_));
-            if let Some(record) = of_kind().find(is_refusal).or(of_kind().next()) {
-                edits.set_state(reason, record.outcome.reason());
-                if let Some(name) = record.rule {
-                    edits.set_state(rule, name.as_bytes().to_vec());
-                }
-            }
-        }
+        show(&records, step.edits());
         Self { step, records }
     }
 
-    /// A refusal that newer keys may turn into something else.
-    fn waiting(wish: Wish, refusal: Self) -> Self {
-        let refusal = Box::new(refusal);
+    /// This, unless a wish comes true that may make something else of it. The records are those of what is held.
+    fn unless(self, wish: Wish, held: Option<Held>, records: Vec<Record<'p>>) -> Self {
+        let pending = Pending {
+            wish,
+            otherwise: Box::new(self),
+            held,
+        };
         Self {
-            step: Step::Wait(Pending { wish, refusal }),
-            records: Vec::new(),
+            step: Step::Wait(pending),
+            records,
         }
     }
 
@@ -403,6 +426,28 @@ impl<'p> Decision<'p> {
         Self {
             step: Step::Forward(permit, Edits::default()),
             records: vec![Record::new(Direction::Inbound, None, Outcome::StoodAside)],
+        }
+    }
+}
+
+/// Puts what records say where access logs and RBAC see it.
+fn show(records: &[Record<'_>], edits: &mut Edits) {
+    for (enforcement, reason, rule) in [
+        (Enforcement::Enforce, state::REASON, state::RULE),
+        (Enforcement::Shadow, state::SHADOW_REASON, state::SHADOW_RULE),
+    ] {
+        let of_kind = || records.iter().filter(|record| record.enforcement == enforcement);
+        // A gateway has two records: a refusal explains itself, else the inbound rule is what matters.
+        let is_refusal = |record: &&Record<'_>| matches!(record.outcome, Outcome::Denied(_));
+        if let Some(record) = of_kind().find(is_refusal).or(of_kind().next()) {
+            // What was said before the request had to wait stands, unless it is refused after all.
+            if edits.has_state(reason) && !is_refusal(&record) {
+                continue;
+            }
+            edits.set_state(reason, record.outcome.reason());
+            if let Some(name) = record.rule {
+                edits.set_state(rule, name.as_bytes().to_vec());
+            }
         }
     }
 }

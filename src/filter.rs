@@ -4,7 +4,8 @@
 //! ```text
 //! root.rs         a configuration comes ─► Policy
 //! attachment.rs   what its streams share
-//! keys.rs         keys are fetched, streams that wait for them are woken
+//! errands.rs      servers are asked, streams that wait for their answers are woken
+//! callout.rs      what is sent to them, and what comes back
 //! signatures.rs   the proxy's cryptography
 //! http.rs         a request comes ─► decision::decide ─► applied
 //! host.rs         the host calls, each a Result
@@ -16,9 +17,10 @@
 )]
 
 mod attachment;
+mod callout;
+mod errands;
 mod host;
 mod http;
-mod keys;
 mod metrics;
 mod root;
 mod signatures;

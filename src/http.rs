@@ -273,6 +273,11 @@ impl Edits {
         }
     }
 
+    /// Whether a filter state object is set.
+    pub fn has_state(&self, name: &str) -> bool {
+        self.state.iter().any(|(set, _)| *set == name)
+    }
+
     /// Adds those of another; where both set a header, that one's counts.
     pub fn merge(&mut self, other: Self) {
         for name in &other.removals {

@@ -181,6 +181,11 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// When the token ends, without any skew of clocks.
+    pub fn expires_at(&self) -> UnixTime {
+        UnixTime::from_numeric_date(self.times.expires_at().seconds())
+    }
+
     /// The index of the provider.
     pub const fn provider(&self) -> usize {
         self.provider

@@ -23,6 +23,8 @@ pub use self::outbound::Outbound;
 pub use self::owned::OwnedHeaders;
 pub use self::rules::Rules;
 
+use self::token::TokenPlan;
+
 /// A whole policy: what one attachment of the filter enforces.
 #[derive(Debug)]
 pub struct Policy {
@@ -44,6 +46,30 @@ pub struct Policy {
     pub errors: ErrorStyle,
     /// Where the keys of its providers come from.
     pub keys: KeyPlan,
+    /// What its rules ask for besides.
+    pub needs: Needs,
+}
+
+/// What the rules of a policy need that others can do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// Servers are asked for something else than keys, or what was verified is kept for other streams.
+    pub answers: bool,
+    /// A caller's own token is exchanged on the stream that it came on.
+    pub callers_tokens: bool,
+}
+
+impl Needs {
+    /// Of both halves.
+    pub fn of(inbound: Option<&Inbound>, outbound: Option<&Outbound>) -> Self {
+        let rules = || outbound.iter().flat_map(|outbound| outbound.rules.iter());
+        let plans = || rules().filter_map(|rule| rule.token.as_ref());
+        let is_introspected = inbound.is_some_and(|inbound| !inbound.introspections.is_empty());
+        Self {
+            answers: is_introspected || plans().next().is_some(),
+            callers_tokens: plans().any(TokenPlan::exchanges_callers),
+        }
+    }
 }
 
 impl Policy {

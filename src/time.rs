@@ -21,6 +21,14 @@ impl UnixTime {
         }
     }
 
+    /// So many milliseconds later.
+    pub const fn after_milliseconds(self, milliseconds: u64) -> Self {
+        let later = milliseconds.saturating_mul(NANOSECONDS_PER_MILLISECOND);
+        Self {
+            nanoseconds: self.nanoseconds.saturating_add(later),
+        }
+    }
+
     /// Nanoseconds since the Unix epoch.
     pub const fn nanoseconds(self) -> u64 {
         self.nanoseconds

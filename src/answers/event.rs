@@ -25,15 +25,6 @@ impl Event {
         }
     }
 
-    /// A wait of a request for an answer.
-    pub fn wait(question: &dyn Question, outcome: &'static str) -> Self {
-        Self {
-            kind: question.kind(),
-            server: question.server(),
-            outcome,
-        }
-    }
-
     /// The name of the counter of answers.
     pub fn counter(&self) -> String {
         let Self {
@@ -49,21 +40,17 @@ impl Event {
             }
         }
     }
+}
 
-    /// The name of the counter of waits.
-    pub fn wait_counter(&self) -> String {
-        let Self {
-            kind,
-            server,
-            outcome,
-        } = self;
-        match kind {
-            Kind::Token | Kind::Metadata => {
-                format!("peergate_token_waits_total.client.{server}.outcome.{outcome}")
-            }
-            Kind::Introspection => {
-                format!("peergate_introspection_waits_total.introspection.{server}.outcome.{outcome}")
-            }
+/// The name of the counter of waits for an answer.
+pub fn wait_counter(question: &dyn Question, outcome: &'static str) -> String {
+    let server = question.server();
+    match question.kind() {
+        Kind::Token | Kind::Metadata => {
+            format!("peergate_token_waits_total.client.{server}.outcome.{outcome}")
+        }
+        Kind::Introspection => {
+            format!("peergate_introspection_waits_total.introspection.{server}.outcome.{outcome}")
         }
     }
 }

@@ -85,7 +85,7 @@ impl Process {
         let shared = Rc::new(Memory::default());
         let sealing = secret.map(|secret| Rc::new(SealingKey::new(secret).unwrap()));
         let worker = |number: u8| {
-            let answers = Answers::new(Box::new(Rc::clone(&shared)), sealing.clone(), [number; 16]);
+            let answers = Answers::new(Box::new(Rc::clone(&shared)), sealing.clone(), [number; 16], 100);
             answers.prepare();
             answers
         };
@@ -266,6 +266,7 @@ fn what_another_module_writes_is_not_believed() {
         Box::new(Rc::clone(&process.shared)),
         Some(Rc::new(SealingKey::new(&"a".repeat(32)).unwrap())),
         [9; 16],
+        100,
     );
     process.shared.set(name, &record, None).unwrap();
     assert_eq!(value(&other, 1, 1_001), None);
@@ -284,7 +285,7 @@ fn a_lease_without_end_stops_nobody() {
 
 #[test]
 fn where_nothing_can_be_shared_a_worker_knows_its_own() {
-    let answers = Answers::new(Box::new(Nowhere), None, [1; 16]);
+    let answers = Answers::new(Box::new(Nowhere), None, [1; 16], 100);
     answers.want(&question(1), at(1_006));
     assert_eq!(sent(&answers, 1_000), 1);
     answers.answered(&[1; 32], says("token"), at(1_000));
@@ -293,7 +294,7 @@ fn where_nothing_can_be_shared_a_worker_knows_its_own() {
 
 #[test]
 fn who_waits_and_how_long() {
-    let answers = Answers::new(Box::new(Nowhere), None, [1; 16]);
+    let answers = Answers::new(Box::new(Nowhere), None, [1; 16], 100);
     let asks = question(1);
     let patience = |since, now| answers.patience(asks.as_ref(), at(since), at(now));
     assert_eq!(patience(1_000, 1_000), Some(at(1_006)));
@@ -303,7 +304,7 @@ fn who_waits_and_how_long() {
 
 #[test]
 fn no_nonce_is_used_twice() {
-    let answers = Answers::new(Box::new(Nowhere), None, [1; 16]);
+    let answers = Answers::new(Box::new(Nowhere), None, [1; 16], 100);
     let nonces = Cell::new(0);
     let mut seen: Vec<_> = std::iter::from_fn(|| answers.nonce())
         .inspect(|_| nonces.set(nonces.get() + 1))

@@ -132,7 +132,8 @@ fn retry_after(deny: &Deny) -> Option<u64> {
         | Class::InvalidToken
         | Class::SecondFactor
         | Class::InsufficientScope
-        | Class::Forbidden => None,
+        | Class::Forbidden
+        | Class::BadGateway => None,
     }
 }
 
@@ -167,6 +168,12 @@ fn status(deny: &Deny, protocol: Protocol) -> Status {
             google: "RESOURCE_EXHAUSTED",
         },
         Class::InsufficientScope | Class::Forbidden => FORBIDDEN,
+        Class::BadGateway => Status {
+            http: 502,
+            title: "Bad Gateway",
+            grpc: 14,
+            google: "UNAVAILABLE",
+        },
         Class::Unavailable => Status {
             http: 503,
             title: "Service Unavailable",
@@ -210,6 +217,7 @@ fn challenge(deny: &Deny, status: &Status, text: &str, circumstances: &Circumsta
         | Class::Throttled { .. }
         | Class::InvalidRequest
         | Class::Forbidden
+        | Class::BadGateway
         | Class::Unavailable => None,
     }
 }

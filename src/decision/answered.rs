@@ -1,9 +1,11 @@
 //! What comes back: the answer of an upstream that was given a secret, and the request as the proxy logs it.
 
+use crate::answers::Answers;
 use crate::decision::Permit;
 use crate::echo;
 use crate::http::{Edits, Headers};
 use crate::redact::{Clean, Redactor};
+use crate::time::UnixTime;
 
 impl Permit {
     /// Whether the answer is to be looked at.
@@ -14,6 +16,15 @@ impl Permit {
     /// Whether the request is to be looked at when it is logged.
     pub fn looks_at_log(&self) -> bool {
         self.query_rule.is_some()
+    }
+
+    /// Forgets the token that the call was given, if the upstream has refused it: the next call gets another.
+    pub fn forget_refused(&self, answer: &Headers, answers: &Answers, now: UnixTime) {
+        if let Some(receipt) = &self.token
+            && answer.first(b":status") == Some(b"401")
+        {
+            answers.forget(&receipt.id, receipt.answer, now);
+        }
     }
 
     /// What is taken out of the headers of the answer: what the call was given, where the upstream repeats it.

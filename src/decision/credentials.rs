@@ -5,11 +5,12 @@ use std::rc::Rc;
 
 use crate::decision::known::Known;
 use crate::decision::location::{Found, only, single};
-use crate::decision::{Caller, Deny, Means, Method};
+use crate::decision::{Caller, CallersToken, Deny, Means, Method};
 use crate::http::Request;
 use crate::policy::inbound::{Peer, Provider};
 use crate::policy::location::{Location, TokenForm, TokenLocation};
 use crate::policy::{API_KEY_ISSUER, BEARER_TOKEN_ISSUER, Inbound, MTLS_ISSUER};
+use crate::secret::Secret;
 use crate::time::UnixTime;
 use crate::totp::Subject;
 use crate::{claims, jwt, spiffe};
@@ -24,6 +25,8 @@ pub(super) struct Proved<'p> {
     pub(super) token: Option<Rc<Known>>,
     /// Tells it from other credentials, where a code may ask for that.
     pub(super) subject: Option<Subject>,
+    /// The token itself, where it may be exchanged.
+    pub(super) callers_token: Option<CallersToken>,
     /// Where it stands; a certificate stands nowhere in the request.
     pub(super) location: Option<&'p Location>,
 }
@@ -88,6 +91,7 @@ impl<'p, 'r> Presented<'p, 'r> {
             provider: None,
             token: None,
             subject: of_kind(self.inbound, Method::Mtls, id.as_bytes()),
+            callers_token: None,
             location: None,
         })
     }
@@ -123,6 +127,7 @@ fn prove<'p>(
             provider: None,
             token: None,
             subject: of_kind(inbound, Method::ApiKey, &value),
+            callers_token: None,
             location: Some(location),
         });
     }
@@ -142,10 +147,10 @@ fn prove_token<'p>(
     let known = |form: &'p TokenForm| {
         let token = form.behind_scheme(value)?;
         let known = means.known?.find(inbound, token, means.tokens, now)?;
-        Some((form, known))
+        Some((form, token, known))
     };
-    if let Some((form, known)) = place.forms.iter().find_map(known) {
-        return placed(inbound, location, form, known);
+    if let Some((form, token, known)) = place.forms.iter().find_map(known) {
+        return placed(inbound, means, location, form, (token, known));
     }
     let written = |form: &'p TokenForm| Some((form, form.token(value)?));
     let Some((form, token)) = place.forms.iter().find_map(written) else {
@@ -161,6 +166,7 @@ fn prove_token<'p>(
             provider: None,
             token: None,
             subject: of_kind(inbound, Method::BearerToken, token),
+            callers_token: None,
             location: Some(location),
         });
     }
@@ -170,24 +176,18 @@ fn prove_token<'p>(
             false => Deny::BearerTokenUnknown,
         });
     }
-    let verified = inbound
-        .tokens
-        .verify(token, means.tokens, now)
-        .map_err(|error| token_refused(inbound, form, error))?;
-    let provider = provider(inbound, verified.provider())?;
-    let known = Rc::new(Known::of(inbound, provider, token, &verified, means.tokens));
-    if let Some(tokens) = means.known {
-        tokens.keep(token, &known);
-    }
-    placed(inbound, location, form, known)
+    let known =
+        Known::verified(inbound, means, token, now).map_err(|error| token_refused(inbound, form, error))?;
+    placed(inbound, means, location, form, (token, known))
 }
 
 /// A verified token counts only where its provider lists the place.
 fn placed<'p>(
     inbound: &'p Inbound,
+    means: Means<'_>,
     location: &'p Location,
     form: &TokenForm,
-    known: Rc<Known>,
+    (token, known): (&[u8], Rc<Known>),
 ) -> Result<Proved<'p>, Deny> {
     let provider = provider(inbound, known.provider())?;
     if form.providers.binary_search(&known.provider()).is_err() {
@@ -200,6 +200,10 @@ fn placed<'p>(
         caller: Rc::clone(&known.caller),
         provider: Some(provider),
         subject: known.subject,
+        callers_token: means.policy.needs.callers_tokens.then(|| CallersToken {
+            token: Rc::new(Secret::new(token.to_vec())),
+            expires_at: known.expires_at(),
+        }),
         token: Some(known),
         location: Some(location),
     })

@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -125,6 +126,38 @@ pub enum Deny {
     OutboundClusterChanged,
     /// The proxy follows a redirect away from where a rule has put a secret.
     OutboundRedirected,
+    /// A call without anybody for whom a token could be got.
+    SubjectMissing,
+    /// A call without the token of whoever acts.
+    ActorMissing,
+    /// The authorization server gave no token, and may give one soon.
+    TokenUnavailable {
+        /// The client of it.
+        client: Box<str>,
+        /// What happened.
+        detail: Box<str>,
+    },
+    /// The authorization server gave no token, and will give none.
+    TokenRefused {
+        /// The client of it.
+        client: Box<str>,
+        /// What happened.
+        detail: Box<str>,
+    },
+    /// A server that knows opaque tokens could not be asked.
+    IntrospectionUnavailable {
+        /// Its name.
+        introspection: Box<str>,
+        /// What happened.
+        detail: Box<str>,
+    },
+    /// An opaque token of which its server says that it is not good.
+    TokenInactive {
+        /// The name of the introspection.
+        introspection: Box<str>,
+        /// What it said.
+        detail: Box<str>,
+    },
     /// A credential that is to be moved holds what the new place cannot carry.
     CredentialMalformed,
     /// A secret that is needed is not there (`on_missing_secret: deny_rule`).
@@ -154,7 +187,7 @@ impl Deny {
             Self::BearerTokenUnknown => "bearer_token_unknown",
             Self::ApiKeyUnknown => "api_key_unknown",
             Self::CredentialNotAccepted { .. } => "credential_not_accepted",
-            Self::Token(error) => token_reason(error),
+            Self::Token(error) => token::reason(error),
             Self::TokenMisplaced { .. } => "token_misplaced",
             Self::AudienceNotAccepted => "audience_not_accepted",
             Self::ClaimNotForwardable { .. } => "claim_not_forwardable",
@@ -171,6 +204,12 @@ impl Deny {
             Self::QueryHostNotAllowed { .. } => "query_host_not_allowed",
             Self::OutboundClusterChanged => "outbound_cluster_changed",
             Self::OutboundRedirected => "outbound_redirected",
+            Self::SubjectMissing => "subject_missing",
+            Self::ActorMissing => "actor_missing",
+            Self::TokenUnavailable { .. } => "token_unavailable",
+            Self::TokenRefused { .. } => "token_refused",
+            Self::IntrospectionUnavailable { .. } => "introspection_unavailable",
+            Self::TokenInactive { .. } => "token_inactive",
             Self::CredentialMalformed => "credential_malformed",
             Self::SecretMissing => "secret_missing",
             Self::Internal(_) => "internal",
@@ -197,6 +236,7 @@ impl Deny {
             | Self::CredentialNotAccepted { .. }
             | Self::TokenMisplaced { .. }
             | Self::AudienceNotAccepted
+            | Self::TokenInactive { .. }
             | Self::ClaimNotForwardable { .. } => Class::InvalidToken,
             Self::TotpMissing | Self::TotpNotConfigured | Self::TotpInvalid | Self::TotpReplayed => {
                 Class::SecondFactor
@@ -211,10 +251,15 @@ impl Deny {
             | Self::OutboundAnonymous
             | Self::QueryHostNotAllowed { .. }
             | Self::OutboundClusterChanged
-            | Self::OutboundRedirected => Class::Forbidden,
+            | Self::OutboundRedirected
+            | Self::SubjectMissing
+            | Self::ActorMissing => Class::Forbidden,
+            Self::TokenRefused { .. } => Class::BadGateway,
             Self::NotConfigured
             | Self::LayerOrder
             | Self::SecretMissing
+            | Self::TokenUnavailable { .. }
+            | Self::IntrospectionUnavailable { .. }
             | Self::Token(jwt::Error::KeysMissing { .. })
             | Self::Internal(_) => Class::Unavailable,
             Self::Token(_) => Class::InvalidToken,
@@ -248,7 +293,7 @@ impl Deny {
             | Self::CredentialNotAccepted { .. }
             | Self::TokenMisplaced { .. }
             | Self::ClaimNotForwardable { .. } => Told::credentials_invalid(),
-            Self::Token(error) => told_of_token(error),
+            Self::Token(error) => token::told(error),
             Self::AudienceNotAccepted => Told::audience_invalid(),
             Self::TotpMissing => Told::new("TOTP_MISSING", "Missing X-TOTP header"),
             Self::TotpNotConfigured => Told::new("TOTP_NOT_CONFIGURED", "TOTP not configured for this peer"),
@@ -259,7 +304,16 @@ impl Deny {
             Self::OutboundNoMatch
             | Self::OutboundAnonymous
             | Self::OutboundClusterChanged
-            | Self::OutboundRedirected => Told::new("CALL_NOT_ALLOWED", "Call not allowed"),
+            | Self::OutboundRedirected
+            | Self::SubjectMissing
+            | Self::ActorMissing => Told::new("CALL_NOT_ALLOWED", "Call not allowed"),
+            Self::TokenUnavailable { .. } => Told::new("TOKEN_UNAVAILABLE", "Token service unavailable"),
+            Self::TokenRefused { .. } => Told::new("TOKEN_REFUSED", "Unable to get a token for the upstream"),
+            Self::IntrospectionUnavailable { .. } => Told::new(
+                "INTROSPECTION_UNAVAILABLE",
+                "Token introspection service unavailable",
+            ),
+            Self::TokenInactive { .. } => Told::new("TOKEN_INACTIVE", "Token is not active"),
             Self::CredentialMalformed => Told::new("CREDENTIAL_MALFORMED", "Malformed credential"),
             Self::QueryHostNotAllowed { .. } => Told::new(
                 "QUERY_HOST_NOT_ALLOWED",
@@ -319,6 +373,8 @@ pub enum Class {
     InsufficientScope,
     /// 403.
     Forbidden,
+    /// 502: a server that the filter asks refuses.
+    BadGateway,
     /// 503.
     Unavailable,
 }
@@ -411,66 +467,25 @@ impl fmt::Display for Deny {
             }
             Self::OutboundRedirected => formatter
                 .write_str("the proxy follows a redirect that leaves the rule which has put a secret on the call"),
+            Self::SubjectMissing => formatter.write_str("the call carries no token that could be exchanged"),
+            Self::ActorMissing => formatter.write_str("the call carries no token of who acts"),
+            Self::TokenUnavailable { client, detail } | Self::TokenRefused { client, detail } => {
+                write!(formatter, "client `{client}`: {detail}")
+            }
+            Self::IntrospectionUnavailable {
+                introspection,
+                detail,
+            }
+            | Self::TokenInactive {
+                introspection,
+                detail,
+            } => write!(formatter, "introspection `{introspection}`: {detail}"),
             Self::CredentialMalformed => formatter.write_str("the credential holds what a header cannot carry"),
             Self::SecretMissing => formatter.write_str("a secret that is needed is not set in the proxy's environment"),
             Self::OutboundClusterChanged => {
                 formatter.write_str("the edited request goes to a cluster that the rule does not name")
             }
         }
-    }
-}
-
-/// Reasons of a token, grouped as an operator acts on them.
-fn token_reason(error: &jwt::Error) -> &'static str {
-    match error {
-        jwt::Error::TooLong { .. } => "token_too_long",
-        jwt::Error::Malformed(_) => "token_malformed",
-        jwt::Error::Encrypted => "token_encrypted",
-        jwt::Error::CriticalHeader | jwt::Error::UnencodedPayload => "token_header_rejected",
-        jwt::Error::AlgorithmNotAllowed { .. } => "algorithm_not_allowed",
-        jwt::Error::TypeNotAllowed { .. } | jwt::Error::NotAnAccessToken { .. } => "token_type_not_allowed",
-        jwt::Error::IssuerUnknown { .. } => "issuer_invalid",
-        jwt::Error::KeysMissing { .. } => "keys_unavailable",
-        jwt::Error::KeyUnknown { .. } | jwt::Error::KeyMismatch { .. } => "key_unknown",
-        jwt::Error::SignatureInvalid { .. } => "signature_invalid",
-        jwt::Error::ClaimType { .. } => "claim_malformed",
-        jwt::Error::ClaimMissing { .. } => "claim_missing",
-        jwt::Error::Expired { .. } => "token_expired",
-        jwt::Error::NotYetValid { .. } => "token_not_yet_valid",
-        jwt::Error::IssuedInFuture { .. } => "token_issued_in_future",
-        jwt::Error::LifetimeTooLong { .. } => "lifetime_too_long",
-        jwt::Error::AudienceInvalid { .. } => "audience_invalid",
-        jwt::Error::SubjectNotAllowed { .. } => "subject_not_allowed",
-    }
-}
-
-/// What the caller is told of a token: enough to get a better one, nothing of how it is verified.
-fn told_of_token(error: &jwt::Error) -> Told {
-    match error {
-        jwt::Error::Expired { .. } => Told::new("TOKEN_EXPIRED", "Token has expired"),
-        jwt::Error::AudienceInvalid { .. } => Told::audience_invalid(),
-        jwt::Error::IssuerUnknown { .. } => Told::new("ISSUER_INVALID", "Invalid token issuer"),
-        jwt::Error::KeysMissing { .. } => Told::new("KEYS_UNAVAILABLE", "Unable to fetch signing keys"),
-        jwt::Error::ClaimMissing { claim } => Told {
-            reason: "CLAIM_MISSING",
-            text: format!("Missing required claim: {claim}").into(),
-        },
-        jwt::Error::TooLong { .. }
-        | jwt::Error::Malformed(_)
-        | jwt::Error::Encrypted
-        | jwt::Error::CriticalHeader
-        | jwt::Error::UnencodedPayload
-        | jwt::Error::AlgorithmNotAllowed { .. }
-        | jwt::Error::TypeNotAllowed { .. }
-        | jwt::Error::NotAnAccessToken { .. }
-        | jwt::Error::KeyUnknown { .. }
-        | jwt::Error::KeyMismatch { .. }
-        | jwt::Error::SignatureInvalid { .. }
-        | jwt::Error::ClaimType { .. }
-        | jwt::Error::NotYetValid { .. }
-        | jwt::Error::IssuedInFuture { .. }
-        | jwt::Error::LifetimeTooLong { .. }
-        | jwt::Error::SubjectNotAllowed { .. } => Told::credentials_invalid(),
     }
 }
 

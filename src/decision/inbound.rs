@@ -19,7 +19,8 @@ use crate::decision::mark::Mark;
 use crate::decision::record::{Outcome, Record};
 use crate::decision::second_factor::SecondFactor;
 use crate::decision::{
-    Caller, Deny, Means, Method, ORIGINAL_PATH, Permit, identity, location, state as filter_state,
+    Caller, CallersToken, Deny, Means, Method, ORIGINAL_PATH, Permit, identity, location,
+    state as filter_state,
 };
 use crate::http::{Edits, Headers, Repeated, Reply, Request};
 use crate::path::RequestPath;
@@ -46,10 +47,10 @@ pub(super) fn decide<'p>(means: Means<'p>, request: &Request, now: UnixTime) -> 
     match judge(means, request, now, &mut records) {
         Ok(Entry {
             rule,
-            caller,
+            admitted,
             mut edits,
         }) => {
-            let mark = if caller.is_some() {
+            let mark = if admitted.is_some() {
                 Mark::Verified
             } else {
                 Mark::Anonymous
@@ -57,8 +58,16 @@ pub(super) fn decide<'p>(means: Means<'p>, request: &Request, now: UnixTime) -> 
             edits.set_state(filter_state::INBOUND, mark.value());
             let rule = rule.map(|rule| rule.name.as_str());
             records.push(Record::new(Direction::Inbound, rule, Outcome::Allowed));
+            let (caller, callers_token) = match admitted {
+                Some(Admitted {
+                    caller,
+                    callers_token,
+                }) => (Some(caller), callers_token),
+                None => (None, None),
+            };
             let permit = Permit {
                 caller,
+                callers_token,
                 ..Permit::default()
             };
             Verdict::Permitted(permit, edits, records)
@@ -78,8 +87,14 @@ pub(super) fn decide<'p>(means: Means<'p>, request: &Request, now: UnixTime) -> 
 /// A request that may come in: by which rule, of whom, and what is changed.
 struct Entry<'p> {
     rule: Option<&'p Rule>,
-    caller: Option<Rc<Caller>>,
+    admitted: Option<Admitted>,
     edits: Edits,
+}
+
+/// A caller who was verified.
+struct Admitted {
+    caller: Rc<Caller>,
+    callers_token: Option<CallersToken>,
 }
 
 /// A request that may not: by which rule, why, and the filter state that shows whose first factor was good.
@@ -113,7 +128,7 @@ fn judge<'p>(
     if inbound.cors_preflight == CorsPreflight::Pass && is_cors_preflight(request) {
         return Ok(Entry {
             rule: None,
-            caller: None,
+            admitted: None,
             edits,
         });
     }
@@ -135,9 +150,9 @@ fn judge<'p>(
         match rule.enforcement {
             Enforcement::Enforce => {
                 return match judge(&mut edits) {
-                    Ok(caller) => Ok(Entry {
+                    Ok(admitted) => Ok(Entry {
                         rule: Some(rule),
-                        caller,
+                        admitted,
                         edits,
                     }),
                     Err((deny, shown)) => Err(Refusal {
@@ -301,7 +316,7 @@ fn apply(
     presented: &Presented<'_, '_>,
     state: &dyn SharedState,
     edits: &mut Edits,
-) -> Result<Option<Rc<Caller>>, (Deny, Edits)> {
+) -> Result<Option<Admitted>, (Deny, Edits)> {
     if rule.protocol == Protocol::Mcp && path.query().is_some_and(|query| holds_token(inbound, query)) {
         return Err(unproved(Deny::TokenInQuery));
     }
@@ -327,7 +342,7 @@ fn authenticate(
     presented: &Presented<'_, '_>,
     state: &dyn SharedState,
     edits: &mut Edits,
-) -> Result<Option<Rc<Caller>>, (Deny, Edits)> {
+) -> Result<Option<Admitted>, (Deny, Edits)> {
     // Read before any proof, so that a request which carries two is never decided by one of them.
     let code = presented.code().map_err(unproved)?;
     let proved = presented.proved().map_err(unproved)?;
@@ -348,7 +363,10 @@ fn authenticate(
     check_requirements(inbound, require, credential, code, state, presented.now())
         .and_then(|()| identity::forward(inbound, credential, presented.request(), edits))
         .map_err(|deny| (deny, identity::shown(&inbound.forward, &credential.caller)))?;
-    Ok(Some(Rc::clone(&credential.caller)))
+    Ok(Some(Admitted {
+        caller: Rc::clone(&credential.caller),
+        callers_token: credential.callers_token.clone(),
+    }))
 }
 
 /// First that the caller is who it says, then that it may do this.

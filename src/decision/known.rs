@@ -10,7 +10,7 @@ use std::fmt;
 use std::rc::{Rc, Weak};
 
 use crate::decision::identity::{self, Forwarded};
-use crate::decision::{Caller, Deny, Method};
+use crate::decision::{Caller, Deny, Means, Method};
 use crate::jwks::KeySet;
 use crate::policy::inbound::{Asked, Provider};
 use crate::policy::{Inbound, Policy};
@@ -106,6 +106,39 @@ impl Known {
             standing: token.standing(),
             set: RefCell::new(set.unwrap_or_default()),
         }
+    }
+
+    /// What is known of a token that verifies.
+    ///
+    /// # Errors
+    /// [`jwt::Error`].
+    pub(super) fn verified(
+        inbound: &Inbound,
+        means: Means<'_>,
+        token: &[u8],
+        now: UnixTime,
+    ) -> Result<Rc<Self>, jwt::Error> {
+        if let Some(known) = means
+            .known
+            .and_then(|known| known.find(inbound, token, means.tokens, now))
+        {
+            return Ok(known);
+        }
+        let verified = inbound.tokens.verify(token, means.tokens, now)?;
+        let provider = inbound.providers.get(verified.provider());
+        let provider = provider.ok_or(jwt::Error::KeysMissing {
+            provider: verified.provider(),
+        })?;
+        let known = Rc::new(Self::of(inbound, provider, token, &verified, means.tokens));
+        if let Some(tokens) = means.known {
+            tokens.keep(token, &known);
+        }
+        Ok(known)
+    }
+
+    /// When the token ends.
+    pub(super) fn expires_at(&self) -> UnixTime {
+        self.standing.expires_at()
     }
 
     /// The index of the provider.

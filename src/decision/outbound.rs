@@ -1,10 +1,11 @@
 //! The outbound machine: what does a call need that its caller must not hold?
 //!
 //! ```text
-//! strip ─► rule ─► caller verified? ─► put on ─► [cluster again, but not within it] ─► permit
+//! strip ─► rule ─► caller verified? ─► [its token] ─► put on ─► [cluster again, but not within it] ─► permit
 //! ```
 
 mod task;
+mod token;
 
 use std::mem;
 
@@ -13,7 +14,7 @@ use crate::decision::answer::{self, Circumstances};
 use crate::decision::injected::Injected;
 use crate::decision::mark::Mark;
 use crate::decision::record::{Outcome, Record};
-use crate::decision::{Decision, Deny, ORIGINAL_PATH, ORIGINAL_URL, Permit, Step};
+use crate::decision::{Decision, Deny, Held, Means, ORIGINAL_PATH, ORIGINAL_URL, Permit, Step, state};
 use crate::http::{Edits, Request};
 use crate::path::RequestPath;
 use crate::policy::outbound::{OnNoMatch, Outbound, Rule};
@@ -22,12 +23,15 @@ use crate::policy::{ErrorStyle, Policy};
 use crate::role::{Direction, Role};
 use crate::time::UnixTime;
 
-use self::task::{Applied, Task};
+use self::task::Task;
+use self::token::{Obtained, Token};
+
+pub(super) use self::token::Receipt;
 
 /// Decides a call of the workload behind which the filter stands, or a call within the cluster that it goes to. Where
 /// nobody was asked who they are on this stream, the workload is trusted with its own calls.
 pub(super) fn decide<'p>(
-    policy: &'p Policy,
+    means: Means<'p>,
     role: Role,
     mark: Option<Mark>,
     request: &Request,
@@ -37,7 +41,7 @@ pub(super) fn decide<'p>(
     let mut edits = Edits::default();
     // What an inbound decision has put on stays on: it removed what was forged.
     if mark.is_none() {
-        edits.remove_all(&request.headers, |name| policy.owned_headers.contains(name));
+        edits.remove_all(&request.headers, |name| means.policy.owned_headers.contains(name));
     }
     let call = Call {
         request,
@@ -51,12 +55,12 @@ pub(super) fn decide<'p>(
             Route::Open
         },
     };
-    run(policy, call, Permit::default(), edits, Vec::new())
+    run(means, call, Permit::default(), edits, Vec::new())
 }
 
 /// Goes on with a request that a gateway let in: what the inbound machine put on stays on.
 pub(super) fn continue_gateway<'p>(
-    policy: &'p Policy,
+    means: Means<'p>,
     request: &Request,
     before: Option<&Injected>,
     now: UnixTime,
@@ -64,7 +68,7 @@ pub(super) fn continue_gateway<'p>(
     edits: Edits,
     inbound: Vec<Record<'p>>,
 ) -> Decision<'p> {
-    if policy.outbound.is_none() {
+    if means.policy.outbound.is_none() {
         return Decision::new(Step::Forward(permit, edits), inbound);
     }
     let call = Call {
@@ -75,7 +79,7 @@ pub(super) fn continue_gateway<'p>(
         is_strangers: permit.caller.is_none(),
         route: Route::Open,
     };
-    run(policy, call, permit, edits, inbound)
+    run(means, call, permit, edits, inbound)
 }
 
 /// A call whose route is to be looked at again.
@@ -87,6 +91,8 @@ pub struct Recheck<'p> {
     /// Takes the secrets off again.
     undo: Edits,
     records: Vec<Record<'p>>,
+    /// Whether access logs see already who was let in.
+    is_shown: bool,
 }
 
 impl<'p> Recheck<'p> {
@@ -102,7 +108,13 @@ impl<'p> Recheck<'p> {
     pub fn resume(mut self, request: &Request, cluster: Option<&[u8]>) -> Decision<'p> {
         if self.rule.condition.clusters.contain(cluster) {
             let permit = mem::take(&mut self.permit);
-            return Decision::new(Step::Forward(permit, Edits::default()), self.into_records());
+            let is_shown = self.is_shown;
+            let step = Step::Forward(permit, Edits::default());
+            let records = self.into_records();
+            return match is_shown {
+                true => Decision { step, records },
+                false => Decision::new(step, records),
+            };
         }
         let rule = Some(self.rule.name.as_str());
         let deny = Deny::OutboundClusterChanged;
@@ -136,15 +148,15 @@ enum Route {
 }
 
 fn run<'p>(
-    policy: &'p Policy,
+    means: Means<'p>,
     call: Call<'_>,
-    mut permit: Permit,
+    permit: Permit,
     mut edits: Edits,
     mut records: Vec<Record<'p>>,
 ) -> Decision<'p> {
     edits.remove(ORIGINAL_PATH);
     edits.remove(ORIGINAL_URL);
-    let Some(outbound) = &policy.outbound else {
+    let Some(outbound) = &means.policy.outbound else {
         records.push(Record::new(Direction::Outbound, None, Outcome::NoPolicy));
         return Decision::new(Step::Forward(permit, edits), records);
     };
@@ -153,82 +165,125 @@ fn run<'p>(
             is_same_header(other, name.as_bytes())
         });
     }
-    let (rule, applied) = choose(policy, outbound, &call, &mut edits);
-    let name = rule.map(|rule| rule.name.as_str());
-    let applied = match applied {
-        Ok(applied) => applied,
-        Err(deny) => {
-            let reply = answer::reply(&deny, &Circumstances::plain(&policy.errors, call.request));
-            records.push(Record::denied(Direction::Outbound, name, deny));
-            return Decision::new(Step::Reply(reply), records);
-        }
+    let chosen = match choose(means.policy, outbound, &call) {
+        Ok(chosen) => chosen,
+        Err((rule, deny)) => return refuse(means.policy, &call, rule, deny, records),
     };
-    permit.given = applied.given;
-    permit.given_headers = applied.headers;
-    // Within a cluster the path is final, and nobody rewrites it behind the filter.
-    permit.query_rule = rule
-        .filter(|rule| call.route == Route::Open && !rule.query_parameters.is_empty())
-        .map(|rule| rule.name.clone());
-    match rule {
-        Some(rule) if rule.puts_on() && call.route == Route::Open => {
-            let recheck = Recheck {
-                rule,
-                style: &policy.errors,
-                permit,
-                undo: applied.undo,
-                records,
+    let token = match &chosen {
+        Some((rule, _)) => token::obtain(means, rule, &call, &permit),
+        None => Obtained::Done(Ok(Token::NotMeant)),
+    };
+    match token {
+        Obtained::Done(token) => conclude(means.policy, call, chosen, token, permit, edits, records),
+        Obtained::Asks { wish, otherwise } => {
+            // Counted and shown once, and not decided again.
+            super::show(&records, &mut edits);
+            let held = Held {
+                permit: permit.copy(),
+                edits: edits.clone(),
             };
-            Decision::new(Step::Recheck(edits, recheck), Vec::new())
-        }
-        Some(_) | None => {
-            let outcome = rule.map_or(Outcome::NoMatch, |_| Outcome::Allowed);
-            records.push(Record::new(Direction::Outbound, name, outcome));
-            Decision::new(Step::Forward(permit, edits), records)
+            conclude(means.policy, call, chosen, otherwise, permit, edits, Vec::new()).unless(
+                wish,
+                Some(held),
+                records,
+            )
         }
     }
 }
 
-/// The rule of a call, and what comes of it.
-fn choose<'p>(
+/// Puts on what the rule says, with the token that was got or was not.
+fn conclude<'p>(
+    policy: &'p Policy,
+    call: Call<'_>,
+    chosen: Option<(&'p Rule, Authority<'_>)>,
+    token: Result<Token, Deny>,
+    mut permit: Permit,
+    mut edits: Edits,
+    mut records: Vec<Record<'p>>,
+) -> Decision<'p> {
+    let Some((rule, authority)) = chosen else {
+        records.push(Record::new(Direction::Outbound, None, Outcome::NoMatch));
+        return Decision::new(Step::Forward(permit, edits), records);
+    };
+    let applied = token.and_then(|token| {
+        let task = Task {
+            hosts: policy
+                .outbound
+                .as_ref()
+                .map_or(&[], |outbound| &outbound.query_hosts),
+            rule,
+            redactor: &policy.errors.redactor,
+            authority: &authority,
+            request: call.request,
+            policy: &policy.identity,
+            is_within_cluster: call.route == Route::Taken,
+            now: call.now,
+            before: call.injected.as_ref(),
+        };
+        permit.token = token.receipt();
+        task.apply(&token, &mut edits)
+    });
+    let applied = match applied {
+        Ok(applied) => applied,
+        Err(deny) => return refuse(policy, &call, Some(rule), deny, records),
+    };
+    permit.given = applied.given;
+    permit.given_headers = applied.headers;
+    // Within a cluster the path is final, and nobody rewrites it behind the filter.
+    permit.query_rule =
+        (call.route == Route::Open && !rule.query_parameters.is_empty()).then(|| rule.name.clone());
+    if rule.puts_on() && call.route == Route::Open {
+        let recheck = Recheck {
+            rule,
+            style: &policy.errors,
+            permit,
+            undo: applied.undo,
+            records,
+            is_shown: edits.has_state(state::REASON),
+        };
+        return Decision::new(Step::Recheck(edits, recheck), Vec::new());
+    }
+    records.push(Record::new(
+        Direction::Outbound,
+        Some(&rule.name),
+        Outcome::Allowed,
+    ));
+    Decision::new(Step::Forward(permit, edits), records)
+}
+
+fn refuse<'p>(
+    policy: &'p Policy,
+    call: &Call<'_>,
+    rule: Option<&'p Rule>,
+    deny: Deny,
+    mut records: Vec<Record<'p>>,
+) -> Decision<'p> {
+    let reply = answer::reply(&deny, &Circumstances::plain(&policy.errors, call.request));
+    let name = rule.map(|rule| rule.name.as_str());
+    records.push(Record::denied(Direction::Outbound, name, deny));
+    Decision::new(Step::Reply(reply), records)
+}
+
+/// The rule of a call and the host that it matched, if the rule may be applied to the call.
+fn choose<'p, 'r>(
     policy: &'p Policy,
     outbound: &'p Outbound,
-    call: &Call<'_>,
-    edits: &mut Edits,
-) -> (Option<&'p Rule>, Result<Applied, Deny>) {
-    let found = match find_rule(outbound, call.request) {
-        Ok(found) => found,
-        Err(deny) => return (None, Err(deny)),
-    };
+    call: &Call<'r>,
+) -> Result<Option<(&'p Rule, Authority<'r>)>, (Option<&'p Rule>, Deny)> {
+    let found = find_rule(outbound, call.request).map_err(|deny| (None, deny))?;
     let rule = found.as_ref().map(|(rule, _)| *rule);
     let is_by = |injected: &Injected| rule.is_some_and(|rule| injected.is_by(&policy.identity, &rule.name));
     if call.run_before.is_some_and(|injected| !is_by(injected)) {
-        return (rule, Err(Deny::OutboundRedirected));
+        return Err((rule, Deny::OutboundRedirected));
     }
-    let applied = match found {
-        None => match outbound.on_no_match {
-            OnNoMatch::Forward => Ok(Applied::default()),
-            OnNoMatch::Deny => Err(Deny::OutboundNoMatch),
-        },
-        Some((rule, _)) if rule.lacks_secret => Err(Deny::SecretMissing),
-        Some((rule, _)) if call.is_strangers && rule.adds_secret() && !rule.for_anonymous => {
-            Err(Deny::OutboundAnonymous)
+    match rule {
+        None if outbound.on_no_match == OnNoMatch::Deny => Err((None, Deny::OutboundNoMatch)),
+        Some(rule) if rule.lacks_secret => Err((Some(rule), Deny::SecretMissing)),
+        Some(rule) if call.is_strangers && rule.adds_secret() && !rule.for_anonymous => {
+            Err((Some(rule), Deny::OutboundAnonymous))
         }
-        Some((rule, authority)) => {
-            let task = Task {
-                outbound,
-                rule,
-                redactor: &policy.errors.redactor,
-                authority: &authority,
-                request: call.request,
-                policy: &policy.identity,
-                is_within_cluster: call.route == Route::Taken,
-                now: call.now,
-                before: call.injected.as_ref(),
-            };
-            task.apply(edits)
-        }
-    };
-    (rule, applied)
+        Some(_) | None => Ok(found),
+    }
 }
 
 /// The first rule that matches, and the host that it matched; none for a call without a path.
@@ -252,3 +307,5 @@ fn find_rule<'p, 'r>(
     }
     Ok(None)
 }
+
+const AUTHORIZATION: &str = "authorization";

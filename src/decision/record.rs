@@ -82,20 +82,14 @@ impl<'p> Record<'p> {
 
     /// The keys that would have helped.
     pub fn wish(&self, keys: &KeyPlan) -> Option<Wish> {
-        let (provider, wish) = match &self.outcome {
-            Outcome::Denied(Deny::Token(jwt::Error::KeysMissing { provider })) => {
-                (*provider, Wish::AnyKeys { provider: *provider })
-            }
-            Outcome::Denied(Deny::Token(jwt::Error::KeyUnknown { provider, .. })) => {
-                (*provider, Wish::NewerKeys { provider: *provider })
-            }
+        match &self.outcome {
+            Outcome::Denied(Deny::Token(error)) => wish(error, keys),
             Outcome::Allowed
             | Outcome::NoMatch
             | Outcome::StoodAside
             | Outcome::NoPolicy
-            | Outcome::Denied(_) => return None,
-        };
-        keys.are_fetched(provider).then_some(wish)
+            | Outcome::Denied(_) => None,
+        }
     }
 
     const fn label(&self) -> &'static str {
@@ -163,6 +157,16 @@ impl<'p> Record<'p> {
         }
         redactor.clean(line)
     }
+}
+
+/// The keys that would help a token.
+pub(super) fn wish(error: &jwt::Error, keys: &KeyPlan) -> Option<Wish> {
+    let (provider, wish) = match *error {
+        jwt::Error::KeysMissing { provider } => (provider, Wish::AnyKeys { provider }),
+        jwt::Error::KeyUnknown { provider, .. } => (provider, Wish::NewerKeys { provider }),
+        _ => return None,
+    };
+    keys.are_fetched(provider).then_some(wish)
 }
 
 /// Envoy's request ids are UUIDs of 36 bytes; one from outside may be longer.

@@ -30,7 +30,7 @@ pub(super) fn watch<'p>(policy: &'p Policy, request: &Request, decision: Decisio
         Step::Reply(_) => unforged(policy, request),
         // What decides nothing keeps nobody waiting.
         Step::Wait(pending) => {
-            records = pending.refuse().records;
+            records.extend(pending.refuse().records);
             unforged(policy, request)
         }
     };

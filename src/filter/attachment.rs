@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use crate::decision::{Exposure, KnownTokens, Record};
+use crate::filter::errands::Errands;
 use crate::filter::host;
-use crate::filter::keys::KeyRing;
 use crate::filter::metrics::Metrics;
 use crate::filter::signatures::Signatures;
 use crate::http::Request;
@@ -27,8 +27,8 @@ pub(super) struct Attachment {
     pub(super) node_id: Vec<u8>,
     /// Counters, and what was said once.
     pub(super) metrics: Metrics,
-    /// The keys of the policy's providers.
-    pub(super) keys: Option<KeyRing>,
+    /// What its streams ask for.
+    pub(super) errands: Option<Errands>,
     /// The proxy's cryptography; `None` before a configuration was accepted.
     pub(super) signatures: Option<Rc<Signatures>>,
 }
@@ -44,8 +44,8 @@ impl Attachment {
 
     /// Counts and logs decisions.
     pub(super) fn note(&self, records: &[Record<'_>], request: &Request) {
-        if let (Some(policy), Some(keys)) = (&self.policy, &self.keys) {
-            keys.note(&policy.keys, records);
+        if let (Some(policy), Some(errands)) = (&self.policy, &self.errands) {
+            errands.note(&policy.keys, records);
         }
         match &self.policy {
             Some(policy) => self.metrics.note(records, request, &policy.errors.redactor),

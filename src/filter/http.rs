@@ -7,13 +7,12 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, LogLevel};
 
-use crate::decision::{self, Decision, Means, Permit, Step};
+use crate::decision::{self, Decision, Held, Means, Permit, Step, Wish};
 use crate::filter::attachment::Attachment;
 use crate::filter::host::{self, HostError, Map};
 use crate::filter::state::Store;
 use crate::http::{Edits, Headers, Reply, Request};
 use crate::jwt;
-use crate::keys::Wish;
 use crate::policy::Policy;
 use crate::redact::Redactor;
 use crate::role::Role;
@@ -38,7 +37,7 @@ pub(super) struct Slot {
 enum State {
     /// Not decided; nothing may pass.
     Undecided,
-    /// Not decided until there are other keys; nothing may pass.
+    /// Not decided until there is an answer; nothing may pass.
     Waiting(Box<Waiting>),
     /// It goes on; the permit is the proof that it may.
     Forwarded(Permit),
@@ -51,6 +50,19 @@ struct Waiting {
     request: Request,
     role: Role,
     since: UnixTime,
+    /// What was decided before.
+    held: Option<Held>,
+    /// What it waits for, and until when.
+    wish: Wish,
+    deadline: UnixTime,
+}
+
+/// What became of a stream that was decided again.
+pub(super) enum Resumed {
+    /// It waits no more.
+    Ended,
+    /// It waits, for something else perhaps.
+    Waits(Wish, UnixTime),
 }
 
 impl Stream {
@@ -83,7 +95,9 @@ impl HttpContext for Stream {
     /// An answer that cannot be cleaned is not shown.
     fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
         let cleaned = match &*self.slot.state.borrow() {
-            State::Forwarded(permit) if permit.looks_at_answer() => clean_answer(permit),
+            State::Forwarded(permit) if permit.looks_at_answer() => {
+                clean_answer(&self.slot.attachment, permit)
+            }
             State::Undecided | State::Waiting(_) | State::Forwarded(_) | State::Answered => Ok(()),
         };
         let Err(error) = cleaned else {
@@ -142,17 +156,20 @@ fn handle(slot: &Rc<Slot>) -> State {
     ended.unwrap_or_else(|error| failed(&slot.attachment, &request, error))
 }
 
-/// Decides a stream again that waits, and lets it go on or answers it. False if it goes on waiting.
-pub(super) fn resume(slot: &Rc<Slot>, now: UnixTime) -> bool {
+/// Decides a stream again that waits, and lets it go on or answers it.
+pub(super) fn resume(slot: &Rc<Slot>, now: UnixTime) -> Resumed {
     let State::Waiting(waiting) = slot.state.replace(State::Undecided) else {
-        return true;
+        return Resumed::Ended;
     };
     let Waiting {
         mut request,
         role,
         since,
+        held,
+        ..
     } = *waiting;
-    let ended = decide_at(slot, role, &mut request, since, now, |_, _| true);
+    let moment = Moment { since, now };
+    let ended = decide_at(slot, role, &mut request, held, moment, |_, _| true);
     let ended = ended.and_then(|state| {
         if let (State::Forwarded(permit), true) = (&state, slot.holds_trailers.get()) {
             clean_trailers(&slot.attachment, permit)?;
@@ -161,12 +178,15 @@ pub(super) fn resume(slot: &Rc<Slot>, now: UnixTime) -> bool {
     });
     let state = ended.unwrap_or_else(|error| failed(&slot.attachment, &request, error));
     let goes_on = matches!(state, State::Forwarded(_));
-    let waits = matches!(state, State::Waiting(_));
+    let resumed = match &state {
+        State::Waiting(waiting) => Resumed::Waits(waiting.wish.clone(), waiting.deadline),
+        State::Undecided | State::Forwarded(_) | State::Answered => Resumed::Ended,
+    };
     slot.state.replace(state);
     if goes_on && let Err(error) = host::continue_request() {
         log_failure(error);
     }
-    !waits
+    resumed
 }
 
 /// The host failed in the midst of it: whatever was applied, the request does not go on.
@@ -197,27 +217,36 @@ fn decide_and_apply(slot: &Rc<Slot>, request: &mut Request) -> Result<State, Hos
         request.cluster = host::property(CLUSTER);
     }
     let now = host::now()?;
-    decide_at(slot, role, request, now, now, |wish, deadline| {
-        let keys = attachment.keys.as_ref();
-        keys.is_some_and(|keys| keys.enlist(slot.context, slot, wish, deadline, now))
+    let moment = Moment { since: now, now };
+    decide_at(slot, role, request, None, moment, |wish, deadline| {
+        let errands = attachment.errands.as_ref();
+        errands.is_some_and(|errands| errands.enlist(slot.context, slot, wish, deadline, now))
     })
 }
 
-/// Decides a request that has come at `since`. One that lacks keys waits, where that may help and there is room.
+/// When a request has come, and when it is decided.
+#[derive(Clone, Copy)]
+struct Moment {
+    since: UnixTime,
+    now: UnixTime,
+}
+
+/// Decides a request. One that lacks keys, or another answer, waits, where that may help and there is room.
 fn decide_at(
     slot: &Rc<Slot>,
     role: Role,
     request: &mut Request,
-    since: UnixTime,
-    now: UnixTime,
-    has_place: impl FnOnce(Wish, UnixTime) -> bool,
+    held: Option<Held>,
+    moment: Moment,
+    has_place: impl FnOnce(&Wish, UnixTime) -> bool,
 ) -> Result<State, HostError> {
     let attachment = &slot.attachment;
-    let (Some(policy), Some(keys)) = (&attachment.policy, &attachment.keys) else {
+    let (Some(policy), Some(errands)) = (&attachment.policy, &attachment.errands) else {
         let decision = decision::without_policy(request);
         return finish(attachment, request, None, decision);
     };
-    let sets = keys.sets();
+    let Moment { since, now } = moment;
+    let sets = errands.sets();
     let means = Means {
         policy,
         tokens: jwt::Means {
@@ -226,18 +255,27 @@ fn decide_at(
         },
         known: attachment.known.as_ref(),
         state: &Store::Shared,
+        answers: Some(errands.answers()),
         machine_key: attachment.machine_key,
     };
-    let decision = match decision::decide(means, role, request, now) {
+    let decision = match decision::decide_on(means, role, request, held, now) {
         Decision {
             step: Step::Wait(pending),
-            ..
+            records,
         } => {
-            let wish = pending.wish();
-            let deadline = keys.patience(wish, since, now);
-            if deadline.is_some_and(|deadline| has_place(wish, deadline)) {
-                let request = mem::take(request);
-                return Ok(State::Waiting(Box::new(Waiting { request, role, since })));
+            attachment.note(&records, request);
+            let deadline = errands.patience(pending.wish(), since, now);
+            let deadline = deadline.filter(|deadline| has_place(pending.wish(), *deadline));
+            if let Some(deadline) = deadline {
+                let (wish, held) = pending.hold();
+                return Ok(State::Waiting(Box::new(Waiting {
+                    request: mem::take(request),
+                    role,
+                    since,
+                    held,
+                    wish,
+                    deadline,
+                })));
             }
             pending.refuse()
         }
@@ -267,7 +305,10 @@ fn finish(
     let state = match step {
         Step::Forward(permit, edits) => forward(permit, &edits, headers)?,
         Step::Reply(reply) => answer(&reply, headers).map(|()| State::Answered)?,
-        Step::Wait(pending) => return finish(attachment, request, headers, pending.refuse()),
+        Step::Wait(pending) => {
+            attachment.note(&records, request);
+            return finish(attachment, request, headers, pending.refuse());
+        }
         Step::Recheck(edits, recheck) => {
             apply(&edits, headers)?;
             let cluster = host::property(CLUSTER);
@@ -289,8 +330,11 @@ fn clean_trailers(attachment: &Attachment, permit: &Permit) -> Result<(), HostEr
     Ok(())
 }
 
-fn clean_answer(permit: &Permit) -> Result<(), HostError> {
+fn clean_answer(attachment: &Attachment, permit: &Permit) -> Result<(), HostError> {
     let answer = host::read(Map::Answer)?;
+    if let Some(errands) = &attachment.errands {
+        permit.forget_refused(&answer, errands.answers(), host::now()?);
+    }
     apply_to(Map::Answer, &permit.decide_answer(&answer), Some(&answer))
 }
 

@@ -8,9 +8,9 @@ use proxy_wasm::types::{ContextType, LogLevel};
 use crate::config::{self, Environment};
 use crate::decision::{self, KnownTokens, state};
 use crate::filter::attachment::Attachment;
+use crate::filter::errands::Errands;
 use crate::filter::host;
 use crate::filter::http::Stream;
-use crate::filter::keys::KeyRing;
 use crate::filter::metrics::{self, Metrics};
 use crate::filter::signatures::Signatures;
 use crate::filter::state::Store;
@@ -34,8 +34,8 @@ impl Root {
 
 impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body_bytes: usize, _trailers: usize) {
-        if let Some(keys) = &self.attachment.keys {
-            keys.answered(self.id, token, headers, body_bytes);
+        if let Some(errands) = &self.attachment.errands {
+            errands.answered(self.id, token, headers, body_bytes);
         }
     }
 }
@@ -71,7 +71,7 @@ impl RootContext for Root {
                 let key = host::random().ok();
                 let known = key.map(|key| KnownTokens::new(&loaded.policy, key));
                 self.attachment = Rc::new(Attachment {
-                    keys: Some(KeyRing::new(&loaded.policy)),
+                    errands: Some(Errands::new(&loaded.policy)),
                     policy: Some(loaded.policy),
                     known,
                     machine_key: key,
@@ -93,8 +93,8 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         metrics::note_left_out();
-        if let Some(keys) = &self.attachment.keys {
-            keys.tick(self.id);
+        if let Some(errands) = &self.attachment.errands {
+            errands.tick(self.id);
         }
     }
 

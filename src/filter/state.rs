@@ -44,5 +44,5 @@ thread_local! {
     static OWN: RefCell<Memory> = const { RefCell::new(Memory::bounded(MAX_OWN_VALUES)) };
 }
 
-/// Ours: two for each source of keys.
-const MAX_OWN_VALUES: usize = 128;
+/// Ours: two for each source of keys, and the records of answers.
+const MAX_OWN_VALUES: usize = 128 + 512;

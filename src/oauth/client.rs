@@ -120,6 +120,21 @@ impl Client {
         &self.digest
     }
 
+    /// Under what the metadata of its server may be kept. Nothing secret is in it.
+    pub fn metadata_key(&self) -> [u8; 32] {
+        let mut digest = Digest::default();
+        digest.add(b"metadata");
+        match &self.token_endpoint {
+            TokenEndpoint::At(_) => {}
+            TokenEndpoint::Discovered { issuer, metadata } => {
+                for part in [issuer, &metadata.cluster, &metadata.url.to_string()] {
+                    digest.add(part.as_bytes());
+                }
+            }
+        }
+        digest.finish()
+    }
+
     /// What goes with every request for a token.
     pub(super) fn parameters(&self) -> &[(String, String)] {
         &self.parameters

@@ -24,6 +24,30 @@ pub struct TokenPlan {
     pub on_failure: OnFailure,
 }
 
+impl TokenPlan {
+    /// The headers that tokens come in, in lower case: they are the mesh's, and no upstream's.
+    pub fn headers(&self) -> impl Iterator<Item = &str> {
+        let subject = self.subject.as_ref().and_then(|subject| match &subject.source {
+            SubjectSource::Inbound => None,
+            SubjectSource::Header(header, _) | SubjectSource::Assertion(header) => Some(header),
+        });
+        let actor = self.actor.as_ref().and_then(|actor| match actor {
+            Actor::ClientCredentials => None,
+            Actor::Header(header, _) => Some(header),
+        });
+        subject
+            .into_iter()
+            .chain(actor)
+            .map(|header| header.name.as_str())
+    }
+
+    /// Whether it is the caller's own token, as it was verified on the stream, that is exchanged.
+    pub fn exchanges_callers(&self) -> bool {
+        let source = self.subject.as_ref().map(|subject| &subject.source);
+        matches!(source, Some(SubjectSource::Inbound))
+    }
+}
+
 /// Whose token is exchanged (`subject`).
 #[derive(Debug)]
 pub struct Subject {

@@ -2,14 +2,14 @@
 
 use std::rc::Rc;
 
-use crate::authority::Authority;
+use crate::authority::{Authority, HostName};
 use crate::cookie;
 use crate::decision::injected::{Hand, Injected, cluster, cookies};
 use crate::decision::{Deny, ORIGINAL_PATH};
 use crate::echo::Given;
 use crate::http::{Edits, Repeated, Request};
 use crate::policy::location::Location;
-use crate::policy::outbound::{Outbound, ParameterValue, QueryToHeader, Rule, SharedSecret};
+use crate::policy::outbound::{ParameterValue, QueryToHeader, Rule, SharedSecret};
 use crate::policy::owned::is_same_header;
 use crate::query::{self, ParameterName};
 use crate::redact::Redactor;
@@ -17,9 +17,13 @@ use crate::secret::Secret;
 use crate::time::UnixTime;
 use crate::totp;
 
+use super::AUTHORIZATION;
+use super::token::Token;
+
 /// A rule and the call that it is for.
 pub(super) struct Task<'a> {
-    pub(super) outbound: &'a Outbound,
+    /// The only hosts that are sent a credential in the query.
+    pub(super) hosts: &'a [HostName],
     pub(super) rule: &'a Rule,
     pub(super) redactor: &'a Redactor,
     pub(super) authority: &'a Authority<'a>,
@@ -49,7 +53,7 @@ type Credential<'a> = (&'a ParameterName, SharedSecret);
 
 impl Task<'_> {
     /// Puts it on. Precedence, low to high: what the call comes with, what is moved, what the policy holds.
-    pub(super) fn apply(&self, edits: &mut Edits) -> Result<Applied, Deny> {
+    pub(super) fn apply(&self, token: &Token, edits: &mut Edits) -> Result<Applied, Deny> {
         let mut applied = Applied::default();
         let mut injected = Injected::by(Hand {
             policy: self.policy.to_owned(),
@@ -60,6 +64,7 @@ impl Task<'_> {
         if let Some(moved) = &self.rule.query_to_header {
             self.move_to_header(moved, edits, &mut applied, &mut injected)?;
         }
+        self.put_token(token, edits, &mut applied, &mut injected);
         for (name, value) in &self.rule.headers {
             if !self.is_kept(name) {
                 let header = value.whole.expose().clone();
@@ -130,8 +135,7 @@ impl Task<'_> {
     /// The parameters that are put on, and their values; the headers that these come from go.
     fn query_credentials(&self, edits: &mut Edits) -> Result<Vec<Credential<'_>>, Deny> {
         // The configuration lists no other host; the request decides again, for this is where a key would leave.
-        let hosts = &self.outbound.query_hosts;
-        if !hosts.iter().any(|listed| listed.matches(self.authority)) {
+        if !self.hosts.iter().any(|listed| listed.matches(self.authority)) {
             return Err(Deny::QueryHostNotAllowed {
                 host: self.authority.host().to_owned(),
             });
@@ -197,6 +201,28 @@ impl Task<'_> {
         Ok(())
     }
 
+    /// Puts a token in place of the one that the call came with, and takes off what it was got with.
+    fn put_token(&self, token: &Token, edits: &mut Edits, applied: &mut Applied, injected: &mut Injected) {
+        let Some(plan) = &self.rule.token else { return };
+        match token {
+            Token::NotMeant => return,
+            Token::Kept => injected.headers.push(AUTHORIZATION.to_owned()),
+            Token::Stripped => edits.remove_all(&self.request.headers, |name| {
+                is_same_header(name, AUTHORIZATION.as_bytes())
+            }),
+            Token::Got { value, .. } => {
+                let header = [b"Bearer ".as_slice(), value.expose()].concat();
+                self.put_header(AUTHORIZATION, header, edits, applied, injected);
+                applied.given.add(Rc::clone(value));
+            }
+        }
+        for name in plan.headers().filter(|name| *name != AUTHORIZATION) {
+            edits.remove_all(&self.request.headers, |other| {
+                is_same_header(other, name.as_bytes())
+            });
+        }
+    }
+
     /// Sets a header in place of every one that a careless server takes for it.
     fn put_header(
         &self,
@@ -259,5 +285,3 @@ impl Task<'_> {
             })
     }
 }
-
-const AUTHORIZATION: &str = "authorization";
