@@ -13,6 +13,8 @@ mod form;
 mod granted;
 mod introspection;
 mod request;
+#[cfg(test)]
+mod tests;
 mod uri;
 
 pub use self::answer::{ErrorCode, Malformed, TokenError, Unavailable};

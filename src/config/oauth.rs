@@ -7,12 +7,14 @@ use std::rc::Rc;
 
 use crate::config::endpoint::{discovery, endpoint};
 use crate::config::nearest::nearest;
-use crate::config::problem::{Kind, OauthProblem};
+use crate::config::problem::{Kind, OauthProblem, ProviderProblem};
 use crate::config::reader::{Node, Object, all};
 use crate::config::secret::{Found, secret};
 use crate::config::text::text;
 use crate::excerpt::Excerpt;
+use crate::jwks::{Algorithm, MAX_KID_BYTES};
 use crate::oauth::{Client, ClientAuthentication, TokenEndpoint, is_own_parameter};
+use crate::signer::SigningKey;
 
 pub(super) use self::token::{Around, token};
 
@@ -71,9 +73,10 @@ fn client(name: &str, node: &Node<'_>) -> Option<Found<Rc<Client>>> {
     let issuer = client.or("issuer", None, |node| text(&node).map(Some));
     let token_endpoint = token_endpoint(&client, issuer.as_ref());
     let client_id = client.required("client_id").and_then(|node| client_id(&node));
-    let authentication = client
-        .required("auth")
-        .and_then(|node| authentication(&node, client_id.as_deref()));
+    let authentication = client.required("auth").and_then(|node| {
+        let issuer = issuer.as_ref().and_then(Option::as_deref);
+        authentication(&node, client_id.as_deref(), issuer, token_endpoint.as_ref())
+    });
     let parameters = client.or("parameters", Vec::new(), |node| parameters(&node));
 
     is_named?;
@@ -116,24 +119,31 @@ fn client_id(node: &Node<'_>) -> Option<String> {
 }
 
 /// Reads `auth`: the method, and what it rests on.
-fn authentication(node: &Node<'_>, client_id: Option<&str>) -> Option<Found<ClientAuthentication>> {
-    let auth = node.object(&["method", "secret"])?;
+fn authentication(
+    node: &Node<'_>,
+    client_id: Option<&str>,
+    issuer: Option<&str>,
+    token_endpoint: Option<&TokenEndpoint>,
+) -> Option<Found<ClientAuthentication>> {
+    let auth = node.object(&["method", "secret", "key", "kid", "alg", "audience"])?;
     let method = auth.required("method").and_then(|node| {
         node.choice(&[
             ("none", Some(Method::None)),
             ("client_secret_basic", Some(Method::Basic)),
             ("client_secret_basic_raw", Some(Method::BasicRaw)),
             ("client_secret_post", Some(Method::Post)),
-            ("private_key_jwt", None),
+            ("private_key_jwt", Some(Method::PrivateKeyJwt)),
         ])
     })?;
+    let (unused, with): (&[&'static str], _) = match method {
+        Method::None => (&["secret", "key", "kid", "alg", "audience"], "method `none`"),
+        Method::Basic | Method::BasicRaw | Method::Post => (&["key", "kid", "alg", "audience"], "a secret"),
+        Method::PrivateKeyJwt => (&["secret"], "a key"),
+    };
+    refuse_with(&auth, unused, with)?;
     let make: fn(_) -> _ = match method {
-        Method::None => {
-            return match auth.has("secret") {
-                true => auth.refuse_member("secret", OauthProblem::NotWith("method `none`")),
-                false => Some(Found::There(ClientAuthentication::None)),
-            };
-        }
+        Method::None => return Some(Found::There(ClientAuthentication::None)),
+        Method::PrivateKeyJwt => return private_key_jwt(&auth, issuer, token_endpoint),
         Method::Basic => ClientAuthentication::ClientSecretBasic,
         Method::BasicRaw => ClientAuthentication::ClientSecretBasicRaw,
         Method::Post => ClientAuthentication::ClientSecretPost,
@@ -152,6 +162,53 @@ enum Method {
     Basic,
     BasicRaw,
     Post,
+    PrivateKeyJwt,
+}
+
+/// Without another word an assertion is for the issuer; where nobody names that, for the token endpoint.
+fn private_key_jwt(
+    auth: &Object<'_>,
+    issuer: Option<&str>,
+    token_endpoint: Option<&TokenEndpoint>,
+) -> Option<Found<ClientAuthentication>> {
+    let kid = auth.or("kid", None, |node| match text(&node)? {
+        kid if kid.len() > MAX_KID_BYTES => node.refuse(ProviderProblem::KidTooLong(kid.len())),
+        kid => Some(Some(kid)),
+    });
+    let algorithm = auth.or("alg", Algorithm::Es256, |node| {
+        node.choice(&[
+            ("ES256", Some(Algorithm::Es256)),
+            ("EdDSA", Some(Algorithm::EdDsa)),
+            ("RS256", Some(Algorithm::Rs256)),
+            ("PS256", Some(Algorithm::Ps256)),
+        ])
+    });
+    let audience = match (auth.optional("audience"), issuer, token_endpoint) {
+        (Some(node), _, _) => text(&node),
+        (None, Some(issuer), _) => Some(issuer.to_owned()),
+        (None, None, Some(TokenEndpoint::At(endpoint))) => Some(endpoint.url.to_string()),
+        // Metadata without an issuer was reported.
+        (None, None, Some(TokenEndpoint::Discovered { .. }) | None) => None,
+    };
+    let node = auth.required("key")?;
+    let (text, kid, algorithm) = (secret(&node), kid?, algorithm?);
+    let key = text?.and_then(
+        |text| match SigningKey::parse(text.expose(), algorithm, kid.as_deref()) {
+            Ok(key) => Some(Box::new(key)),
+            Err(error) => node.refuse(OauthProblem::SigningKey(error)),
+        },
+    )?;
+    let audience = audience?;
+    Some(key.map(|key| ClientAuthentication::PrivateKeyJwt { key, audience }))
+}
+
+/// Refuses what means nothing beside what else is said.
+fn refuse_with(object: &Object<'_>, unused: &[&'static str], with: &'static str) -> Option<()> {
+    let mut result = Some(());
+    for member in unused.iter().filter(|member| object.has(member)) {
+        result = object.refuse_member(member, OauthProblem::NotWith(with));
+    }
+    result
 }
 
 /// Reads `parameters`, in the order of the document.

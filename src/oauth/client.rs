@@ -1,12 +1,14 @@
 //! Who asks, whom, and how it proves that it is the one.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::callout::{Callout, Endpoint};
 use crate::metadata;
 use crate::secret::Secret;
+use crate::signer::{HostSigner, SigningKey};
 use crate::time::UnixTime;
 
 use super::form::{Form, encoded};
@@ -48,6 +50,13 @@ pub enum ClientAuthentication {
     ClientSecretBasicRaw(Secret<String>),
     /// In the form.
     ClientSecretPost(Secret<String>),
+    /// By a signed assertion (RFC 7523 §2.2).
+    PrivateKeyJwt {
+        /// What signs it.
+        key: Box<SigningKey>,
+        /// Its `aud`: the server's issuer, or its token endpoint.
+        audience: String,
+    },
 }
 
 /// What makes a proof of who a client is good now, and once.
@@ -56,7 +65,9 @@ pub struct Proof<'a> {
     /// When it is made.
     pub now: UnixTime,
     /// Bytes that nobody can foresee, for this request alone.
-    pub random: &'a [u8; 48],
+    pub random: &'a [u8; 16],
+    /// Who may sign.
+    pub host: &'a dyn HostSigner,
 }
 
 impl Client {
@@ -85,6 +96,10 @@ impl Client {
         let (method, secret) = authentication.parts();
         digest.add(method.as_bytes());
         digest.add(secret);
+        if let ClientAuthentication::PrivateKeyJwt { key, audience } = &authentication {
+            digest.add(Value::Object(key.public_jwk().clone()).to_string().as_bytes());
+            digest.add(audience.as_bytes());
+        }
         for (name, value) in &parameters {
             digest.add(name.as_bytes());
             digest.add(value.as_bytes());
@@ -141,7 +156,7 @@ impl Client {
     }
 
     /// Puts a form and the proof of who asks together. `None` if no proof could be made.
-    pub(super) fn ask(&self, endpoint: &Endpoint, mut form: Form, _proof: &Proof<'_>) -> Option<Callout> {
+    pub(super) fn ask(&self, endpoint: &Endpoint, mut form: Form, proof: &Proof<'_>) -> Option<Callout> {
         let basic = |id: &str, secret: &str| {
             let pair = Secret::new(format!("{id}:{secret}"));
             let encoded = Secret::new(STANDARD.encode(pair.expose()));
@@ -162,6 +177,16 @@ impl Client {
                 form.push("client_secret", secret.expose().as_bytes());
                 None
             }
+            ClientAuthentication::PrivateKeyJwt { key, audience } => {
+                // RFC 7521 §4.2 lets the id be left away; Entra ID does not.
+                form.push("client_id", id.as_bytes());
+                form.push("client_assertion_type", ASSERTION_TYPE.as_bytes());
+                form.push(
+                    "client_assertion",
+                    assertion(key, id, audience, proof)?.as_bytes(),
+                );
+                None
+            }
         };
         Some(Callout::post_form(endpoint, authorization, form.into_body()))
     }
@@ -175,8 +200,27 @@ impl ClientAuthentication {
             Self::ClientSecretBasic(secret) => ("client_secret_basic", secret.expose().as_bytes()),
             Self::ClientSecretBasicRaw(secret) => ("client_secret_basic_raw", secret.expose().as_bytes()),
             Self::ClientSecretPost(secret) => ("client_secret_post", secret.expose().as_bytes()),
+            Self::PrivateKeyJwt { .. } => ("private_key_jwt", &[]),
         }
     }
+}
+
+/// A token that says who the client is (RFC 7523 §3). It is good once: servers refuse a second use.
+fn assertion(key: &SigningKey, id: &str, audience: &str, proof: &Proof<'_>) -> Option<String> {
+    let now = proof.now.seconds();
+    let claims = [
+        ("iss", Value::from(id)),
+        ("sub", Value::from(id)),
+        ("aud", Value::from(audience)),
+        ("jti", Value::from(URL_SAFE_NO_PAD.encode(proof.random))),
+        ("iat", Value::from(now)),
+        ("exp", Value::from(now.saturating_add(ASSERTION_SECONDS))),
+    ];
+    let members = claims.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let claims = Value::Object(members.collect()).to_string();
+    // A salt is no secret: the signature shows it.
+    let salt = Sha256::digest(proof.random).into();
+    key.sign("JWT", &claims, &salt, proof.host)
 }
 
 impl TokenEndpoint {
@@ -223,3 +267,8 @@ impl Digest {
         self.0.finalize().into()
     }
 }
+
+/// RFC 7523 §2.2.
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// Ours: a minute, which clocks may differ by.
+const ASSERTION_SECONDS: u64 = 60;

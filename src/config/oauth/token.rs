@@ -4,7 +4,7 @@ use crate::config::document::Document;
 use crate::config::header::{Use, header};
 use crate::config::locations::scheme;
 use crate::config::nearest::nearest;
-use crate::config::oauth::Clients;
+use crate::config::oauth::{Clients, refuse_with};
 use crate::config::peers::scope;
 use crate::config::problem::{Kind, OauthProblem, PeerProblem, ShapeProblem};
 use crate::config::reader::{Node, Object, distinct};
@@ -44,12 +44,12 @@ impl<'c> Around<'c> {
             }
             Some(_) => None,
         };
-        let header = inbound
-            .and_then(|inbound| inbound.member("forward")?.member("assertion")?.member("header"))
-            .and_then(|header| match header {
-                Document::Text(name) => Some(name.expose().to_ascii_lowercase()),
-                _ => None,
-            });
+        let assertion = inbound.and_then(|inbound| inbound.member("forward")?.member("assertion"));
+        let header = assertion.and_then(|assertion| match assertion.member("header") {
+            Some(Document::Text(name)) => Some(name.expose().to_ascii_lowercase()),
+            Some(_) => None,
+            None => Some(DEFAULT_ASSERTION_HEADER.to_owned()),
+        });
         Self {
             clients,
             sees_callers,
@@ -115,11 +115,7 @@ fn check_grant(token: &Object<'_>, grant: GrantType) -> Option<()> {
             "grant `client_credentials`",
         ),
     };
-    let mut result = Some(());
-    for member in members.iter().filter(|member| token.has(member)) {
-        result = token.refuse_member(member, OauthProblem::NotWith(with));
-    }
-    result
+    refuse_with(token, members, with)
 }
 
 /// Reads `subject`. Without a header it is the caller's token that a gateway has verified.
@@ -168,13 +164,7 @@ fn subject(token: &Object<'_>, grant: Option<GrantType>, around: &Around<'_>) ->
 
 /// Refuses words on the verification of what is verified already.
 fn not_with(subject: &Object<'_>, what: &'static str) -> Option<()> {
-    let mut result = Some(());
-    for member in ["verify", "insecure_unverified_subject"] {
-        if subject.has(member) {
-            result = subject.refuse_member(member, OauthProblem::NotWith(what));
-        }
-    }
-    result
+    refuse_with(subject, &["verify", "insecure_unverified_subject"], what)
 }
 
 /// Reads `verify`: a provider by its name, or the only one.
@@ -298,5 +288,6 @@ const MEMBERS: &[&str] = &[
     "on_missing_subject",
     "on_failure",
 ];
+const DEFAULT_ASSERTION_HEADER: &str = "x-agent-assertion";
 /// Ours: names that are compared with a wrong one, which may stand in each of many rules.
 const MAX_CANDIDATES: usize = 100;

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::config::problem::did_you_mean;
 use crate::excerpt::Excerpt;
 use crate::oauth::ResourceError;
+use crate::signer;
 
 /// What is wrong with it.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +19,8 @@ pub enum OauthProblem {
     ClientId,
     /// An id that HTTP Basic cannot carry as it is.
     ColonInId,
+    /// No private key that signs.
+    SigningKey(signer::Error),
     /// A parameter that the protocol itself sets.
     OwnParameter,
     /// A member that means nothing beside what else is said.
@@ -59,7 +62,7 @@ impl OauthProblem {
                  `insecure_unverified_subject: true`"
             }
             Self::NameOfProvider => "rules and peers tell them apart by their names",
-            Self::NotWith(_) => return None,
+            Self::NotWith(_) | Self::SigningKey(_) => return None,
         };
         Some(help.into())
     }
@@ -75,6 +78,7 @@ impl fmt::Display for OauthProblem {
             Self::IssuerMissing => formatter.write_str("is required where `discovery` is"),
             Self::ClientId => formatter.write_str("is no client id"),
             Self::ColonInId => formatter.write_str("cannot carry a client id with a colon"),
+            Self::SigningKey(error) => error.fmt(formatter),
             Self::OwnParameter => formatter.write_str("is a parameter that the protocol itself sets"),
             Self::NotWith(what) => write!(formatter, "does not go with {what}"),
             Self::Resource(error) => error.fmt(formatter),
