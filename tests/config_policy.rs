@@ -14,11 +14,13 @@ use peergate_filter::claims::ClaimPath;
 use peergate_filter::config::{self, Document, Environment};
 use peergate_filter::jwks::{Algorithm, AlgorithmSet};
 use peergate_filter::jwt::{Audiences, MediaType, SubjectPattern};
+use peergate_filter::oauth::{ClientAuthentication, GrantType, Target, TokenEndpoint, TokenType};
 use peergate_filter::policy::Policy;
 use peergate_filter::policy::inbound::{AmbiguousPaths, CorsPreflight, Forward, Inbound};
 use peergate_filter::policy::location::{Location, TokenForm, TokenLocation};
 use peergate_filter::policy::outbound::{Clusters, OnNoMatch, Outbound, ParameterValue};
 use peergate_filter::policy::rule::{Accept, AcceptedTokens, Action, Protocol, Require, TotpRequirement};
+use peergate_filter::policy::token::{Actor, OnFailure, OnMissingSubject, SubjectSource, Verify};
 use peergate_filter::role::{Role, RoleSetting};
 use peergate_filter::time::UnixTime;
 use peergate_filter::totp::{self, CodeParameters, Digits};
@@ -429,6 +431,138 @@ fn the_outbound_half() {
         totp.code,
         CodeParameters::new(totp::Algorithm::Sha512, Digits::Eight, 15, 1).unwrap()
     );
+}
+
+#[test]
+fn clients_tokens_and_introspection() {
+    let policy = load(include_str!("policies/tokens.yaml"));
+    let outbound = outbound(&policy);
+    let names: Vec<&str> = outbound.clients.iter().map(|client| client.name()).collect();
+    assert_eq!(names, ["basic", "post", "raw", "signs"]);
+    let place = |client: usize| match outbound.clients[client].token_endpoint() {
+        TokenEndpoint::At(endpoint) => endpoint.url.to_string(),
+        TokenEndpoint::Discovered { issuer, metadata } => format!("{issuer} at {}", metadata.url),
+    };
+    assert_eq!(place(0), "http://kc/token");
+    assert_eq!(
+        place(1),
+        "https://sso.example/realms/a at https://sso.example/realms/a/.well-known/openid-configuration"
+    );
+    assert_eq!(
+        place(2),
+        "https://sso.example/ at http://kc/.well-known/oauth-authorization-server"
+    );
+    let ClientAuthentication::PrivateKeyJwt { key, audience } = outbound.clients[3].authentication() else {
+        panic!("a key")
+    };
+    assert_eq!(
+        (key.kid(), audience.as_str()),
+        (Some("one"), "https://sso.example")
+    );
+    assert_eq!(key.algorithm(), Algorithm::EdDsa);
+
+    let plans: Vec<_> = outbound
+        .rules
+        .iter()
+        .map(|rule| rule.token.as_ref().unwrap())
+        .collect();
+    assert!(
+        outbound
+            .rules
+            .iter()
+            .all(|rule| rule.adds_secret() && rule.puts_on())
+    );
+    let most = plans[0];
+    assert_eq!(
+        (most.client.name(), most.grant),
+        ("basic", GrantType::TokenExchange)
+    );
+    assert_eq!(
+        most.target,
+        Target {
+            resources: vec!["https://search.example/".into(), "urn:a".into()],
+            audiences: vec!["b".into(), "a".into()],
+            scopes: vec!["write".into(), "read".into()],
+            requested_token_type: TokenType::parse("id_token"),
+        }
+    );
+    let subject = most.subject.as_ref().unwrap();
+    assert_eq!(Some(&subject.token_type), TokenType::parse("jwt").as_ref());
+    let SubjectSource::Header(header, Verify::Provider(1)) = &subject.source else {
+        panic!("{:?}", subject.source)
+    };
+    assert_eq!(
+        (header.name.as_str(), header.form.scheme.as_deref()),
+        ("x-token", Some("Token"))
+    );
+    let Some(Actor::Header(header, kind)) = &most.actor else {
+        panic!("{:?}", most.actor)
+    };
+    assert_eq!(
+        (header.name.as_str(), header.form.scheme.as_deref()),
+        ("x-actor", None)
+    );
+    assert_eq!(kind.as_str(), "urn:example:actor");
+    assert_eq!(most.on_missing_subject, OnMissingSubject::ClientCredentials);
+    assert_eq!(most.on_failure, OnFailure::InsecureStrip);
+
+    let least = plans[1];
+    let subject = least.subject.as_ref().unwrap();
+    assert!(matches!(subject.source, SubjectSource::Inbound) && least.actor.is_none());
+    assert_eq!(
+        (&subject.token_type, &least.target),
+        (&TokenType::ACCESS_TOKEN, &Target::default())
+    );
+    assert_eq!(least.grant, GrantType::TokenExchange);
+    assert_eq!(
+        (least.on_missing_subject, least.on_failure),
+        (OnMissingSubject::Deny, OnFailure::Deny)
+    );
+
+    let entra = plans[2];
+    let source = &entra.subject.as_ref().unwrap().source;
+    let SubjectSource::Header(header, Verify::Unverified) = source else {
+        panic!("{source:?}")
+    };
+    assert_eq!(
+        (header.name.as_str(), header.form.scheme.as_deref()),
+        ("authorization", Some("Bearer"))
+    );
+    assert_eq!(entra.grant, GrantType::JwtBearer);
+    assert_eq!(
+        (entra.on_missing_subject, entra.on_failure),
+        (OnMissingSubject::InsecureForward, OnFailure::InsecureForward)
+    );
+    assert!(plans[3].subject.is_none() && plans[3].grant == GrantType::ClientCredentials);
+    assert!(matches!(plans[4].actor, Some(Actor::ClientCredentials)));
+
+    let inbound = inbound(&policy);
+    let [opaque] = inbound.introspections.as_slice() else {
+        panic!("one introspection")
+    };
+    assert_eq!((opaque.name.as_str(), opaque.cache_seconds), ("opaque", 5));
+    assert_eq!(opaque.client.as_ref().unwrap().name(), "post");
+    assert_eq!(
+        opaque.issuer.as_deref(),
+        Some("https://sso.example/realms/agents")
+    );
+    assert_eq!(opaque.audiences, Audiences::OneOf(vec!["charlie".into()]));
+    assert_eq!(
+        (&opaque.peer_claim, &opaque.scope_claims),
+        (&claim("client_id"), &vec![claim("permissions")])
+    );
+    assert_eq!(&*opaque.peers["opaque-pink"].name, "mrpink");
+    assert!(
+        inbound
+            .token_locations
+            .iter()
+            .any(|place| place.forms.iter().any(|form| form.is_for_opaque_tokens))
+    );
+    let Action::Authenticate(accept, _) = &inbound.rules[0].action else {
+        panic!("{:?}", inbound.rules[0].action)
+    };
+    assert_eq!(accept.introspections, ["opaque"]);
+    assert_eq!(accept.jwt, AcceptedTokens::Of(vec!["kc".into()]));
 }
 
 #[test]

@@ -23,6 +23,10 @@ fn full() -> Value {
     serde_saphyr::from_str(include_str!("policies/full.yaml")).unwrap()
 }
 
+fn tokens() -> Value {
+    serde_saphyr::from_str(include_str!("policies/tokens.yaml")).unwrap()
+}
+
 /// With secrets that stand sealed in it, of which one is the seed again.
 fn with_sealed(mut policy: Value) -> Value {
     let recipient = Recipient::parse(&KEY.public).unwrap();
@@ -39,11 +43,11 @@ static KEY: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::new(&Secret::new([7; 3
 
 #[test]
 fn no_bytes_make_it_panic() {
-    let original = full().to_string().into_bytes();
+    let originals = [full(), tokens()].map(|policy| policy.to_string().into_bytes());
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut refused = 0;
-    for _ in 0..3_000 {
-        let mut bytes = original.clone();
+    for round in 0..3_000 {
+        let mut bytes = originals[round % 2].clone();
         for _ in 0..=random.below(4) {
             mutate_bytes(&mut bytes, &mut random);
         }
@@ -59,7 +63,11 @@ fn no_shape_makes_it_panic_or_tell_a_secret() {
     let sealed = with_sealed(full());
     for round in 0..2_000 {
         // To open one takes as long as all the rest.
-        let mut document = if round % 10 == 0 { sealed.clone() } else { full() };
+        let mut document = match round % 10 {
+            0 => sealed.clone(),
+            1..5 => tokens(),
+            _ => full(),
+        };
         for _ in 0..=random.below(4) {
             mutate_shape(&mut document, &mut random);
         }

@@ -156,6 +156,13 @@ fn unused(
             findings.add(&path, Advice::NotAccepted(Credential::Jwt));
         }
     }
+    for (name, _) in members(document.member("inbound"), "introspection") {
+        let is_accepted = |accept: &Accept| accept.introspections.iter().any(|own| own == name);
+        if !rules.iter().any(|(accept, _)| is_accepted(accept)) {
+            let path = inbound.member("introspection").member(name);
+            findings.add(&path, Advice::NotAccepted(Credential::Opaque));
+        }
+    }
     let list = inbound.member("peers");
     let mut first = |member: &'static str, has: fn(&Caller<'_>) -> bool, advice: Advice| {
         if let Some(peer) = peers.iter().find(|peer| has(peer)) {

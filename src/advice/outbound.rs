@@ -2,7 +2,7 @@
 
 use crate::advice::Findings;
 use crate::advice::conditions::takes_all_calls;
-use crate::advice::entry::{entries, members};
+use crate::advice::entry::{entries, members, text};
 use crate::advice::words::Advice;
 use crate::config::Document;
 use crate::config::path::Path;
@@ -18,6 +18,7 @@ pub(super) fn advise(policy: &Policy, document: &Document, findings: &mut Findin
     };
     order(&outbound.rules, findings);
     let section = document.member("outbound");
+    tokens(document, findings);
     // By the document: a key may be missing here and be there elsewhere (`on_missing_secret`).
     let sends_key = |(_, node): &(&Rule, &Document)| members(Some(node), "query_params").next().is_some();
     let nodes = entries(section, "rules");
@@ -49,6 +50,41 @@ fn order(rules: &[Rule], findings: &mut Findings<'_>) {
         if let Some(by) = earlier.find(|other| takes_all_calls(&other.condition, &rule.condition)) {
             let by = by.name.clone();
             findings.add(&list.index(index), Advice::NeverMatches { by });
+        }
+    }
+}
+
+/// Clients that nobody uses, and tokens that are for anybody. By the document: a client may be missing here.
+fn tokens(document: &Document, findings: &mut Findings<'_>) {
+    let path = Path::root().member("outbound");
+    let section = document.member("outbound");
+    let plans = || {
+        let rules = entries(section, "rules").iter().enumerate();
+        rules.filter_map(|(index, rule)| Some((index, rule.member("token")?)))
+    };
+    let asked = members(document.member("inbound"), "introspection").map(|(_, introspection)| introspection);
+    let users: Vec<&str> = plans()
+        .map(|(_, plan)| plan)
+        .chain(asked)
+        .filter_map(|user| text(Some(user), "client"))
+        .collect();
+    for (name, _) in members(section, "oauth_clients").filter(|(name, _)| !users.contains(name)) {
+        findings.add(&path.member("oauth_clients").member(name), Advice::ClientUnused);
+    }
+    for (index, plan) in plans() {
+        // The scopes of Entra ID name their resource; and parameters may.
+        let parameters = members(section, "oauth_clients")
+            .filter(|(name, _)| Some(*name) == text(Some(plan), "client"))
+            .flat_map(|(_, client)| members(Some(client), "parameters"));
+        if !["audience", "resource", "scope"]
+            .iter()
+            .any(|member| !entries(Some(plan), member).is_empty())
+            && parameters.count() == 0
+        {
+            findings.add(
+                &path.member("rules").index(index).member("token"),
+                Advice::TokenForAnybody,
+            );
         }
     }
 }

@@ -75,6 +75,10 @@ pub enum Advice {
     QuerySwitchUnused,
     /// No rule sends a key to this host.
     QueryHostUnused,
+    /// No rule and no introspection has this client.
+    ClientUnused,
+    /// Every upstream for which a rule gets a token takes it for its own.
+    TokenForAnybody,
 }
 
 /// The requests that another rule decides than the one that was written for them. Without paths, all.
@@ -112,6 +116,8 @@ pub enum Credential {
     BearerToken,
     /// Certificates of connections.
     Certificate,
+    /// Opaque tokens of which a server is asked.
+    Opaque,
 }
 
 impl Advice {
@@ -160,7 +166,10 @@ impl Advice {
             Self::KeyShort { .. } | Self::OneCharacter => {
                 "make one by chance: `openssl rand -hex 32`, in base32 for a seed"
             }
-            Self::QuerySwitchUnused | Self::QueryHostUnused => "take it away until a rule needs it",
+            Self::QuerySwitchUnused | Self::QueryHostUnused | Self::ClientUnused => {
+                "take it away until a rule needs it"
+            }
+            Self::TokenForAnybody => "say for whom it is: `audience` (RFC 8693) or `resource` (RFC 8707)",
             Self::NeverLookedAt { .. } => return None,
         };
         Some(help.into())
@@ -223,6 +232,7 @@ impl fmt::Display for Advice {
             Self::NotAccepted(Credential::Jwt) => formatter.write_str("no rule accepts its tokens"),
             Self::NotAccepted(Credential::ApiKey) => formatter.write_str("no rule accepts `api_key`"),
             Self::NotAccepted(Credential::BearerToken) => formatter.write_str("no rule accepts `bearer_token`"),
+            Self::NotAccepted(Credential::Opaque) => formatter.write_str("no rule accepts what it knows"),
             Self::NotAccepted(Credential::Certificate) => formatter.write_str("no rule accepts `mtls`"),
             Self::SeedUnused => formatter.write_str("no rule asks for a code"),
             Self::SeedShared { with } => write!(formatter, "is the same seed as {with}"),
@@ -230,6 +240,10 @@ impl fmt::Display for Advice {
             Self::OneCharacter => formatter.write_str("is one character again and again"),
             Self::QuerySwitchUnused => formatter.write_str("no rule has `query_params`"),
             Self::QueryHostUnused => formatter.write_str("no rule sends a key to this host"),
+            Self::ClientUnused => formatter.write_str("no rule and no introspection has this client"),
+            Self::TokenForAnybody => formatter.write_str(
+                "says nothing of whom the token is for: an upstream that gets it can use it at others",
+            ),
         }
     }
 }
@@ -306,6 +320,7 @@ impl Credential {
             Self::ApiKey => "api_key",
             Self::BearerToken => "bearer_token",
             Self::Certificate => "mtls",
+            Self::Opaque => "introspection:NAME",
         };
         format!("add `{entry}` to `accept` of a rule, or take it away here")
     }

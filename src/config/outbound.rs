@@ -7,7 +7,7 @@ use crate::config::Environment;
 use crate::config::document::Document;
 use crate::config::header::{Use, header};
 use crate::config::oauth::{Around, token};
-use crate::config::problem::{HOSTS_BOUND, OutboundProblem, PeerProblem, ShapeProblem};
+use crate::config::problem::{HOSTS_BOUND, OauthProblem, OutboundProblem, PeerProblem, ShapeProblem};
 use crate::config::reader::{Node, Object, all, distinct, plain_text};
 use crate::config::rules::{RuleNames, check_no_url, path_prefix};
 use crate::config::sealed::Variable;
@@ -120,6 +120,10 @@ fn rule(
         rule.refuse_member::<()>("query_params", OutboundProblem::QueryDisabled);
     }
     let keeps_authorization = rule.flag("keep_authorization");
+    if keeps_authorization == Some(true) && takes_authorization(&rule) {
+        let with = "a token whose subject stands in `authorization`";
+        rule.refuse_member::<()>("keep_authorization", OauthProblem::NotWith(with));
+    }
     let for_anonymous = rule.insecure_flag("insecure_for_anonymous", Caution::ForAnonymous);
 
     let credentials = credentials?;
@@ -152,6 +156,17 @@ fn rule(
         for_anonymous: for_anonymous?,
         lacks_secret: lacks_parameter || lacks_header || lacks_cookie || lacks_seed || lacks_client,
     })
+}
+
+/// Whether the token of a rule is exchanged for what stands in `Authorization`, which then cannot stay there.
+fn takes_authorization(rule: &Object<'_>) -> bool {
+    let subject = rule
+        .node()
+        .document()
+        .member("token")
+        .and_then(|token| token.member("subject"));
+    let header = subject.and_then(|subject| subject.member("from_header"));
+    matches!(header, Some(Document::Text(name)) if name.expose().eq_ignore_ascii_case(AUTHORIZATION))
 }
 
 /// A token stands in `Authorization`: what is moved there has no place then, and what the policy puts there counts.
