@@ -52,7 +52,7 @@ fn active_tokens() {
             Some(NOW - 59),
         ),
         (
-            json!({"exp": NOW as f64 + 0.5, "aud": "charlie", "iss": "https://idp.example", "sub": "a", "jti": "b"}),
+            json!({"exp": UnixTime::from_seconds(NOW).numeric_date() + 0.5, "aud": "charlie", "iss": "https://idp.example", "sub": "a", "jti": "b"}),
             Some(NOW),
         ),
         (json!({"aud": ["other", "charlie"], "token_type": "Bearer"}), None),
