@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::callout::{Callout, Endpoint};
 use crate::metadata;
 use crate::secret::Secret;
-use crate::signer::{HostSigner, SigningKey};
+use crate::signer::{NoHostSigner, SigningKey};
 use crate::time::UnixTime;
 
 use super::form::{Form, encoded};
@@ -65,9 +65,7 @@ pub struct Proof<'a> {
     /// When it is made.
     pub now: UnixTime,
     /// Bytes that nobody can foresee, for this request alone.
-    pub random: &'a [u8; 16],
-    /// Who may sign.
-    pub host: &'a dyn HostSigner,
+    pub random: &'a [u8; 48],
 }
 
 impl Client {
@@ -207,20 +205,20 @@ impl ClientAuthentication {
 
 /// A token that says who the client is (RFC 7523 §3). It is good once: servers refuse a second use.
 fn assertion(key: &SigningKey, id: &str, audience: &str, proof: &Proof<'_>) -> Option<String> {
+    let (jti, salt) = proof.random.split_first_chunk::<JTI_BYTES>()?;
     let now = proof.now.seconds();
     let claims = [
         ("iss", Value::from(id)),
         ("sub", Value::from(id)),
         ("aud", Value::from(audience)),
-        ("jti", Value::from(URL_SAFE_NO_PAD.encode(proof.random))),
+        ("jti", Value::from(URL_SAFE_NO_PAD.encode(jti))),
         ("iat", Value::from(now)),
         ("exp", Value::from(now.saturating_add(ASSERTION_SECONDS))),
     ];
     let members = claims.into_iter().map(|(name, value)| (name.to_owned(), value));
     let claims = Value::Object(members.collect()).to_string();
-    // A salt is no secret: the signature shows it.
-    let salt = Sha256::digest(proof.random).into();
-    key.sign("JWT", &claims, &salt, proof.host)
+    // Tokens are asked for so rarely that nobody need be faster.
+    key.sign("JWT", &claims, salt.first_chunk()?, &NoHostSigner)
 }
 
 impl TokenEndpoint {
@@ -270,5 +268,7 @@ impl Digest {
 
 /// RFC 7523 §2.2.
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// 128 bits (RFC 7519 §4.1.7: no two by chance).
+const JTI_BYTES: usize = 16;
 /// Ours: a minute, which clocks may differ by.
 const ASSERTION_SECONDS: u64 = 60;

@@ -6,7 +6,6 @@ use super::{NOW, answer, body, client_of, endpoint, secret};
 use crate::callout::Answer;
 use crate::jwt::Audiences;
 use crate::oauth::{Active, ClientAuthentication, IntrospectionError, IntrospectionRequest, Proof, Vouched};
-use crate::signer::NoHostSigner;
 use crate::time::UnixTime;
 
 pub(super) fn introspected(answer: Answer, issuer: Option<&str>) -> Result<Active, IntrospectionError> {
@@ -32,8 +31,7 @@ fn the_request_of_an_introspection() {
     };
     let proof = Proof {
         now: UnixTime::from_seconds(NOW),
-        random: &[7; 16],
-        host: &NoHostSigner,
+        random: &[7; 48],
     };
     let callout = request.callout(&proof).unwrap();
     assert_eq!(body(&callout), "token=a%2Bb&token_type_hint=access_token");

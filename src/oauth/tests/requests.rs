@@ -12,14 +12,13 @@ use crate::oauth::{
     TokenType, TypedToken,
 };
 use crate::secret::Secret;
-use crate::signer::{NoHostSigner, SigningKey};
+use crate::signer::SigningKey;
 use crate::time::UnixTime;
 
 pub(super) fn sent(request: &TokenRequest<'_>) -> Callout {
     let proof = Proof {
         now: UnixTime::from_seconds(NOW),
-        random: &[7; 16],
-        host: &NoHostSigner,
+        random: &[7; 48],
     };
     request.callout(&endpoint(), &proof).unwrap()
 }
@@ -182,8 +181,7 @@ fn a_client_assertion_is_signed_and_new_each_time() {
     let assertion = |now: u64, random: u8| {
         let proof = Proof {
             now: UnixTime::from_seconds(now),
-            random: &[random; 16],
-            host: &NoHostSigner,
+            random: &[random; 48],
         };
         let target = Target::default();
         let request = TokenRequest {
