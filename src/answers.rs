@@ -71,6 +71,11 @@ impl Found {
         self.0.found.as_ref().map(|value| value.expose().as_slice())
     }
 
+    /// Until when it is good.
+    pub fn expires_at(&self) -> UnixTime {
+        UnixTime::from_nanoseconds(self.0.expires_at.saturating_mul(NANOSECONDS))
+    }
+
     /// Which answer this is, for [`Answers::forget`].
     pub fn receipt(&self) -> Receipt {
         Receipt(self.0.made_at)

@@ -10,6 +10,7 @@ pub mod deny;
 mod identity;
 mod inbound;
 mod injected;
+mod introspected;
 mod known;
 mod location;
 pub mod log_budget;
@@ -140,6 +141,8 @@ pub struct Caller {
 pub enum Method {
     /// A verified JWT.
     Jwt,
+    /// An opaque token that its server knows as active.
+    Introspection,
     /// A static bearer token.
     BearerToken,
     /// An API key.
@@ -153,6 +156,7 @@ impl Method {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Jwt => "jwt",
+            Self::Introspection => "introspection",
             Self::BearerToken => "bearer_token",
             Self::ApiKey => "api_key",
             Self::Mtls => "mtls",
@@ -301,11 +305,12 @@ fn decide_in_earnest<'p>(
             Verdict::Permitted(permit, edits, records) => {
                 Decision::new(Step::Forward(permit, edits), records)
             }
-            Verdict::Refused(reply, records) => {
-                let wish = records.last().and_then(|record| record.wish(&policy.keys));
+            Verdict::Refused(reply, records, wish) => {
+                let keys = || records.last().and_then(|record| record.wish(&policy.keys));
+                let wish = wish.or_else(|| keys().map(Wish::Keys));
                 let refusal = Decision::new(Step::Reply(reply), records);
                 match wish {
-                    Some(wish) => refusal.unless(Wish::Keys(wish), None, Vec::new()),
+                    Some(wish) => refusal.unless(wish, None, Vec::new()),
                     None => refusal,
                 }
             }

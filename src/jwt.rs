@@ -43,6 +43,11 @@ pub struct Verifier {
 }
 
 impl Verifier {
+    /// How long a token may be.
+    pub const fn max_token_bytes(&self) -> usize {
+        self.max_token_bytes
+    }
+
     /// From the providers; their order gives the index in [`Verified::provider`].
     ///
     /// # Errors

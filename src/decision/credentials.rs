@@ -1,11 +1,13 @@
 //! The credentials of a request: read, then proved. Which of them a rule accepts is not decided here.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
+use crate::answers::Question;
+use crate::decision::introspected::Opaque;
 use crate::decision::known::Known;
 use crate::decision::location::{Found, only, single};
-use crate::decision::{Caller, CallersToken, Deny, Means, Method};
+use crate::decision::{Caller, CallersToken, Deny, Means, Method, Wish};
 use crate::http::Request;
 use crate::policy::inbound::{Peer, Provider};
 use crate::policy::location::{Location, TokenForm, TokenLocation};
@@ -21,6 +23,10 @@ pub(super) struct Proved<'p> {
     pub(super) caller: Rc<Caller>,
     /// The provider of a token.
     pub(super) provider: Option<&'p Provider>,
+    /// The name of the introspection of an opaque token.
+    pub(super) introspection: Option<Box<str>>,
+    /// What an opaque token is for.
+    pub(super) audiences: Option<Box<[String]>>,
     /// What is known of it, where it is a token's.
     pub(super) token: Option<Rc<Known>>,
     /// Tells it from other credentials, where a code may ask for that.
@@ -37,7 +43,17 @@ pub(super) struct Presented<'p, 'r> {
     means: Means<'p>,
     request: &'r Request,
     now: UnixTime,
-    proved: OnceCell<Result<Vec<Proved<'p>>, Deny>>,
+    proved: OnceCell<Result<Proofs<'p>, Deny>>,
+    /// What has to be asked before more can be said.
+    wish: RefCell<Option<Wish>>,
+}
+
+/// What came of the credentials of a request.
+pub(super) struct Proofs<'p> {
+    /// Those that are proved.
+    pub(super) proved: Vec<Proved<'p>>,
+    /// A token of which a server is to be asked.
+    pub(super) opaque: Option<Opaque<'p>>,
 }
 
 impl<'p, 'r> Presented<'p, 'r> {
@@ -53,12 +69,33 @@ impl<'p, 'r> Presented<'p, 'r> {
             request,
             now,
             proved: OnceCell::new(),
+            wish: RefCell::new(None),
         }
     }
 
     /// The request itself.
     pub(super) const fn request(&self) -> &'r Request {
         self.request
+    }
+
+    /// What it is decided with.
+    pub(super) const fn means(&self) -> Means<'p> {
+        self.means
+    }
+
+    /// The half of the policy that decides.
+    pub(super) const fn inbound(&self) -> &'p Inbound {
+        self.inbound
+    }
+
+    /// Leaves a question that has to be answered first.
+    pub(super) fn wish_for(&self, question: Rc<dyn Question>) {
+        self.wish.replace(Some(Wish::Answer(question)));
+    }
+
+    /// The last wish that was left: each rule has its own.
+    pub(super) fn take_wish(&self) -> Option<Wish> {
+        self.wish.take()
     }
 
     /// When it came.
@@ -73,10 +110,10 @@ impl<'p, 'r> Presented<'p, 'r> {
 
     /// Every credential, each proved; the one that gives the identity first. One that is presented and not valid
     /// refuses the request, whatever else it carries.
-    pub(super) fn proved(&self) -> Result<&[Proved<'p>], Deny> {
+    pub(super) fn proofs(&self) -> Result<&Proofs<'p>, Deny> {
         let prove = || prove(self.inbound, self.means, self.request, self.now);
         match self.proved.get_or_init(prove) {
-            Ok(proved) => Ok(proved),
+            Ok(proofs) => Ok(proofs),
             Err(deny) => Err(deny.clone()),
         }
     }
@@ -89,6 +126,8 @@ impl<'p, 'r> Presented<'p, 'r> {
         Some(Proved {
             caller: Rc::new(certified(id, peer)),
             provider: None,
+            introspection: None,
+            audiences: None,
             token: None,
             subject: of_kind(self.inbound, Method::Mtls, id.as_bytes()),
             callers_token: None,
@@ -108,14 +147,18 @@ fn prove<'p>(
     means: Means<'_>,
     request: &Request,
     now: UnixTime,
-) -> Result<Vec<Proved<'p>>, Deny> {
+) -> Result<Proofs<'p>, Deny> {
     let tokens = &inbound.token_locations;
     let token = only(tokens.iter().map(|place| (&place.location, place)), request)?;
     let api_keys = &inbound.api_keys;
     let api_key = only(api_keys.locations.iter().map(|location| (location, ())), request)?;
     let mut proved = Vec::new();
+    let mut opaque = None;
     if let Some(Found { meaning, value, .. }) = token {
-        proved.push(prove_token(inbound, means, meaning, &value, now)?);
+        match prove_token(inbound, means, meaning, &value, now)? {
+            Token::Proved(token) => proved.push(*token),
+            Token::Opaque(token) => opaque = Some(token),
+        }
     }
     if let Some(Found { location, value, .. }) = api_key {
         let peer = api_keys.keys.find(&value).ok_or(match api_keys.lacks_key {
@@ -125,13 +168,21 @@ fn prove<'p>(
         proved.push(Proved {
             caller: Rc::new(keyed(peer, Method::ApiKey, API_KEY_ISSUER)),
             provider: None,
+            introspection: None,
+            audiences: None,
             token: None,
             subject: of_kind(inbound, Method::ApiKey, &value),
             callers_token: None,
             location: Some(location),
         });
     }
-    Ok(proved)
+    Ok(Proofs { proved, opaque })
+}
+
+/// What a token turned out to be.
+enum Token<'p> {
+    Proved(Box<Proved<'p>>),
+    Opaque(Opaque<'p>),
 }
 
 /// Proves what stands in a place of tokens. One that is not written as tokens are there is none.
@@ -141,7 +192,7 @@ fn prove_token<'p>(
     place: &'p TokenLocation,
     value: &[u8],
     now: UnixTime,
-) -> Result<Proved<'p>, Deny> {
+) -> Result<Token<'p>, Deny> {
     let location = &place.location;
     // What is known already is written as it should be.
     let known = |form: &'p TokenForm| {
@@ -150,7 +201,7 @@ fn prove_token<'p>(
         Some((form, token, known))
     };
     if let Some((form, token, known)) = place.forms.iter().find_map(known) {
-        return placed(inbound, means, location, form, (token, known));
+        return placed(inbound, means, location, form, (token, known)).map(proved);
     }
     let written = |form: &'p TokenForm| Some((form, form.token(value)?));
     let Some((form, token)) = place.forms.iter().find_map(written) else {
@@ -161,24 +212,44 @@ fn prove_token<'p>(
     if form.is_for_static_tokens
         && let Some(peer) = inbound.bearer_tokens.find(token)
     {
-        return Ok(Proved {
+        return Ok(proved(Proved {
             caller: Rc::new(keyed(peer, Method::BearerToken, BEARER_TOKEN_ISSUER)),
             provider: None,
+            introspection: None,
+            audiences: None,
             token: None,
             subject: of_kind(inbound, Method::BearerToken, token),
             callers_token: None,
             location: Some(location),
-        });
+        }));
     }
+    let opaque =
+        |otherwise| match form.is_for_opaque_tokens && token.len() <= inbound.tokens.max_token_bytes() {
+            true => Ok(Token::Opaque(Opaque {
+                token: Rc::new(Secret::new(token.to_vec())),
+                location,
+                otherwise,
+            })),
+            false => Err(otherwise),
+        };
     if inbound.providers.is_empty() {
-        return Err(match inbound.lacks_bearer_token {
+        return opaque(match inbound.lacks_bearer_token {
             true => Deny::SecretMissing,
             false => Deny::BearerTokenUnknown,
         });
     }
-    let known =
-        Known::verified(inbound, means, token, now).map_err(|error| token_refused(inbound, form, error))?;
-    placed(inbound, means, location, form, (token, known))
+    match Known::verified(inbound, means, token, now) {
+        Ok(known) => placed(inbound, means, location, form, (token, known)).map(proved),
+        // No provider's: whoever else has issued it may know it.
+        Err(
+            error @ (jwt::Error::Malformed(_) | jwt::Error::Encrypted | jwt::Error::IssuerUnknown { .. }),
+        ) => opaque(token_refused(inbound, form, error)),
+        Err(error) => Err(token_refused(inbound, form, error)),
+    }
+}
+
+fn proved(token: Proved<'_>) -> Token<'_> {
+    Token::Proved(Box::new(token))
 }
 
 /// A verified token counts only where its provider lists the place.
@@ -204,6 +275,8 @@ fn placed<'p>(
             token: Rc::new(Secret::new(token.to_vec())),
             expires_at: known.expires_at(),
         }),
+        introspection: None,
+        audiences: None,
         token: Some(known),
         location: Some(location),
     })

@@ -14,12 +14,11 @@ use std::rc::Rc;
 use crate::authority::Authority;
 use crate::decision::answer::{self, Circumstances};
 use crate::decision::credentials::{Presented, Proved};
-use crate::decision::known::Known;
 use crate::decision::mark::Mark;
 use crate::decision::record::{Outcome, Record};
 use crate::decision::second_factor::SecondFactor;
 use crate::decision::{
-    Caller, CallersToken, Deny, Means, Method, ORIGINAL_PATH, Permit, identity, location,
+    Caller, CallersToken, Deny, Means, Method, ORIGINAL_PATH, Permit, Wish, identity, location,
     state as filter_state,
 };
 use crate::http::{Edits, Headers, Repeated, Reply, Request};
@@ -37,7 +36,7 @@ pub(super) enum Verdict<'p> {
     /// The request may come in, changed so.
     Permitted(Permit, Edits, Vec<Record<'p>>),
     /// It is answered.
-    Refused(Reply, Vec<Record<'p>>),
+    Refused(Reply, Vec<Record<'p>>, Option<Wish>),
 }
 
 /// Decides whether a request may come in.
@@ -72,14 +71,19 @@ pub(super) fn decide<'p>(means: Means<'p>, request: &Request, now: UnixTime) -> 
             };
             Verdict::Permitted(permit, edits, records)
         }
-        Err(Refusal { rule, deny, shown }) => {
+        Err(Refusal {
+            rule,
+            deny,
+            shown,
+            wish,
+        }) => {
             let mut reply = answer::reply(&deny, &circumstances(policy, request, rule));
             for (name, value) in shown.state() {
                 reply.edits.set_state(name, value.to_vec());
             }
             let rule = rule.map(|rule| rule.name.as_str());
             records.push(Record::denied(Direction::Inbound, rule, deny));
-            Verdict::Refused(reply, records)
+            Verdict::Refused(reply, records, wish)
         }
     }
 }
@@ -102,6 +106,8 @@ struct Refusal<'p> {
     rule: Option<&'p Rule>,
     deny: Deny,
     shown: Edits,
+    /// What may make something else of it.
+    wish: Option<Wish>,
 }
 
 /// A refusal before any rule.
@@ -111,6 +117,7 @@ impl From<Deny> for Refusal<'_> {
             rule: None,
             deny,
             shown: Edits::default(),
+            wish: None,
         }
     }
 }
@@ -159,12 +166,16 @@ fn judge<'p>(
                         rule: Some(rule),
                         deny,
                         shown,
+                        wish: presented.take_wish(),
                     }),
                 };
             }
             // It never decides: matching goes on behind it, whatever it says.
             Enforcement::Shadow => {
-                let outcome = match judge(&mut Edits::default()) {
+                let judged = judge(&mut Edits::default());
+                // What decides nothing keeps nobody waiting.
+                presented.take_wish();
+                let outcome = match judged {
                     Ok(_) => Outcome::Allowed,
                     Err((deny, _)) => Outcome::Denied(deny),
                 };
@@ -345,16 +356,22 @@ fn authenticate(
 ) -> Result<Option<Admitted>, (Deny, Edits)> {
     // Read before any proof, so that a request which carries two is never decided by one of them.
     let code = presented.code().map_err(unproved)?;
-    let proved = presented.proved().map_err(unproved)?;
-    for credential in proved {
+    let proofs = presented.proofs().map_err(unproved)?;
+    for credential in &proofs.proved {
         check_accepted(accept, credential).map_err(unproved)?;
     }
-    let connected = match proved.is_empty() && accept.mtls {
+    let introspected = proofs
+        .opaque
+        .as_ref()
+        .map(|opaque| opaque.prove(presented, accept));
+    let introspected = introspected.transpose().map_err(unproved)?;
+    let connected = match introspected.is_none() && proofs.proved.is_empty() && accept.mtls {
         true => presented.connected(),
         false => None,
     };
     // The token's identity wins over the key's: it is proved first.
-    let Some(credential) = proved.first().or(connected.as_ref()) else {
+    let mut proved = introspected.iter().chain(&proofs.proved).chain(&connected);
+    let Some(credential) = proved.next() else {
         return match accept.none {
             true => Ok(None),
             false => Err(unproved(Deny::CredentialsMissing)),
@@ -397,6 +414,10 @@ fn check_accepted(accept: &Accept, credential: &Proved<'_>) -> Result<(), Deny> 
     let provider = credential.provider.map(|provider| provider.name.as_str());
     let is_accepted = match method {
         Method::Jwt => provider.is_some_and(|provider| accept.jwt.accepts(provider)),
+        Method::Introspection => {
+            let name = credential.introspection.as_deref();
+            name.is_some_and(|name| accept.introspections.iter().any(|accepted| accepted == name))
+        }
         Method::BearerToken => accept.bearer_token,
         Method::ApiKey => accept.api_key,
         Method::Mtls => accept.mtls,
@@ -412,11 +433,13 @@ fn check_accepted(accept: &Accept, credential: &Proved<'_>) -> Result<(), Deny> 
 
 /// A rule may be narrower than the token's provider. Keys have no audience.
 fn check_audience(require: &Require, credential: &Proved<'_>) -> Result<(), Deny> {
-    let is_for_rule = |token: &Rc<Known>| {
-        let mut audiences = token.audiences.iter();
+    let of_token = credential.token.as_ref().map(|token| &token.audiences);
+    let is_for_rule = |audiences: &Box<[String]>| {
+        let mut audiences = audiences.iter();
         audiences.any(|audience| require.audiences.contains(audience))
     };
-    match require.audiences.is_empty() || credential.token.as_ref().is_none_or(is_for_rule) {
+    let audiences = of_token.or(credential.audiences.as_ref());
+    match require.audiences.is_empty() || audiences.is_none_or(is_for_rule) {
         true => Ok(()),
         false => Err(Deny::AudienceNotAccepted),
     }

@@ -4,12 +4,16 @@
 use std::fmt;
 use std::rc::Rc;
 
+use serde_json::Value;
+
 use crate::answers::{Failure, FailureKind, Good, Kind, Question, Random};
 use crate::callout::{Answer, Body, Callout, Endpoint};
+use crate::jwt::Audiences;
 use crate::oauth::{
-    Client, Expected, Grant, Granted, Proof, Target, TokenEndpoint, TokenError, TokenRequest, TokenType,
-    TypedToken,
+    Active, Client, Expected, Grant, Granted, IntrospectionError, IntrospectionRequest, Proof, Target,
+    TokenEndpoint, TokenError, TokenRequest, TokenType, TypedToken, Vouched,
 };
+use crate::policy::inbound::Introspection;
 use crate::secret::Secret;
 use crate::state::Id;
 use crate::time::UnixTime;
@@ -220,6 +224,95 @@ impl Question for ForEndpoint {
                 "metadata of the authorization server: {error}"
             ))),
         }
+    }
+}
+
+/// What an opaque token means.
+pub(super) struct ForClaims {
+    id: Id,
+    name: Rc<str>,
+    client: Rc<Client>,
+    endpoint: Endpoint,
+    token: Rc<Secret<Vec<u8>>>,
+    issuer: Option<Rc<str>>,
+    audiences: Audiences,
+    cache_seconds: u32,
+}
+
+impl ForClaims {
+    pub(super) fn new(
+        id: Id,
+        introspection: &Introspection,
+        client: &Rc<Client>,
+        token: Rc<Secret<Vec<u8>>>,
+    ) -> Self {
+        Self {
+            id,
+            name: introspection.name.as_str().into(),
+            client: Rc::clone(client),
+            endpoint: introspection.endpoint.clone(),
+            token,
+            issuer: introspection.issuer.clone(),
+            audiences: introspection.audiences.clone(),
+            cache_seconds: introspection.cache_seconds,
+        }
+    }
+}
+
+impl Question for ForClaims {
+    fn id(&self) -> &Id {
+        &self.id
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Introspection
+    }
+
+    fn server(&self) -> Rc<str> {
+        Rc::clone(&self.name)
+    }
+
+    fn timeout_seconds(&self) -> u16 {
+        self.endpoint.timeout_seconds
+    }
+
+    fn ask(&self, now: UnixTime, random: &Random) -> Option<Callout> {
+        let request = IntrospectionRequest {
+            client: &self.client,
+            endpoint: &self.endpoint,
+            token: self.token.expose(),
+        };
+        request.callout(&Proof { now, random })
+    }
+
+    fn read(&self, answer: Answer, now: UnixTime) -> Result<Good, Failure> {
+        let vouched = Vouched {
+            issuer: self.issuer.as_deref(),
+            audiences: &self.audiences,
+        };
+        let active = Active::read(answer, &vouched, now).map_err(|error| {
+            let kind = match &error {
+                IntrospectionError::Inactive
+                | IntrospectionError::NoAccessToken
+                | IntrospectionError::Claims(_) => FailureKind::Refused,
+                IntrospectionError::Unavailable(_) => FailureKind::Unavailable,
+            };
+            Failure::new(kind, error.to_string())
+        })?;
+        let kept = u64::from(self.cache_seconds).saturating_mul(1_000);
+        // One that is not to be kept serves those who wait for it.
+        let kept = now.after_milliseconds(kept.max(SHORTEST_MILLISECONDS));
+        Ok(Good {
+            value: Secret::new(Value::Object(active.claims).to_string().into_bytes()),
+            expires_at: active.expires_at.map_or(kept, |end| end.min(kept)),
+        })
+    }
+}
+
+/// Without what it holds.
+impl fmt::Debug for ForClaims {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("ForClaims").finish_non_exhaustive()
     }
 }
 
