@@ -14,6 +14,7 @@
 //! It does not know what a question means: that is a [`Question`]'s business.
 
 mod event;
+mod found;
 mod place;
 mod question;
 mod stored;
@@ -31,9 +32,11 @@ use crate::time::UnixTime;
 use crate::token_cache::{Limits, TokenCache};
 
 pub use self::event::{Event, wait_counter};
+pub use self::found::{Found, Receipt};
 pub use self::place::Place;
 pub use self::question::{Failure, FailureKind, Good, Kind, Question, Random};
 
+use self::found::Kept;
 use self::place::Places;
 use self::stored::{opened, written};
 
@@ -49,42 +52,6 @@ pub struct Answers {
     /// How many may wait for answers of a kind, and who does.
     places: Places,
 }
-
-/// An answer that is kept.
-#[derive(Debug)]
-pub(crate) struct Kept {
-    made_at: u64,
-    expires_at: u64,
-    found: Result<Secret<Vec<u8>>, Failure>,
-}
-
-/// An answer that was found.
-#[derive(Debug, Clone)]
-pub struct Found(Rc<Kept>);
-
-impl Found {
-    /// What the server has said.
-    ///
-    /// # Errors
-    /// [`Failure`] if it has said no, or nothing, a moment ago.
-    pub fn value(&self) -> Result<&[u8], &Failure> {
-        self.0.found.as_ref().map(|value| value.expose().as_slice())
-    }
-
-    /// Until when it is good.
-    pub fn expires_at(&self) -> UnixTime {
-        UnixTime::from_nanoseconds(self.0.expires_at.saturating_mul(NANOSECONDS))
-    }
-
-    /// Which answer this is, for [`Answers::forget`].
-    pub fn receipt(&self) -> Receipt {
-        Receipt(self.0.made_at)
-    }
-}
-
-/// Tells one answer to a question from a later one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Receipt(u64);
 
 /// A question that somebody waits for.
 struct Wanted {
@@ -440,13 +407,6 @@ impl fmt::Debug for Answers {
     }
 }
 
-impl Kept {
-    /// Whether it may be used now. One of the future was made before the clock was set back, or was never made here.
-    const fn is_good(&self, now: u64) -> bool {
-        now < self.expires_at && self.made_at <= now.saturating_add(MAX_CLOCK_STEP)
-    }
-}
-
 /// What becomes of a question on a tick.
 enum Progress {
     /// It is answered, or nobody waits any more.
@@ -506,6 +466,4 @@ const MAX_ASKED: usize = 16;
 const PATIENCE_RESERVE: u64 = 1_000;
 /// Ours, in milliseconds: for what is between the lease and the question.
 const LEASE_RESERVE: u64 = 500;
-/// Ours, in milliseconds. Workers read one clock, which may be set.
-const MAX_CLOCK_STEP: u64 = 60_000;
 const NANOSECONDS: u64 = 1_000_000;

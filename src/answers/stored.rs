@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Kept;
+use super::found::Kept;
 use super::question::{Failure, FailureKind};
 use crate::secret::Secret;
 use crate::state::{Entry, Id, NONCE_BYTES, SealingKey};
