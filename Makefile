@@ -68,8 +68,8 @@ lint: setup module ## formatting, clippy, ruff, sizes; changes nothing
 	cargo fmt --check --manifest-path benches/ext-authz/Cargo.toml
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --lib --target $(MODULE_TARGET) -- -D warnings
-	$(PYTHON) -m ruff check envoy tests benches
-	$(PYTHON) -m ruff format --check envoy tests benches
+	$(PYTHON) -m ruff check envoy tests benches examples
+	$(PYTHON) -m ruff format --check envoy tests benches examples
 	$(PYTHON) tests/size_check.py
 
 .PHONY: clean

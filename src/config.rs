@@ -6,6 +6,7 @@
 //!
 //! It reads no file, no clock and no environment: all of these are arguments. It fetches nothing.
 
+mod assertion;
 mod declared;
 mod document;
 mod endpoint;

@@ -5,6 +5,7 @@
 
 pub mod answer;
 mod answered;
+mod assertion;
 mod credentials;
 pub mod deny;
 mod identity;
@@ -37,6 +38,7 @@ use crate::policy::{Enforcement, ErrorStyle, NO_RULE, Policy};
 use crate::redact::Redactor;
 use crate::role::{Direction, Role};
 use crate::secret::Secret;
+use crate::signer::{HostSigner, NoHostSigner};
 use crate::state::{Nowhere, SharedState};
 use crate::time::UnixTime;
 
@@ -171,6 +173,8 @@ pub struct Means<'p> {
     pub policy: &'p Policy,
     /// The keys that stand now, and the host's cryptography.
     pub tokens: jwt::Means<'p>,
+    /// The host, which may sign.
+    pub signer: &'p dyn HostSigner,
     /// What was verified under this policy before; `None`: nothing is kept.
     pub known: Option<&'p KnownTokens>,
     /// What the workers of the process know in common, and everybody in it may read: counters, never secrets.
@@ -192,6 +196,7 @@ impl<'p> Means<'p> {
         Self {
             policy,
             tokens,
+            signer: &NoHostSigner,
             known: None,
             state: &Nowhere,
             answers: None,

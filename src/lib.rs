@@ -47,6 +47,7 @@ pub mod totp;
 pub mod matcher;
 
 // Transforms
+pub mod assertion;
 pub mod claims;
 pub mod cookie;
 pub mod echo;

@@ -1,7 +1,8 @@
 //! Private keys that sign: tokens of the filter's own, as JWS in compact form (RFC 7515 §7.1).
 //!
-//! A key comes from a secret text, PEM (PKCS#8) or a private JWK, for one algorithm: ES256, EdDSA, RS256 or PS256. Where
-//! the host signs, which is faster, it is asked; what it does not do is computed here, ECDSA without randomness (RFC 6979).
+//! A key comes from a secret text in PEM (PKCS#8), for one algorithm: ES256, RS256 or PS256. Where the host signs, which is
+//! faster, it is asked; what it does not do is computed here, ECDSA without randomness (RFC 6979). Ed25519 is not signed with:
+//! the library's table for it is a thirtieth of the module, and whoever takes EdDSA takes ES256.
 //!
 //! It does not know what is signed or for whom, nor where keys come from. The randomness that PS256 wants is an argument.
 
@@ -15,8 +16,8 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ed25519_dalek::Signer as _;
-use serde_json::{Map, Value, json};
+use p256::ecdsa::signature::Signer as _;
+use serde_json::Value;
 
 use crate::json;
 use crate::jwks::{Algorithm, Hash, Key, KeySet, NoHostSignatures, SkipReason, der};
@@ -50,11 +51,11 @@ pub struct SigningKey {
     algorithm: Algorithm,
     kid: Option<String>,
     material: Material,
-    public_jwk: Map<String, Value>,
+    public_jwk: String,
     /// The public half alone.
     verifier: KeySet,
-    /// The key as a host wants it.
-    host_key: Option<Secret<Vec<u8>>>,
+    /// The key as it came, which is as a host wants it.
+    der: Secret<Vec<u8>>,
     /// Whether the host's first signature was good.
     host: Cell<Host>,
 }
@@ -69,62 +70,44 @@ enum Host {
 
 enum Material {
     P256(p256::ecdsa::SigningKey),
-    Ed25519(Box<ed25519_dalek::SigningKey>),
     Rsa(RsaPrivateKey),
 }
 
 impl SigningKey {
-    /// From PEM as `openssl genpkey` writes it (RFC 7468 §10, RFC 5958), or a private JWK (RFC 7517 §4, RFC 7518 §6,
-    /// RFC 8037 §2).
+    /// From PEM as `openssl genpkey` writes it (RFC 7468 §10, RFC 5208 §5).
     ///
     /// # Errors
     /// [`Error`]; nothing of the text is in it.
     pub fn parse(text: &str, algorithm: Algorithm, kid: Option<&str>) -> Result<Self, Error> {
-        if !SIGNING.contains(&algorithm) {
-            return Err(Error::AlgorithmNotSigned { algorithm });
+        let der = pkcs8::pem(text)?;
+        let material = pkcs8::key(der.expose())?;
+        let fits = match material {
+            Material::P256(_) => algorithm == Algorithm::Es256,
+            Material::Rsa(_) => matches!(algorithm, Algorithm::Rs256 | Algorithm::Ps256),
+        };
+        if !fits {
+            return Err(Error::OtherKind { algorithm });
         }
-        let read = match text.trim_start().starts_with('{') {
-            true => private_jwk(text)?,
-            false => pkcs8::pem(text)?,
-        };
-        let material = match (algorithm, read) {
-            (Algorithm::Es256, Read::P256(scalar)) => Material::P256(
-                p256::ecdsa::SigningKey::from_slice(scalar.expose()).map_err(|_| Error::Malformed)?,
-            ),
-            (Algorithm::EdDsa, Read::Ed25519(seed)) => {
-                let seed = seed
-                    .expose()
-                    .as_slice()
-                    .try_into()
-                    .map_err(|_| Error::Malformed)?;
-                Material::Ed25519(Box::new(ed25519_dalek::SigningKey::from_bytes(seed)))
-            }
-            (Algorithm::Rs256 | Algorithm::Ps256, Read::Rsa(key)) => Material::Rsa(key),
-            _ => return Err(Error::OtherKind { algorithm }),
-        };
         let public_jwk = public_jwk(&material, algorithm, kid);
-        let mut set = Map::new();
-        set.insert("keys".to_owned(), json!([public_jwk]));
-        let verifier = KeySet::from_jwks(&set).map_err(|_| Error::Malformed)?;
+        let verifier = key_set(&[&public_jwk]).ok_or(Error::Malformed)?;
         if let Some(skipped) = verifier.skipped().first() {
             return Err(Error::Unusable(skipped.reason.clone()));
         }
         let key = Self {
             algorithm,
             kid: kid.map(str::to_owned),
-            host_key: material.for_host(algorithm),
+            der,
             material,
             public_jwk,
             verifier,
             host: Cell::new(Host::Untried),
         };
         // Only RSA's private numbers are not made into the public ones here.
-        match key.material {
-            Material::Rsa(_) if key.signature(b"peergate", &Salt::default()).is_none() => {
-                Err(Error::Inconsistent)
-            }
-            Material::P256(_) | Material::Ed25519(_) | Material::Rsa(_) => Ok(key),
+        if matches!(key.material, Material::Rsa(_)) && key.signature(b"peergate", &Salt::default()).is_none()
+        {
+            return Err(Error::Inconsistent);
         }
+        Ok(key)
     }
 
     /// The one algorithm that it signs with.
@@ -137,8 +120,8 @@ impl SigningKey {
         self.kid.as_deref()
     }
 
-    /// Its public half, for whoever verifies.
-    pub const fn public_jwk(&self) -> &Map<String, Value> {
+    /// Its public half, for whoever verifies: a JWK (RFC 7517 §4).
+    pub fn public_jwk(&self) -> &str {
         &self.public_jwk
     }
 
@@ -155,33 +138,32 @@ impl SigningKey {
         header.push('}');
         let mut token = URL_SAFE_NO_PAD.encode(header);
         token.push('.');
-        URL_SAFE_NO_PAD.encode_string(claims, &mut token);
+        token.push_str(&URL_SAFE_NO_PAD.encode(claims));
         let signature = self
             .by_host(token.as_bytes(), host)
             .or_else(|| self.signature(token.as_bytes(), salt))?;
         token.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        token.push_str(&URL_SAFE_NO_PAD.encode(signature));
         Some(token)
     }
 
-    /// The host's signature, where it makes some, and its first one for this key was good.
+    /// The host's signature, where it makes some, and its first one for this key was good. PSS has parameters that Envoy's
+    /// function does not take.
     fn by_host(&self, input: &[u8], host: &dyn HostSigner) -> Option<Vec<u8>> {
-        let key = self
-            .host_key
-            .as_ref()
-            .filter(|_| self.host.get() != Host::Wrong)?;
-        let signature = host.sign(Hash::Sha256, key.expose(), input)?;
-        let signature = match self.material {
-            Material::P256(_) => der::fixed_ecdsa_signature(&signature, P256_BYTES),
-            Material::Ed25519(_) | Material::Rsa(_) => Some(signature),
-        };
-        if self.host.get() == Host::Untried {
-            let is_good = signature
-                .as_ref()
-                .is_some_and(|signature| self.verifies(input, signature));
-            self.host.set(if is_good { Host::Proven } else { Host::Wrong });
+        if self.host.get() == Host::Wrong || self.algorithm == Algorithm::Ps256 {
+            return None;
         }
-        signature.filter(|_| self.host.get() == Host::Proven)
+        let mut signature = host.sign(Hash::Sha256, self.der.expose(), input)?;
+        if self.algorithm == Algorithm::Es256 {
+            signature = der::fixed_ecdsa_signature(&signature, P256_BYTES).unwrap_or_default();
+        }
+        if self.host.get() == Host::Untried {
+            self.host.set(match self.verifies(input, &signature) {
+                true => Host::Proven,
+                false => Host::Wrong,
+            });
+        }
+        (self.host.get() == Host::Proven && !signature.is_empty()).then_some(signature)
     }
 
     /// A signature of this code's own.
@@ -191,7 +173,6 @@ impl SigningKey {
                 let signature: p256::ecdsa::Signature = key.try_sign(input).ok()?;
                 Some(signature.to_bytes().to_vec())
             }
-            Material::Ed25519(key) => Some(key.try_sign(input).ok()?.to_bytes().to_vec()),
             Material::Rsa(key) => {
                 let signature = match self.algorithm {
                     Algorithm::Ps256 => key.sign_pss(input, salt)?,
@@ -223,85 +204,58 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-impl Material {
-    /// PSS has parameters that Envoy's function does not take, and Ed25519 a hash of its own.
-    fn for_host(&self, algorithm: Algorithm) -> Option<Secret<Vec<u8>>> {
-        match (self, algorithm) {
-            (Self::P256(key), _) => Some(Secret::new(pkcs8::p256(&key.to_bytes()))),
-            (Self::Rsa(key), Algorithm::Rs256) => Some(Secret::new(key.pkcs8())),
-            (Self::Rsa(_) | Self::Ed25519(_), _) => None,
-        }
-    }
+/// The keys of these JWKs.
+pub fn key_set(jwks: &[&str]) -> Option<KeySet> {
+    let document = json::object(jwk_set(jwks).as_bytes(), MAX_DEPTH).ok()?;
+    KeySet::from_jwks(&document).ok()
 }
 
-/// What a text held.
-enum Read {
-    P256(Secret<Vec<u8>>),
-    Ed25519(Secret<Vec<u8>>),
-    Rsa(RsaPrivateKey),
+/// A JWK Set (RFC 7517 §5).
+pub fn jwk_set(jwks: &[&str]) -> String {
+    let mut set = "{\"keys\":[".to_owned();
+    set.push_str(&jwks.join(","));
+    set.push_str("]}");
+    set
 }
 
-/// RFC 7517 §4. The public numbers of a key on a curve are made of the private one, whatever stands there.
-fn private_jwk(text: &str) -> Result<Read, Error> {
-    let jwk = json::object(text.as_bytes(), MAX_DEPTH).map_err(|_| Error::NotAKey)?;
-    let text = |name: &str| jwk.get(name).and_then(Value::as_str).unwrap_or_default();
-    let number = |name: &str| URL_SAFE_NO_PAD.decode(text(name)).map_err(|_| Error::Malformed);
-    match (text("kty"), text("crv")) {
-        ("EC", "P-256") => Ok(Read::P256(Secret::new(number("d")?))),
-        ("OKP", "Ed25519") => Ok(Read::Ed25519(Secret::new(number("d")?))),
-        ("RSA", _) => {
-            let [d, p, q, dp, dq, qi] = ["d", "p", "q", "dp", "dq", "qi"].map(number);
-            RsaPrivateKey::new(number("n")?, number("e")?, [d?, p?, q?, dp?, dq?, qi?])
-                .map(Read::Rsa)
-                .ok_or(Error::Malformed)
-        }
-        ("EC" | "OKP", _) => Err(Error::CurveUnknown),
-        _ => Err(Error::NotAKey),
-    }
-}
-
-fn public_jwk(material: &Material, algorithm: Algorithm, kid: Option<&str>) -> Map<String, Value> {
-    let text = |bytes: &[u8]| Value::from(URL_SAFE_NO_PAD.encode(bytes));
-    let members: Vec<(&str, Value)> = match material {
-        Material::P256(key) => {
-            let point = key.verifying_key().to_sec1_point(false);
-            // SEC 1 §2.3.3: an uncompressed point is 4, x, y.
-            let (x, y) = point
-                .as_bytes()
-                .get(1..)
-                .unwrap_or_default()
-                .split_at_checked(P256_BYTES)
-                .unwrap_or_default();
-            vec![
-                ("kty", "EC".into()),
-                ("crv", "P-256".into()),
-                ("x", text(x)),
-                ("y", text(y)),
-            ]
-        }
-        Material::Ed25519(key) => {
-            let x = text(key.verifying_key().as_bytes());
-            vec![("kty", "OKP".into()), ("crv", "Ed25519".into()), ("x", x)]
-        }
-        Material::Rsa(key) => vec![
-            ("kty", "RSA".into()),
-            ("n", text(key.modulus())),
-            ("e", text(key.exponent())),
-        ],
+fn public_jwk(material: &Material, algorithm: Algorithm, kid: Option<&str>) -> String {
+    let mut jwk = "{\"use\":\"sig\"".to_owned();
+    let mut add = |name: &str, value: &str| {
+        jwk.push_str(",\"");
+        jwk.push_str(name);
+        jwk.push_str("\":");
+        jwk.push_str(&Value::from(value).to_string());
     };
-    let about = [
-        ("alg", Value::from(algorithm.name())),
-        ("use", Value::from("sig")),
-    ];
-    let kid = kid.map(|kid| ("kid", Value::from(kid)));
-    let members = members.into_iter().chain(about).chain(kid);
-    members.map(|(name, value)| (name.to_owned(), value)).collect()
+    add("alg", algorithm.name());
+    if let Some(kid) = kid {
+        add("kid", kid);
+    }
+    let mut number = |name, bytes: &[u8]| add(name, &URL_SAFE_NO_PAD.encode(bytes));
+    match material {
+        Material::P256(key) => {
+            // SEC 1 §2.3.3: an uncompressed point is 4, x, y.
+            let point = key.verifying_key().to_sec1_point(false);
+            let numbers = point.as_bytes().get(1..).unwrap_or_default();
+            let (x, y) = numbers.split_at_checked(P256_BYTES).unwrap_or_default();
+            number("x", x);
+            number("y", y);
+            add("kty", "EC");
+            add("crv", "P-256");
+        }
+        Material::Rsa(key) => {
+            number("n", key.modulus());
+            number("e", key.exponent());
+            add("kty", "RSA");
+        }
+    }
+    jwk.push('}');
+    jwk
 }
 
 /// Why a text is no key that signs so. Texts are to stand behind the name of what was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
-    /// Neither PEM of a private key nor a private JWK.
+    /// No PEM of a private key.
     NotAKey,
     /// PEM of a private key in the form of PKCS#1 or SEC 1.
     OlderForm,
@@ -309,8 +263,8 @@ pub enum Error {
     Encrypted,
     /// It begins as a key and does not go on as one.
     Malformed,
-    /// A key on a curve that is not signed with here.
-    CurveUnknown,
+    /// A key of a kind, or on a curve, that is not signed with here.
+    KindUnknown,
     /// The key is of another kind than the algorithm's.
     OtherKind {
         /// The algorithm.
@@ -320,18 +274,13 @@ pub enum Error {
     Unusable(SkipReason),
     /// The numbers of an RSA key are not those of one key.
     Inconsistent,
-    /// The algorithm is not signed with here.
-    AlgorithmNotSigned {
-        /// The algorithm.
-        algorithm: Algorithm,
-    },
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
             Self::NotAKey => {
-                "is no private key: write PEM as `openssl genpkey` makes it (`BEGIN PRIVATE KEY`), or a private JWK"
+                "is no private key: write PEM as `openssl genpkey` makes it (`BEGIN PRIVATE KEY`)"
             }
             Self::OlderForm => {
                 "is a private key in an older form: `openssl pkcs8 -topk8 -nocrypt -in key.pem` brings it into PKCS#8"
@@ -340,11 +289,10 @@ impl fmt::Display for Error {
                 "is encrypted, and nobody here knows the password: `openssl pkcs8 -topk8 -in key.pem -nocrypt` decrypts it"
             }
             Self::Malformed => "is a damaged private key",
-            Self::CurveUnknown => "is a key on a curve that is not signed with: P-256 and Ed25519 are",
+            Self::KindUnknown => "is a key that is not signed with; keys on P-256 and RSA keys are",
             Self::OtherKind { algorithm } => {
                 let kind = match algorithm {
                     Algorithm::Es256 => "a key on P-256",
-                    Algorithm::EdDsa => "a key on Ed25519",
                     _ => "an RSA key",
                 };
                 return write!(
@@ -354,12 +302,6 @@ impl fmt::Display for Error {
             }
             Self::Unusable(reason) => return write!(formatter, "cannot be used: {reason}"),
             Self::Inconsistent => "is an RSA key whose numbers do not belong together",
-            Self::AlgorithmNotSigned { algorithm } => {
-                return write!(
-                    formatter,
-                    "`{algorithm}` is not signed with: ES256, EdDSA, RS256 and PS256 are"
-                );
-            }
         };
         formatter.write_str(text)
     }
@@ -368,14 +310,9 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// What can be signed with: what the servers in sight ask of clients, and no more.
-pub const SIGNING: [Algorithm; 4] = [
-    Algorithm::Es256,
-    Algorithm::EdDsa,
-    Algorithm::Rs256,
-    Algorithm::Ps256,
-];
+pub const SIGNING: [Algorithm; 3] = [Algorithm::Es256, Algorithm::Rs256, Algorithm::Ps256];
 
 /// RFC 7518 §6.2.1.2.
 const P256_BYTES: usize = 32;
-/// A JWK with its certificates, which are a list.
-const MAX_DEPTH: usize = 4;
+/// A set, its list, and a key.
+const MAX_DEPTH: usize = 3;

@@ -23,12 +23,15 @@ pub(super) struct Declared<'c> {
     pub(super) bearer_tokens: bool,
     /// The same of TOTP seeds.
     pub(super) totp_seeds: bool,
+    /// Whether tokens of a provider are, or were meant to be, the assertions of a gateway.
+    pub(super) assertions: bool,
 }
 
 impl<'c> Declared<'c> {
     /// Looks at `providers` and `peers`.
     pub(super) fn new(inbound: &Object<'c>) -> Self {
         let document = inbound.node().document();
+        let is_on = |value: Option<&Document>| !matches!(value, None | Some(Document::Flag(false)));
         let peers = document.member("peers");
         let any_has = |name: &str| match peers {
             None => false,
@@ -43,6 +46,12 @@ impl<'c> Declared<'c> {
             api_keys: any_has("api_keys"),
             bearer_tokens: any_has("bearer_tokens"),
             totp_seeds: any_has("totp_seeds"),
+            assertions: match document.member("providers") {
+                Some(Document::Object(providers)) => providers
+                    .iter()
+                    .any(|(_, provider)| is_on(provider.member("assertion"))),
+                Some(_) | None => false,
+            },
         }
     }
 

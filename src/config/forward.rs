@@ -3,8 +3,10 @@
 
 use std::ops::RangeInclusive;
 
+use crate::assertion::Assertion;
 use crate::claims::ClaimPath;
 use crate::config::Environment;
+use crate::config::assertion::assertion;
 use crate::config::document::Document;
 use crate::config::header::{HeaderOwners, Use, header_name, own_header};
 use crate::config::problem::{ProviderProblem, RuleProblem};
@@ -14,7 +16,10 @@ use crate::policy::inbound::Forward;
 use crate::policy::{ErrorStyle, OwnedHeaders, RB_AUTH_CLAIMS};
 
 /// Reads `forward`, and takes its headers.
-pub(super) fn forward(inbound: &Object<'_>, owners: &mut HeaderOwners) -> Option<Forward> {
+pub(super) fn forward(
+    inbound: &Object<'_>,
+    owners: &mut HeaderOwners,
+) -> Option<(Forward, Option<Assertion>)> {
     let forward = inbound.section(
         "forward",
         &[
@@ -24,21 +29,22 @@ pub(super) fn forward(inbound: &Object<'_>, owners: &mut HeaderOwners) -> Option
             "assertion",
         ],
     )?;
-    forward.not_yet(&["assertion"]);
     let identity = identity_headers(&forward, owners);
     let rb_auth_claims = forward.or("rb_auth_claims", None, |node| rb_auth_claims(&node, owners));
     let list_separator = forward.or("list_separator", DEFAULT_SEPARATOR.to_owned(), |node| {
         separator(&node)
     });
+    let assertion = forward.or("assertion", None, |node| assertion(&node, owners).map(Some));
     let [peer, sub, iss, method] = identity?;
-    Some(Forward {
+    let forward = Forward {
         peer: peer.map(Into::into),
         sub: sub.map(Into::into),
         iss: iss.map(Into::into),
         method: method.map(Into::into),
         rb_auth_claims: rb_auth_claims?,
         list_separator: list_separator?,
-    })
+    };
+    Some((forward, assertion?))
 }
 
 /// Reads a claim path.

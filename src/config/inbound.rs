@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use crate::assertion::Assertion;
 use crate::config::declared::Declared;
 use crate::config::forward::{always_owned, errors, forward};
 use crate::config::introspection::introspections;
@@ -56,7 +57,8 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
     let providers = providers(&inbound, &mut locations);
     let introspections = introspections(&inbound, &declared, clients);
     let peers = peers(&inbound, &declared, short_seeds);
-    let has_seeds = declared.totp_seeds || has_shared_seeds;
+    // A gateway may have checked the code.
+    let has_seeds = declared.totp_seeds || declared.assertions || has_shared_seeds;
     // A rule accepts API keys only where a peer has one.
     let api_keys_are_in_use = declared.api_keys || inbound.has("api_key");
     if declared.bearer_tokens {
@@ -66,7 +68,9 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
         locations.add_opaque_tokens();
     }
     let owned_headers = match (&forward, &providers) {
-        (Some(forward), Some(providers)) => owned_headers(forward, providers),
+        (Some((forward, assertion)), Some(providers)) => {
+            owned_headers(forward, assertion.as_ref(), providers)
+        }
         _ => OwnedHeaders::default(),
     };
     let rules = rules(
@@ -96,7 +100,8 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
     let errors = errors(&inbound);
     let limits = limits(&inbound);
 
-    let (providers, peers, forward, rules, limits) = (providers?, peers?, forward?, rules?, limits?);
+    let (providers, peers, rules, limits) = (providers?, peers?, rules?, limits?);
+    let (forward, assertion) = forward?;
     let mut by_token = peers.by_token;
     let introspections = introspections?.into_iter().map(|introspection| Introspection {
         peers: by_token.remove(&introspection.name).unwrap_or_default(),
@@ -139,6 +144,7 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
         asked: asked(&rules),
         rules: rules.into(),
         forward,
+        assertion,
         token_cache_entries: limits.token_cache_entries,
     };
     Some(InboundHalf {
@@ -258,6 +264,7 @@ fn with_peers(
             lacks_keys: provider.lacks_keys,
             peer_claim: provider.peer_claim,
             scope_claims: provider.scope_claims,
+            is_assertion: provider.is_assertion,
             forwards_token: provider.forwards_token,
             payload_header: provider.payload_header.map(Into::into),
             claim_headers: provider
@@ -282,7 +289,7 @@ fn path_marks(rules: &[Rule]) -> Vec<u8> {
     marks
 }
 
-fn owned_headers(forward: &Forward, providers: &[Provider]) -> OwnedHeaders {
+fn owned_headers(forward: &Forward, assertion: Option<&Assertion>, providers: &[Provider]) -> OwnedHeaders {
     let identity = [&forward.peer, &forward.sub, &forward.iss, &forward.method]
         .into_iter()
         .flatten()
@@ -296,6 +303,7 @@ fn owned_headers(forward: &Forward, providers: &[Provider]) -> OwnedHeaders {
     let named = identity
         .chain(claims)
         .chain(payloads)
+        .chain(assertion.map(|assertion| &*assertion.header))
         .map(|name| name.as_bytes().to_vec());
     OwnedHeaders::new(named.chain(always_owned()))
 }

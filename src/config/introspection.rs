@@ -6,7 +6,7 @@ use crate::config::declared::Declared;
 use crate::config::endpoint::endpoint;
 use crate::config::oauth::Clients;
 use crate::config::problem::OauthProblem;
-use crate::config::providers::{LONGEST_NAME, audiences, peer_claim, scope_claims};
+use crate::config::providers::{DEFAULT_PEER_CLAIM, LONGEST_NAME, audiences, peer_claim, scope_claims};
 use crate::config::reader::{Node, Object, all};
 use crate::config::secret::Found;
 use crate::config::text::text;
@@ -46,7 +46,7 @@ fn introspection(
         .and_then(|node| clients.find(&node));
     let issuer = introspection.or("issuer", None, |node| text(&node).map(Some));
     let audiences = audiences(&introspection);
-    let peer_claim = peer_claim(&introspection);
+    let peer_claim = peer_claim(&introspection, DEFAULT_PEER_CLAIM);
     let scope_claims = scope_claims(&introspection);
     let cache_seconds = introspection.or("cache_seconds", DEFAULT_CACHE_SECONDS, |node| {
         node.integer(0..=MAX_CACHE_SECONDS)

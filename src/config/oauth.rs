@@ -178,7 +178,6 @@ fn private_key_jwt(
     let algorithm = auth.or("alg", Algorithm::Es256, |node| {
         node.choice(&[
             ("ES256", Some(Algorithm::Es256)),
-            ("EdDSA", Some(Algorithm::EdDsa)),
             ("RS256", Some(Algorithm::Rs256)),
             ("PS256", Some(Algorithm::Ps256)),
         ])

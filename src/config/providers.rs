@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::assertion;
 use crate::claims::ClaimPath;
 use crate::config::forward::{claim_headers, claim_path};
 use crate::config::header::{HeaderOwners, Use, header};
@@ -28,6 +29,8 @@ pub(super) struct Provider {
     pub(super) peer_claim: ClaimPath,
     /// Which claims hold scopes.
     pub(super) scope_claims: Vec<ClaimPath>,
+    /// Whether its tokens are the assertions of a peergate before this one.
+    pub(super) is_assertion: bool,
     /// Whether its tokens go to the upstream.
     pub(super) forwards_token: bool,
     /// The header that carries the token's payload.
@@ -67,13 +70,21 @@ fn provider<'c>(
     owners: &HeaderOwners,
     issuers: &mut BTreeMap<String, &'c str>,
 ) -> Option<Provider> {
-    provider.not_yet_unless_off(&["assertion"]);
+    let is_assertion = provider.flag("assertion");
+    let default_peer_claim = match is_assertion {
+        // Callers of two issuers may have one `sub`; the gateway tells whose peers they are.
+        Some(true) => assertion::PEER,
+        Some(false) | None => DEFAULT_PEER_CLAIM,
+    };
     let issuer = provider
         .required("issuer")
         .and_then(|node| issuer(&node, name, issuers));
     let audiences = audiences(provider);
     let keys = keys(provider, issuer.as_deref());
-    let types = provider.list("typ", distinct(|node| Some(MediaType::new(node.text()?))));
+    let types = match (provider.optional("typ"), is_assertion) {
+        (None, Some(true)) => Some(vec![MediaType::new(assertion::TYPE)]),
+        _ => provider.list("typ", distinct(|node| Some(MediaType::new(node.text()?)))),
+    };
     let clock_skew_seconds = provider.or("clock_skew_seconds", DEFAULT_CLOCK_SKEW_SECONDS, |node| {
         node.integer(0..=MAX_CLOCK_SKEW_SECONDS)
     });
@@ -85,7 +96,7 @@ fn provider<'c>(
     });
     let subjects = provider.list("subjects", |node| subject(&node));
     let scope_claims = scope_claims(provider);
-    let peer_claim = peer_claim(provider);
+    let peer_claim = peer_claim(provider, default_peer_claim);
     let forwards_token = provider.flag("forward");
     let mut owners = owners.clone();
     let payload_header = provider.or("forward_payload_header", None, |node| {
@@ -114,6 +125,7 @@ fn provider<'c>(
         keys: keys.from,
         peer_claim: peer_claim?,
         scope_claims: scope_claims?,
+        is_assertion: is_assertion?,
         forwards_token: forwards_token?,
         payload_header: payload_header?,
         claim_headers: claim_headers?,
@@ -144,10 +156,10 @@ pub(super) fn scope_claims(provider: &Object<'_>) -> Option<Vec<ClaimPath>> {
 }
 
 /// Reads `peer_claim`.
-pub(super) fn peer_claim(provider: &Object<'_>) -> Option<ClaimPath> {
+pub(super) fn peer_claim(provider: &Object<'_>, default: &str) -> Option<ClaimPath> {
     match provider.optional("peer_claim") {
         Some(node) => claim_path(&node),
-        None => ClaimPath::parse(DEFAULT_PEER_CLAIM).ok(),
+        None => ClaimPath::parse(default).ok(),
     }
 }
 
@@ -206,6 +218,6 @@ pub(super) const LONGEST_NAME: usize = 64;
 const DEFAULT_CLOCK_SKEW_SECONDS: u16 = 60;
 /// Ours: beyond five minutes it is a clock that must be mended.
 const MAX_CLOCK_SKEW_SECONDS: i64 = 300;
-const DEFAULT_PEER_CLAIM: &str = "sub";
+pub(super) const DEFAULT_PEER_CLAIM: &str = "sub";
 /// RFC 8693 §4.2, and what Entra ID and Okta use.
 const DEFAULT_SCOPE_CLAIMS: [&str; 2] = ["scope", "scp"];

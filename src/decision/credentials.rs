@@ -37,6 +37,13 @@ pub(super) struct Proved<'p> {
     pub(super) location: Option<&'p Location>,
 }
 
+impl Proved<'_> {
+    /// Whether a peergate before this one has checked a one-time password of this caller on this request.
+    pub(super) fn has_otp(&self) -> bool {
+        self.token.as_ref().is_some_and(|known| known.has_otp)
+    }
+}
+
 /// What a request presents, proved when a rule first asks for it, and once.
 pub(super) struct Presented<'p, 'r> {
     inbound: &'p Inbound,

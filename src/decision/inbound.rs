@@ -1,6 +1,7 @@
 //! The inbound machine: who is calling, and may they?
 //!
 //! ```text
+//! the filter's own keys? ─► answer
 //! strip what is ours ─► path, host ─► rule ─┬─► deny
 //!                                     ▲     ├─► public ──────────────────────────────────────► permit
 //!                                     │     └─► prove credentials ─► accept ─► require ─► forward ─► permit
@@ -18,7 +19,7 @@ use crate::decision::mark::Mark;
 use crate::decision::record::{Outcome, Record};
 use crate::decision::second_factor::SecondFactor;
 use crate::decision::{
-    Caller, CallersToken, Deny, Means, Method, ORIGINAL_PATH, Permit, Wish, identity, location,
+    Caller, CallersToken, Deny, Means, Method, ORIGINAL_PATH, Permit, Wish, assertion, identity, location,
     state as filter_state,
 };
 use crate::http::{Edits, Headers, Repeated, Reply, Request};
@@ -42,6 +43,10 @@ pub(super) enum Verdict<'p> {
 /// Decides whether a request may come in.
 pub(super) fn decide<'p>(means: Means<'p>, request: &Request, now: UnixTime) -> Verdict<'p> {
     let policy = means.policy;
+    if let Some(reply) = assertion::published(policy, request) {
+        let record = Record::new(Direction::Inbound, None, Outcome::KeysPublished);
+        return Verdict::Refused(reply, vec![record], None);
+    }
     let mut records = Vec::new();
     match judge(means, request, now, &mut records) {
         Ok(Entry {
@@ -379,6 +384,17 @@ fn authenticate(
     };
     check_requirements(inbound, require, credential, code, state, presented.now())
         .and_then(|()| identity::forward(inbound, credential, presented.request(), edits))
+        .and_then(|()| {
+            let has_otp = require.totp.is_some() || credential.has_otp();
+            assertion::add(
+                inbound,
+                presented.means(),
+                credential,
+                has_otp,
+                presented.now(),
+                edits,
+            )
+        })
         .map_err(|deny| (deny, identity::shown(&inbound.forward, &credential.caller)))?;
     Ok(Some(Admitted {
         caller: Rc::clone(&credential.caller),
@@ -396,7 +412,8 @@ fn check_requirements(
     now: UnixTime,
 ) -> Result<(), Deny> {
     check_audience(require, credential)?;
-    if let Some(requirement) = require.totp {
+    // Where a gateway has checked a code, it is used up.
+    if let Some(requirement) = require.totp.filter(|_| !credential.has_otp()) {
         let second_factor = SecondFactor {
             totp: &inbound.totp,
             requirement,

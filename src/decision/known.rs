@@ -5,10 +5,11 @@
 //! that a rule asks for. It does not know which rule a request meets, nor where a token may stand: that is looked at
 //! each time.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::{Rc, Weak};
 
+use crate::decision::assertion::Assertable;
 use crate::decision::identity::{self, Forwarded};
 use crate::decision::{Caller, Deny, Means, Method};
 use crate::jwks::KeySet;
@@ -17,11 +18,15 @@ use crate::policy::{Inbound, Policy};
 use crate::time::UnixTime;
 use crate::token_cache::{Limits, TokenCache};
 use crate::totp::Subject;
-use crate::{claims, jwt};
+use crate::{assertion, claims, jwt};
 
 /// The tokens that were verified under one policy. Each policy has its own: what it makes of a token is in them.
 #[derive(Debug)]
-pub struct KnownTokens(TokenCache<Rc<Known>>);
+pub struct KnownTokens {
+    callers: TokenCache<KnownCaller>,
+    /// How many assertions were made.
+    count: Cell<u64>,
+}
 
 impl KnownTokens {
     /// None yet. The key is that of the cache's hash: random, and nobody else's.
@@ -34,17 +39,20 @@ impl KnownTokens {
             entries,
             bytes: MAX_BYTES,
         };
-        Self(TokenCache::new(limits, key))
+        Self {
+            callers: TokenCache::new(limits, key),
+            count: Cell::new(0),
+        }
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.callers.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.callers.is_empty()
     }
 
     /// What is known of a token, if it would be verified now.
@@ -55,18 +63,44 @@ impl KnownTokens {
         means: jwt::Means<'_>,
         now: UnixTime,
     ) -> Option<Rc<Known>> {
-        let known = self.0.get(token)?;
+        let KnownCaller::Token(known) = self.callers.get(token)? else {
+            return None;
+        };
         if !known.stands(inbound, means, now) {
             // Not expired, perhaps, but from a future that has moved away: it is verified again in any case.
-            self.0.remove(token);
+            self.callers.remove(token);
             return None;
         }
         Some(known)
     }
 
     pub(super) fn keep(&self, token: &[u8], known: &Rc<Known>) {
-        self.0.insert(token, Rc::clone(known), known.bytes());
+        let kept = KnownCaller::Token(Rc::clone(known));
+        self.callers.insert(token, kept, known.bytes());
     }
+
+    /// What is asserted of a caller without a token, whom `key` tells from others.
+    pub(super) fn assertable(&self, key: &[u8], make: &dyn Fn() -> Rc<Assertable>) -> Rc<Assertable> {
+        if let Some(KnownCaller::Other(assertable)) = self.callers.get(key) {
+            return assertable;
+        }
+        let made = make();
+        let kept = KnownCaller::Other(Rc::clone(&made));
+        self.callers.insert(key, kept, made.bytes());
+        made
+    }
+
+    /// Another number each time.
+    pub(super) fn count(&self) -> u64 {
+        self.count.replace(self.count.get().wrapping_add(1))
+    }
+}
+
+/// What is kept, under a token or under what tells a caller without one from others.
+#[derive(Debug, Clone)]
+enum KnownCaller {
+    Token(Rc<Known>),
+    Other(Rc<Assertable>),
 }
 
 /// The caller of a verified token.
@@ -78,6 +112,10 @@ pub(super) struct Known {
     pub(super) subject: Option<Subject>,
     /// What is forwarded of it.
     pub(super) forwarded: Result<Forwarded, Deny>,
+    /// What is asserted of it, where that is done.
+    pub(super) assertable: Option<Assertable>,
+    /// Whether it is the assertion of a peergate that has checked a one-time password.
+    pub(super) has_otp: bool,
     standing: jwt::Standing,
     /// The set that its key was last found in: while it stands, the key does.
     set: RefCell<Weak<KeySet>>,
@@ -94,6 +132,10 @@ impl Known {
     ) -> Self {
         let mut caller = tokened(provider, token);
         let forwarded = identity::forwarded(&inbound.forward, Some(provider), &caller, Some(token.payload()));
+        let assertable = inbound.assertion.as_ref().map(|assertion| {
+            Assertable::of_token(assertion, provider, &caller, token.expires_at().seconds())
+        });
+        let has_otp = provider.is_assertion && assertion::has_otp(&caller.claims);
         let Asked { claims, audiences } = &inbound.asked;
         caller.claims.retain(|name, _| claims.contains(name));
         let audiences = token.audiences().filter(|_| *audiences).map(str::to_owned);
@@ -103,6 +145,8 @@ impl Known {
             audiences: audiences.collect(),
             subject: inbound.totp.is_asked.then(|| subject(provider, text, token)),
             forwarded,
+            assertable,
+            has_otp,
             standing: token.standing(),
             set: RefCell::new(set.unwrap_or_default()),
         }
@@ -182,7 +226,8 @@ impl Known {
             .iter()
             .map(|(name, value)| name.len() + value.to_string().len() + CLAIM_BYTES)
             .sum();
-        OWN_BYTES + listed + forwarded + claims
+        let assertable = self.assertable.as_ref().map_or(0, Assertable::bytes);
+        OWN_BYTES + listed + forwarded + claims + assertable
     }
 }
 
@@ -207,8 +252,11 @@ fn tokened(provider: &Provider, token: &jwt::Verified) -> Caller {
         method: Method::Jwt,
         peer: peer.cloned(),
         sub: text("sub").map(Into::into),
-        // That of the provider, byte for byte.
-        iss: provider.issuer.clone(),
+        // That of the provider, byte for byte; a peergate tells whose caller it was before.
+        iss: match text(assertion::IDP_ISS).filter(|_| provider.is_assertion) {
+            Some(issuer) => issuer.into(),
+            None => provider.issuer.clone(),
+        },
         display_name: text("name").map(Into::into),
         scopes: claims::scopes(claims, &provider.scope_claims),
         claims: claims.clone(),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::decision::Deny;
+use crate::decision::{Deny, assertion};
 use crate::http::Request;
 use crate::jwt;
 use crate::keys::Wish;
@@ -34,6 +34,8 @@ pub enum Outcome {
     StoodAside,
     /// The request goes on because the policy has nothing to say here.
     NoPolicy,
+    /// The request is answered with the filter's own public keys.
+    KeysPublished,
     /// The request is refused.
     Denied(Deny),
 }
@@ -59,6 +61,7 @@ impl Outcome {
             Self::NoMatch => "no_match",
             Self::StoodAside => "stood_aside",
             Self::NoPolicy => "no_policy",
+            Self::KeysPublished => assertion::PUBLISHED,
             Self::Denied(deny) => deny.reason(),
         }
     }
@@ -88,6 +91,7 @@ impl<'p> Record<'p> {
             | Outcome::NoMatch
             | Outcome::StoodAside
             | Outcome::NoPolicy
+            | Outcome::KeysPublished
             | Outcome::Denied(_) => None,
         }
     }
@@ -116,7 +120,9 @@ impl<'p> Record<'p> {
     /// How loud the line is.
     pub const fn severity(&self) -> Severity {
         match self.outcome {
-            Outcome::Allowed | Outcome::NoMatch | Outcome::StoodAside => Severity::Silent,
+            Outcome::Allowed | Outcome::NoMatch | Outcome::StoodAside | Outcome::KeysPublished => {
+                Severity::Silent
+            }
             Outcome::NoPolicy => Severity::WarnOnce,
             Outcome::Denied(Deny::Internal(_)) => Severity::Error,
             Outcome::Denied(_) => Severity::Info,
@@ -140,7 +146,7 @@ impl<'p> Record<'p> {
             );
         }
         match &self.outcome {
-            Outcome::Allowed | Outcome::NoMatch | Outcome::StoodAside => {}
+            Outcome::Allowed | Outcome::NoMatch | Outcome::StoodAside | Outcome::KeysPublished => {}
             Outcome::NoPolicy => {
                 let _ = write!(
                     line,

@@ -12,6 +12,7 @@ use crate::jwks::{HostSignatures, NoHostSignatures};
 use crate::policy::Policy;
 use crate::redact::Redactor;
 use crate::role::Place;
+use crate::signer::{HostSigner, NoHostSigner};
 
 /// See the module. Nothing in it depends on the place of a stream: Envoy may attach one root to listeners of both
 /// directions.
@@ -39,6 +40,14 @@ impl Attachment {
         match &self.signatures {
             Some(signatures) => signatures.as_ref(),
             None => &NoHostSignatures,
+        }
+    }
+
+    /// The proxy, which may sign.
+    pub(super) fn signer(&self) -> &dyn HostSigner {
+        match &self.signatures {
+            Some(signatures) => signatures.as_ref(),
+            None => &NoHostSigner,
         }
     }
 

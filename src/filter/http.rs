@@ -253,6 +253,7 @@ fn decide_at(
             keys: &sets,
             signatures: attachment.signatures(),
         },
+        signer: attachment.signer(),
         known: attachment.known.as_ref(),
         state: &Store::Shared,
         answers: Some(errands.answers()),

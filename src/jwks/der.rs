@@ -76,7 +76,7 @@ fn public_key(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
 }
 
 /// A positive integer in its shortest form, with a zero before it where it would look negative.
-pub(crate) fn integer(bytes: &[u8]) -> Vec<u8> {
+fn integer(bytes: &[u8]) -> Vec<u8> {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     let number = bytes.get(zeros..).unwrap_or_default();
     let sign: &[u8] = match number.first() {
@@ -86,8 +86,7 @@ pub(crate) fn integer(bytes: &[u8]) -> Vec<u8> {
     element(INTEGER, &[sign, number])
 }
 
-/// An element of these parts.
-pub(crate) fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let size: usize = parts.iter().map(|part| part.len()).sum();
     let mut element = vec![tag];
     match (u8::try_from(size), u16::try_from(size)) {
@@ -107,9 +106,6 @@ pub(crate) fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 
 /// `AlgorithmIdentifier` of rsaEncryption, with its NULL.
 const RSA_ENCRYPTION: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
-
-/// NULL, whole.
-pub(crate) const NULL: &[u8] = b"\x05\x00";
 
 pub(crate) const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;

@@ -127,21 +127,22 @@ pub(crate) fn pss(hash: Hash, digest: &[u8], salt: &[u8], modulus: &[u8]) -> Opt
     };
     // 5. and 6.
     let mixed = hash.of(&[&[0; 8], digest, salt]);
-    // 7. and 8.
+    // 7. and 8., behind the byte that the modulus has more.
     let block = size.checked_sub(mixed.len())?.checked_sub(1)?;
-    let mut encoded = vec![0; block.checked_sub(salt.len())?.checked_sub(1)?];
+    let start = modulus.len().checked_sub(size)?;
+    let zeros = block.checked_sub(salt.len())?.checked_sub(1)?;
+    let mut encoded = vec![0; start.checked_add(zeros)?];
     encoded.push(1);
-    encoded.extend(salt);
+    encoded.extend_from_slice(salt);
     // 9. to 11.
-    for (byte, mask) in encoded.iter_mut().zip(mask(hash, &mixed, block)) {
+    let masked = encoded.get_mut(start..)?;
+    for (byte, mask) in masked.iter_mut().zip(mask(hash, &mixed, block)) {
         *byte ^= mask;
     }
-    let first = encoded.first_mut()?;
-    *first &= 0xff_u8.checked_shr(top_zeros)?;
+    *masked.first_mut()? &= 0xff_u8.checked_shr(top_zeros)?;
     // 12.
-    encoded.extend(mixed);
+    encoded.extend_from_slice(&mixed);
     encoded.push(0xbc);
-    encoded.splice(..0, std::iter::repeat_n(0, modulus.len().saturating_sub(size)));
     Some(encoded)
 }
 

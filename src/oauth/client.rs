@@ -95,7 +95,7 @@ impl Client {
         digest.add(method.as_bytes());
         digest.add(secret);
         if let ClientAuthentication::PrivateKeyJwt { key, audience } = &authentication {
-            digest.add(Value::Object(key.public_jwk().clone()).to_string().as_bytes());
+            digest.add(key.public_jwk().as_bytes());
             digest.add(audience.as_bytes());
         }
         for (name, value) in &parameters {

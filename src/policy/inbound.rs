@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::api_key::Credentials;
+use crate::assertion::Assertion;
 use crate::callout::Endpoint;
 use crate::claims::ClaimPath;
 use crate::jwt::{self, Audiences};
@@ -46,6 +47,8 @@ pub struct Inbound {
     pub path_marks: Vec<u8>,
     /// What is forwarded of a caller.
     pub forward: Forward,
+    /// What is asserted of a caller to the upstream.
+    pub assertion: Option<Assertion>,
     /// What rules ask of a token's claims.
     pub asked: Asked,
     /// How many verified tokens are kept.
@@ -105,6 +108,8 @@ pub struct Provider {
     pub peers: HashMap<String, Rc<Peer>>,
     /// The claims that may hold scopes; the first that is present counts.
     pub scope_claims: Vec<ClaimPath>,
+    /// Whether its tokens are the assertions of a peergate before this one.
+    pub is_assertion: bool,
     /// Whether the token itself goes to the upstream.
     pub forwards_token: bool,
     /// The header that carries the token's payload, in base64url as it stood in the token.

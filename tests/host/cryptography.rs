@@ -1,13 +1,14 @@
-//! Envoy's foreign function `verify_signature`, as 1.36 to 1.40 have it, on other libraries than the filter's own: ring,
-//! and for P-521, which ring has not, RustCrypto behind a reader of DER.
+//! Envoy's foreign functions `verify_signature`, as 1.36 to 1.40 have it, and `sign`, as 1.37 to 1.40 do, on other libraries
+//! than the filter's own: ring, and for P-521, which ring has not, RustCrypto behind a reader of DER.
 
 use std::cell::Cell;
 
 use peergate_filter::jwks::{HostScheme, HostSignatures};
 use prost::Message;
-use ring::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey};
+use ring::rand::SystemRandom;
+use ring::signature::{self, EcdsaKeyPair, RsaKeyPair, RsaPublicKeyComponents, UnparsedPublicKey};
 use spki::SubjectPublicKeyInfoRef;
-use spki::der::asn1::UintRef;
+use spki::der::asn1::{AnyRef, OctetStringRef, UintRef};
 use spki::der::{Decode, Reader, SliceReader};
 
 use super::state::Status;
@@ -81,6 +82,89 @@ pub(crate) fn verify_signature(arguments: &[u8]) -> Result<Vec<u8>, Status> {
     };
     let result = error.is_empty();
     Ok(Answer { result, error }.encode_to_vec())
+}
+
+/// `envoy.source.extensions.common.wasm.SignArguments`.
+#[derive(Clone, PartialEq, Message)]
+struct SignArguments {
+    #[prost(string, tag = "1")]
+    hash_function: String,
+    #[prost(bytes = "vec", tag = "2")]
+    private_key: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    text: Vec<u8>,
+    #[prost(string, tag = "4")]
+    private_key_pem: String,
+}
+
+/// `envoy.source.extensions.common.wasm.SignResult`.
+#[derive(Clone, PartialEq, Message)]
+struct SignAnswer {
+    #[prost(bool, tag = "1")]
+    result: bool,
+    #[prost(bytes = "vec", tag = "2")]
+    signature: Vec<u8>,
+    #[prost(string, tag = "3")]
+    error: String,
+}
+
+/// What Envoy answers to serialized arguments. Only what the filter asks for is emulated.
+pub(crate) fn sign(arguments: &[u8]) -> Result<Vec<u8>, Status> {
+    let arguments = SignArguments::decode(arguments).map_err(|_| Status::BadArgument)?;
+    assert_eq!(
+        (
+            arguments.hash_function.as_str(),
+            arguments.private_key_pem.as_str()
+        ),
+        ("sha256", "")
+    );
+    let signature = signed(&arguments.private_key, &arguments.text).ok_or(Status::BadArgument)?;
+    let answer = SignAnswer {
+        result: true,
+        signature,
+        error: String::new(),
+    };
+    Ok(answer.encode_to_vec())
+}
+
+fn signed(private_key: &[u8], text: &[u8]) -> Option<Vec<u8>> {
+    let random = SystemRandom::new();
+    if let Ok(key) = RsaKeyPair::from_pkcs8(private_key) {
+        let mut signature = vec![0; key.public().modulus_len()];
+        key.sign(&signature::RSA_PKCS1_SHA256, &random, text, &mut signature)
+            .ok()?;
+        return Some(signature);
+    }
+    let scalar = scalar(private_key)?;
+    // ring wants the public half beside it, which BoringSSL computes.
+    let public = p256::ecdsa::SigningKey::from_slice(scalar).ok()?;
+    let key = EcdsaKeyPair::from_private_key_and_public_key(
+        &signature::ECDSA_P256_SHA256_ASN1_SIGNING,
+        scalar,
+        public.verifying_key().to_sec1_point(false).as_bytes(),
+        &random,
+    );
+    Some(key.ok()?.sign(&random, text).ok()?.as_ref().to_vec())
+}
+
+/// Of `PrivateKeyInfo` around `ECPrivateKey`.
+fn scalar(der: &[u8]) -> Option<&[u8]> {
+    let key = SliceReader::new(der)
+        .ok()?
+        .sequence(|reader| -> spki::der::Result<_> {
+            UintRef::decode(reader)?;
+            AnyRef::decode(reader)?;
+            <&OctetStringRef>::decode(reader)
+        })
+        .ok()?;
+    let scalar = SliceReader::new(key.as_bytes())
+        .ok()?
+        .sequence(|reader| -> spki::der::Result<_> {
+            UintRef::decode(reader)?;
+            <&OctetStringRef>::decode(reader)
+        })
+        .ok()?;
+    Some(scalar.as_bytes())
 }
 
 /// The signature is good or it is not, or the reason why nobody looked; a key that is none is a bad argument.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    cryptography::verify_signature,
+    cryptography::{sign, verify_signature},
     exchange::{Answer, Request, Response, Route},
     headers::HeaderMap,
     process::{MetricKind, Process},
@@ -76,6 +76,7 @@ impl Default for VmOptions {
             foreign_functions: Box::new(|name, arguments| match name {
                 "declare_property" => Ok(Vec::new()),
                 "verify_signature" => verify_signature(arguments),
+                "sign" => sign(arguments),
                 _ => Err(Status::NotFound),
             }),
             route_refresh: RouteRefresh::default(),

@@ -159,6 +159,8 @@ pub(crate) struct Expect {
     /// Headers as the upstream sees them; `null` must be absent.
     #[serde(default)]
     pub(crate) upstream: BTreeMap<String, Option<String>>,
+    /// What the assertion in `x-agent-assertion` says, but for its `jti`; `by` is its `kid`.
+    pub(crate) asserted: Option<Value>,
     /// Headers of the upstream's answer as the caller sees them; `null` must be absent.
     #[serde(default)]
     pub(crate) returned: BTreeMap<String, Option<String>>,

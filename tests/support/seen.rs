@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{DecodingKey, Validation};
+use serde_json::{Map, Value};
+
 use super::case::{self, Expect, Prepared};
 
 /// What was seen.
@@ -91,6 +95,14 @@ fn differences(case: &Prepared, seen: &Seen) -> Vec<String> {
         let upstream = seen.upstream.as_deref().unwrap_or_default();
         compare(&format!("upstream {name}"), joined(upstream, name), value.clone());
     }
+    if let Some(asserted) = &expect.asserted {
+        let upstream = seen.upstream.as_deref().unwrap_or_default();
+        compare(
+            "asserted",
+            joined(upstream, "x-agent-assertion").map(|token| told(&token).to_string()),
+            Some(asserted.to_string()),
+        );
+    }
     for (name, value) in &expect.returned {
         compare(
             &format!("returned {name}"),
@@ -155,6 +167,35 @@ fn compare_answer(
         compare("body", Some(reply.body.clone()), Some(body.clone()));
     }
 }
+
+/// What an assertion says, but for its `jti`, and `by` which key: verified by another library than the filter's own.
+fn told(token: &str) -> Value {
+    let header = jsonwebtoken::decode_header(token).unwrap();
+    assert_eq!(header.typ.as_deref(), Some("peergate+jwt"));
+    let mut validation = Validation::new(header.alg);
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    let kid = header.kid.unwrap();
+    let jwk: Jwk = serde_json::from_str(match kid.as_str() {
+        "new" => NEW_KEY,
+        _ => OLD_KEY,
+    })
+    .unwrap();
+    let key = DecodingKey::from_jwk(&jwk).unwrap();
+    let mut claims = jsonwebtoken::decode::<Map<String, Value>>(token, &key, &validation)
+        .unwrap()
+        .claims;
+    let jti = claims.remove("jti").unwrap();
+    assert_eq!(jti.as_str().map(str::len), Some(22));
+    claims.insert("by".to_owned(), kid.into());
+    Value::Object(claims)
+}
+
+/// The public halves of the keys in `tests/cases/assertion.yaml` (RFC 7515 §A.3, RFC 6979 §A.2.5).
+const NEW_KEY: &str = r#"{"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+    "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
+const OLD_KEY: &str = r#"{"kty": "EC", "crv": "P-256", "x": "YP7UuiVanTHJYet0xjVtaMBJuJI7Yfps5mliLmDyn7Y",
+    "y": "eQP-EAi4vJmkGunpVii8ZPLxsgwtfp9Rd6PClNRGIpk"}"#;
 
 /// The values of one header, as one text.
 fn joined(headers: &[(Vec<u8>, Vec<u8>)], name: &str) -> Option<String> {

@@ -7,6 +7,7 @@ use crate::excerpt::Excerpt;
 use crate::matcher::{
     HeaderMatchError, HostMatchError, MethodMatchError, PathPatternError, PathTemplateError,
 };
+use crate::signer;
 
 /// What is wrong with a rule, or with what is forwarded and answered.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +62,16 @@ pub enum RuleProblem {
     Header(HeaderMatchError),
     /// A claim that `rb-auth-claims` holds in any case.
     ClaimForwarded,
+    /// A claim that an assertion holds in any case.
+    ClaimAsserted,
+    /// A key that signs assertions.
+    SigningKey(signer::Error),
+    /// An algorithm that is not signed with.
+    AlgorithmNotSigned(Excerpt),
+    /// Another key has the name.
+    KidTwice,
+    /// There are more keys than are ever needed.
+    TooManySigningKeys,
     /// A separator that cannot be told from what it separates.
     Separator,
     /// A realm that would break out of its quotes.
@@ -111,6 +122,11 @@ impl RuleProblem {
             Self::HeaderOwned { .. } => {
                 "whatever a caller sends under this name is its own word, and removed"
             }
+            Self::AlgorithmNotSigned(_) => "it takes ES256, RS256 and PS256",
+            Self::KidTwice => "a verifier looks for its key by this name",
+            Self::TooManySigningKeys => {
+                "the first signs; the others are the one before it and the one after it"
+            }
             Self::Separator => "one to 8 ASCII marks or spaces, but not `%` and `\"`",
             Self::Realm => "printable ASCII without `\"` and `\\`",
             Self::JsonRpcCodeTaken(_) => "-32001 to -32010 are those of A2A",
@@ -122,7 +138,9 @@ impl RuleProblem {
             | Self::Host(_)
             | Self::Method(_)
             | Self::Header(_)
-            | Self::ClaimForwarded => return None,
+            | Self::ClaimForwarded
+            | Self::ClaimAsserted
+            | Self::SigningKey(_) => return None,
         };
         Some(help.into())
     }
@@ -171,6 +189,13 @@ impl fmt::Display for RuleProblem {
             Self::Method(error) => error.fmt(formatter),
             Self::Header(error) => error.fmt(formatter),
             Self::ClaimForwarded => formatter.write_str("is always among the forwarded claims"),
+            Self::ClaimAsserted => formatter.write_str("is in every assertion, or only the filter's to say"),
+            Self::SigningKey(error) => error.fmt(formatter),
+            Self::AlgorithmNotSigned(name) => {
+                write!(formatter, "`{name}` is no algorithm that is signed with")
+            }
+            Self::KidTwice => formatter.write_str("is the name of an earlier key too"),
+            Self::TooManySigningKeys => formatter.write_str("has more than 4 keys"),
             Self::Separator => formatter.write_str("cannot be told from what it separates"),
             Self::Realm => formatter.write_str("cannot stand in a challenge"),
             Self::JsonRpcCodeTaken(code) => write!(formatter, "`{code}` means something else in A2A"),

@@ -62,6 +62,7 @@ fn expected() -> BTreeMap<String, [String; 3]> {
         Outcome::NoMatch,
         Outcome::NoPolicy,
         Outcome::StoodAside,
+        Outcome::KeysPublished,
     ];
     let mut all: BTreeMap<_, _> = goes_on
         .iter()

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{NOW, SECRET, body, client, client_of, endpoint, secret};
 use crate::callout::Callout;
-use crate::jwks::{Algorithm, KeySet, NoHostSignatures};
+use crate::jwks::{Algorithm, NoHostSignatures};
 use crate::oauth::{
     Client, ClientAuthentication, Grant, IntrospectionRequest, Proof, Target, TokenEndpoint, TokenRequest,
     TokenType, TypedToken,
@@ -160,16 +160,15 @@ fn clients_prove_who_they_are() {
 }
 
 pub(super) fn key() -> SigningKey {
-    let jwk = json!({"kty": "EC", "crv": "P-256", "d": URL_SAFE_NO_PAD.encode([1; 32])});
-    SigningKey::parse(&jwk.to_string(), Algorithm::Es256, Some("one")).unwrap()
+    let pem = include_str!("../../../tests/vectors/signer/p256.pem");
+    SigningKey::parse(pem, Algorithm::Es256, Some("one")).unwrap()
 }
 
 /// RFC 7523 §3.
 #[test]
 fn a_client_assertion_is_signed_and_new_each_time() {
     let signing = key();
-    let keys = json!({"keys": [signing.public_jwk()]});
-    let keys = KeySet::from_jwks(keys.as_object().unwrap()).unwrap();
+    let keys = crate::signer::key_set(&[signing.public_jwk()]).unwrap();
     let client = client_of(
         "a\"b",
         ClientAuthentication::PrivateKeyJwt {

@@ -94,7 +94,7 @@ RESOURCES = ["https://b.tests.example/mcp?x=1", "https://a.tests.example"]
 #: Clients that sign, by their names.
 SIGNING = {
     f"signs-{algorithm.lower()}": SigningKey.generate(algorithm, f"agent-{algorithm.lower()}")
-    for algorithm in ("RS256", "PS256", "ES256", "EdDSA")
+    for algorithm in ("RS256", "PS256", "ES256")
 }
 
 
