@@ -30,6 +30,7 @@ mod requirements;
 mod rules;
 mod sealed;
 mod secret;
+mod sorted;
 mod surroundings;
 mod text;
 mod totp;

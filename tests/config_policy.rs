@@ -438,18 +438,18 @@ fn clients_tokens_and_introspection() {
     let policy = load(include_str!("policies/tokens.yaml"));
     let outbound = outbound(&policy);
     let names: Vec<&str> = outbound.clients.iter().map(|client| client.name()).collect();
-    assert_eq!(names, ["basic", "post", "raw", "signs"]);
+    assert_eq!(names, ["basic", "raw", "post", "signs"]);
     let place = |client: usize| match outbound.clients[client].token_endpoint() {
         TokenEndpoint::At(endpoint) => endpoint.url.to_string(),
         TokenEndpoint::Discovered { issuer, metadata } => format!("{issuer} at {}", metadata.url),
     };
     assert_eq!(place(0), "http://kc/token");
     assert_eq!(
-        place(1),
+        place(2),
         "https://sso.example/realms/a at https://sso.example/realms/a/.well-known/openid-configuration"
     );
     assert_eq!(
-        place(2),
+        place(1),
         "https://sso.example/ at http://kc/.well-known/oauth-authorization-server"
     );
     let ClientAuthentication::PrivateKeyJwt { key, audience } = outbound.clients[3].authentication() else {

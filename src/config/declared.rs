@@ -3,12 +3,11 @@
 //! References are checked against this and not against what was read, so that a provider with a mistake in it does
 //! not make every rule that names it a mistake too.
 
-use std::collections::BTreeSet;
-
 use crate::config::document::Document;
 use crate::config::nearest::nearest;
 use crate::config::problem::{OauthProblem, PeerProblem};
 use crate::config::reader::{Node, Object, has_entries};
+use crate::config::sorted;
 use crate::excerpt::Excerpt;
 
 /// What the inbound half declares.
@@ -65,7 +64,7 @@ impl<'c> Declared<'c> {
 
     /// Whether a provider has this name.
     pub(super) fn is_provider(&self, name: &str) -> bool {
-        matches!(&self.providers, Names::Known(names) if names.contains(name))
+        matches!(&self.providers, Names::Known(names) if names.binary_search(&name).is_ok())
     }
 
     /// Whether a server is asked what opaque tokens mean.
@@ -130,7 +129,8 @@ impl<'c> Declared<'c> {
 /// The names in a section.
 #[derive(Debug)]
 enum Names<'c> {
-    Known(BTreeSet<&'c str>),
+    /// In order.
+    Known(Vec<&'c str>),
     /// The section is no object: every name could be meant to be there.
     Unreadable,
 }
@@ -138,12 +138,15 @@ enum Names<'c> {
 impl<'c> Names<'c> {
     fn of(section: Option<&'c Document>) -> Self {
         match section {
-            None => Self::Known(BTreeSet::new()),
+            None => Self::Known(Vec::new()),
             Some(Document::Object(members)) => {
-                let there = members
-                    .iter()
-                    .filter(|(_, value)| !matches!(value, Document::Null));
-                Self::Known(there.map(|(name, _)| name.as_str()).collect())
+                let mut names = Vec::with_capacity(members.len());
+                for (name, value) in members {
+                    if !matches!(value, Document::Null) {
+                        sorted::insert(&mut names, name.as_str());
+                    }
+                }
+                Self::Known(names)
             }
             Some(_) => Self::Unreadable,
         }
@@ -153,7 +156,7 @@ impl<'c> Names<'c> {
     fn lookup(&self, name: &str) -> Result<(), Option<String>> {
         match self {
             Self::Unreadable => Ok(()),
-            Self::Known(names) if names.contains(name) => Ok(()),
+            Self::Known(names) if names.binary_search(&name).is_ok() => Ok(()),
             Self::Known(names) => {
                 let candidates = names.iter().copied().take(MAX_CANDIDATES);
                 Err(nearest(name, candidates).map(|name| Excerpt::new(name).to_string()))

@@ -14,6 +14,7 @@ use crate::config::peers::peers;
 use crate::config::providers::{Provider, providers};
 use crate::config::reader::{Node, Object};
 use crate::config::rules::rules;
+use crate::config::sorted;
 use crate::config::surroundings::Surroundings;
 use crate::config::totp::{SecondFactor, scope, second_factor};
 use crate::jwks::KeySets;
@@ -217,11 +218,10 @@ fn asked(rules: &[Rule]) -> Asked {
             continue;
         };
         asked.audiences |= !require.audiences.is_empty();
-        let names = require.claims.iter().map(|(claim, _)| claim.outermost());
-        asked.claims.extend(names.map(str::to_owned));
+        for (claim, _) in &require.claims {
+            sorted::insert(&mut asked.claims, claim.outermost().to_owned());
+        }
     }
-    asked.claims.sort_unstable();
-    asked.claims.dedup();
     asked
 }
 

@@ -2,7 +2,6 @@
 
 mod token;
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::config::endpoint::{discovery, endpoint};
@@ -21,8 +20,8 @@ pub(super) use self::token::{Around, token};
 /// All clients, whether or not they are good.
 #[derive(Debug)]
 pub(super) struct Clients<'c> {
-    /// `None` is one that could not be read.
-    by_name: BTreeMap<&'c str, Option<Found<Rc<Client>>>>,
+    /// In the order of the document; `None` is one that could not be read.
+    by_name: Vec<(&'c str, Option<Found<Rc<Client>>>)>,
     /// Whether the section itself could be read: if not, every name could be meant to be there.
     is_read: bool,
 }
@@ -35,33 +34,36 @@ impl<'c> Clients<'c> {
             .filter(|node| node.kind() == Kind::Object)
             .and_then(|node| node.open_object()?.optional("oauth_clients"));
         let members = section.map_or_else(|| Some(Vec::new()), |node| node.members());
-        Self {
-            is_read: members.is_some(),
-            by_name: members
-                .unwrap_or_default()
-                .into_iter()
-                .map(|(name, node)| (name, client(name, &node)))
-                .collect(),
+        let is_read = members.is_some();
+        let mut by_name = Vec::new();
+        for (name, node) in members.unwrap_or_default() {
+            by_name.push((name, client(name, &node)));
         }
+        Self { by_name, is_read }
     }
 
     /// Those whose credentials are there; none if one of all could not be read.
     pub(super) fn all(&self) -> Option<Vec<Rc<Client>>> {
-        let read = all(self.by_name.values().cloned())?;
-        self.is_read
-            .then(|| read.into_iter().filter_map(Found::there).collect())
+        let mut clients = Vec::new();
+        for (_, client) in &self.by_name {
+            clients.extend(client.clone()?.there());
+        }
+        self.is_read.then_some(clients)
     }
 
     /// The client of this name. Reports a name that is not there.
     pub(super) fn find(&self, node: &Node<'_>) -> Option<Found<Rc<Client>>> {
         let name = node.text()?;
-        match self.by_name.get(name) {
-            Some(client) => client.clone(),
+        match self.by_name.iter().find(|(own, _)| *own == name) {
+            Some((_, client)) => client.clone(),
             None if !self.is_read => None,
             None => node.refuse(OauthProblem::ClientUnknown {
                 name: Excerpt::new(name),
-                nearest: nearest(name, self.by_name.keys().copied().take(MAX_CANDIDATES))
-                    .map(|name| Excerpt::new(name).to_string()),
+                nearest: nearest(
+                    name,
+                    self.by_name.iter().map(|(name, _)| *name).take(MAX_CANDIDATES),
+                )
+                .map(|name| Excerpt::new(name).to_string()),
             }),
         }
     }

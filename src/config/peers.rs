@@ -1,6 +1,6 @@
 //! Who calls, and what belongs to each: `inbound.peers`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::api_key::{Credentials, Digest};
@@ -9,6 +9,7 @@ use crate::config::declared::Declared;
 use crate::config::problem::{Kind, PeerProblem};
 use crate::config::reader::{Node, Object, all, distinct, plain_text};
 use crate::config::secret::{Found, present, secret};
+use crate::config::sorted;
 use crate::config::totp::seed;
 use crate::excerpt::Excerpt;
 use crate::policy::inbound::Peer;
@@ -97,12 +98,12 @@ struct ReadPeer<'c> {
 #[derive(Default)]
 struct Owners<'c> {
     /// The peer's name, by provider and value.
-    tokens: BTreeMap<(&'c str, &'c str), &'c str>,
+    tokens: Vec<((&'c str, &'c str), &'c str)>,
     /// Where each key stands.
     api_keys: Credentials<String>,
     bearer_tokens: Credentials<String>,
     /// The peer's name, by pattern.
-    principals: BTreeMap<Pattern, &'c str>,
+    principals: Vec<(Pattern, &'c str)>,
 }
 
 fn read_peer<'c>(
@@ -148,11 +149,11 @@ fn tokens<'c>(
     declared: &Declared<'c>,
     owners: &mut Owners<'c>,
 ) -> Option<Vec<(&'c str, &'c str)>> {
-    let mut take = |node: &Node<'c>, provider: &'c str, value: &'c str| match *owners
-        .tokens
-        .entry((provider, value))
-        .or_insert(name)
-    {
+    let mut take = |node: &Node<'c>, provider: &'c str, value: &'c str| match sorted::first(
+        &mut owners.tokens,
+        (provider, value),
+        name,
+    ) {
         owner if owner == name => Some((provider, value)),
         owner => node.refuse(PeerProblem::TokenTwice {
             peer: Excerpt::new(owner),
@@ -174,12 +175,12 @@ fn tokens<'c>(
 }
 
 /// A SPIFFE ID, or all below one.
-fn principal<'c>(node: &Node<'c>, peer: &'c str, owners: &mut BTreeMap<Pattern, &'c str>) -> Option<Pattern> {
+fn principal<'c>(node: &Node<'c>, peer: &'c str, owners: &mut Vec<(Pattern, &'c str)>) -> Option<Pattern> {
     let pattern = match Pattern::parse(node.text()?) {
         Ok(pattern) => pattern,
         Err(error) => return node.refuse(PeerProblem::Principal(error)),
     };
-    match *owners.entry(pattern.clone()).or_insert(peer) {
+    match sorted::first(owners, pattern.clone(), peer) {
         owner if owner == peer => Some(pattern),
         owner => node.refuse(PeerProblem::PrincipalTwice(Excerpt::new(owner))),
     }

@@ -1,7 +1,5 @@
 //! The issuers of tokens: `inbound.providers`.
 
-use std::collections::BTreeMap;
-
 use crate::assertion;
 use crate::claims::ClaimPath;
 use crate::config::forward::{claim_headers, claim_path};
@@ -10,6 +8,7 @@ use crate::config::keys::{From, keys};
 use crate::config::locations::{Locations, token_locations};
 use crate::config::problem::{ProviderProblem, ShapeProblem};
 use crate::config::reader::{Node, Object, all, distinct, plain_text};
+use crate::config::sorted;
 use crate::config::text::text;
 use crate::config::warning::Caution;
 use crate::excerpt::Excerpt;
@@ -57,7 +56,7 @@ pub(super) fn providers(inbound: &Object<'_>, locations: &mut Locations) -> Opti
         objects.push((*name, object, is_named && is_placed));
     }
     // Behind the places of all: none may be the header of a claim.
-    let mut issuers = BTreeMap::new();
+    let mut issuers = Vec::new();
     all(objects.iter().map(|(name, object, is_good)| {
         let provider = provider(name, object.as_ref()?, &locations.headers, &mut issuers);
         provider.filter(|_| *is_good)
@@ -68,7 +67,7 @@ fn provider<'c>(
     name: &'c str,
     provider: &Object<'c>,
     owners: &HeaderOwners,
-    issuers: &mut BTreeMap<String, &'c str>,
+    issuers: &mut Vec<(String, &'c str)>,
 ) -> Option<Provider> {
     let is_assertion = provider.flag("assertion");
     let default_peer_claim = match is_assertion {
@@ -133,16 +132,15 @@ fn provider<'c>(
 }
 
 /// A byte-for-byte name: two providers of one issuer could not be told apart.
-fn issuer<'c>(node: &Node<'c>, provider: &'c str, issuers: &mut BTreeMap<String, &'c str>) -> Option<String> {
+fn issuer<'c>(node: &Node<'c>, provider: &'c str, issuers: &mut Vec<(String, &'c str)>) -> Option<String> {
     let issuer = text(node)?;
     if let Some(reserved) = RESERVED_ISSUERS.into_iter().find(|reserved| *reserved == issuer) {
         return node.refuse(ProviderProblem::IssuerReserved(reserved));
     }
-    if let Some(first) = issuers.get(&issuer) {
-        return node.refuse(ProviderProblem::IssuerTwice(Excerpt::new(first)));
+    match sorted::first(issuers, issuer.clone(), provider) {
+        first if first == provider => Some(issuer),
+        first => node.refuse(ProviderProblem::IssuerTwice(Excerpt::new(first))),
     }
-    issuers.insert(issuer.clone(), provider);
-    Some(issuer)
 }
 
 /// Reads `scope_claims`.

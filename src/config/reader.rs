@@ -6,7 +6,6 @@
 mod object;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use crate::config::Environment;
@@ -16,6 +15,7 @@ use crate::config::nearest::nearest;
 use crate::config::path::Path;
 use crate::config::problem::{Error, Errors, Kind, Problem, ShapeProblem};
 use crate::config::sealed::Sealed;
+use crate::config::sorted;
 use crate::config::warning::{Caution, Warning};
 use crate::excerpt::Excerpt;
 use crate::redact::Redactor;
@@ -37,8 +37,8 @@ pub(super) struct Context<'c> {
 
 #[derive(Debug, Default)]
 struct Findings {
-    errors: Vec<(Vec<usize>, Error)>,
-    warnings: Vec<(Vec<usize>, Warning)>,
+    errors: Vec<(Vec<usize>, Box<Error>)>,
+    warnings: Vec<(Vec<usize>, Box<Warning>)>,
     /// Members that a later release brings, each with the place of its object.
     later: Vec<(Vec<usize>, &'static str)>,
 }
@@ -83,11 +83,8 @@ impl<'c> Context<'c> {
         }
         let mut findings = self.findings.into_inner();
         findings.leave_out_later();
-        // Stable: what stands in one place keeps the order in which it was found.
-        findings.errors.sort_by(|(left, _), (right, _)| left.cmp(right));
-        findings.warnings.sort_by(|(left, _), (right, _)| left.cmp(right));
-        let errors = findings.errors.into_iter().map(|(_, error)| error).collect();
-        let warnings = findings.warnings.into_iter().map(|(_, warning)| warning);
+        let errors = findings.errors.into_iter().map(|(_, error)| *error).collect();
+        let warnings = findings.warnings.into_iter().map(|(_, warning)| *warning);
         match Errors::new(errors, &redactor) {
             Some(errors) => Err(errors),
             None => Ok((warnings.collect(), redactor)),
@@ -101,13 +98,11 @@ impl<'c> Context<'c> {
         self.findings.borrow_mut().later.extend(later);
     }
 
-    fn refuse<T>(&self, path: &Path<'_>, problem: Problem) -> Option<T> {
+    /// What stands in one place keeps the order in which it was found.
+    fn report(&self, path: &Path<'_>, problem: Problem) {
         let position = path.position(self.document);
-        self.findings
-            .borrow_mut()
-            .errors
-            .push((position, Error::new(path, problem)));
-        None
+        let errors = &mut self.findings.borrow_mut().errors;
+        sorted::insert_by(errors, position, Error::new(path, problem));
     }
 }
 
@@ -134,18 +129,16 @@ pub(super) struct Node<'c> {
 impl<'c> Node<'c> {
     /// Reports that something is wrong with this value.
     pub(super) fn refuse<T>(&self, problem: impl Into<Problem>) -> Option<T> {
-        self.context.refuse(&self.path, problem.into())
+        self.context.report(&self.path, problem.into());
+        None
     }
 
     /// Reports that something about this value should be known.
     pub(super) fn warn(&self, caution: Caution) {
         let position = self.path.position(self.context.document);
         let warning = Warning::new(&self.path, caution);
-        self.context
-            .findings
-            .borrow_mut()
-            .warnings
-            .push((position, warning));
+        let warnings = &mut self.context.findings.borrow_mut().warnings;
+        sorted::insert_by(warnings, position, warning);
     }
 
     /// Whether a secret that is not set is a warning and no error.
@@ -245,16 +238,24 @@ impl<'c> Node<'c> {
 
     /// The entries of a list, each as `read` reads it.
     pub(super) fn list<T>(&self, read: impl FnMut(Node<'c>) -> Option<T>) -> Option<Vec<T>> {
+        all(self.entries()?.into_iter().map(read))
+    }
+
+    /// The entries themselves.
+    fn entries(&self) -> Option<Vec<Node<'c>>> {
         let Document::List(entries) = self.value else {
             return self.refuse(wrong_kind(Kind::List, self.value));
         };
         self.check_size(entries.len())?;
-        let nodes = entries.iter().enumerate().map(|(index, value)| Node {
-            context: self.context,
-            path: self.path.index(index),
-            value,
-        });
-        all(nodes.map(read))
+        let mut nodes = Vec::with_capacity(entries.len());
+        for (index, value) in entries.iter().enumerate() {
+            nodes.push(Node {
+                context: self.context,
+                path: self.path.index(index),
+                value,
+            });
+        }
+        Some(nodes)
     }
 
     /// The same, of a list that must have entries.
@@ -303,7 +304,7 @@ impl<'c> Node<'c> {
                 known: known.to_vec(),
                 nearest: nearest.or_else(|| below(name, known)),
             };
-            self.context.refuse::<()>(&self.path.member(name), problem.into());
+            self.context.report(&self.path.member(name), problem.into());
         }
         Some(Object::new(self.clone(), meant))
     }
@@ -368,11 +369,11 @@ pub(super) fn all<T>(values: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> 
 pub(super) fn distinct<'c, T>(
     mut read: impl FnMut(&Node<'c>) -> Option<T>,
 ) -> impl FnMut(Node<'c>) -> Option<T> {
-    let mut seen = BTreeMap::new();
+    let mut seen = Vec::new();
     let mut index = 0_usize;
     move |node| {
         let first = match node.value {
-            Document::Text(text) => *seen.entry(text.expose().as_str()).or_insert(index),
+            Document::Text(text) => sorted::first(&mut seen, text.expose().as_str(), index),
             _ => index,
         };
         let is_first = first == index;

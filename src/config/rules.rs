@@ -1,13 +1,12 @@
 //! Inbound rules: `inbound.rules`.
 
-use std::collections::BTreeMap;
-
 use crate::authority::HostName;
 use crate::config::document::Document;
 use crate::config::enforcement;
 use crate::config::problem::{RuleProblem, ShapeProblem};
 use crate::config::reader::{Node, Object, all, distinct, plain_text};
 use crate::config::requirements::{accept, require};
+use crate::config::sorted;
 use crate::config::surroundings::Surroundings;
 use crate::config::warning::Caution;
 use crate::matcher::{HeaderMatch, HeaderTest, HostMatch, MethodMatch, PathExact, PathPrefix, PathTemplate};
@@ -179,7 +178,7 @@ fn parsed<T, E>(
 #[derive(Debug)]
 pub(super) struct RuleNames {
     count: usize,
-    indices: BTreeMap<String, usize>,
+    indices: Vec<(String, usize)>,
 }
 
 impl RuleNames {
@@ -187,7 +186,7 @@ impl RuleNames {
     pub(super) const fn new(count: usize) -> Self {
         Self {
             count,
-            indices: BTreeMap::new(),
+            indices: Vec::new(),
         }
     }
 
@@ -208,12 +207,9 @@ impl RuleNames {
         {
             return node.refuse(RuleProblem::NameIsIndex(other));
         }
-        match self.indices.get(name) {
-            Some(first) => node.refuse(RuleProblem::NameTwice(*first)),
-            None => {
-                self.indices.insert(name.to_owned(), index);
-                Some(name.to_owned())
-            }
+        match sorted::first(&mut self.indices, name.to_owned(), index) {
+            first if first == index => Some(name.to_owned()),
+            first => node.refuse(RuleProblem::NameTwice(first)),
         }
     }
 }

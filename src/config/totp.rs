@@ -5,6 +5,7 @@ use crate::config::problem::{PeerProblem, ShapeProblem};
 use crate::config::providers::Provider;
 use crate::config::reader::{Node, Object};
 use crate::config::secret::{Found, present, secret};
+use crate::config::sorted;
 use crate::config::warning::Caution;
 use crate::excerpt::Excerpt;
 use crate::jwt::Audiences;
@@ -110,12 +111,9 @@ fn throttle(totp: &Object<'_>) -> Option<Throttle> {
 pub(super) fn scope(realm: &str, providers: &[Provider]) -> Subject {
     // In whatever order they stand: no two have one issuer.
     let mut issuers: Vec<String> = Vec::new();
-    issuers.extend(
-        providers
-            .iter()
-            .map(|provider| provider.verification.issuer.clone()),
-    );
-    issuers.sort_unstable();
+    for provider in providers {
+        sorted::insert(&mut issuers, provider.verification.issuer.clone());
+    }
     issuers
         .iter()
         .fold(Subject::of("policy", &[realm.as_bytes()]), |scope, issuer| {
@@ -124,11 +122,12 @@ pub(super) fn scope(realm: &str, providers: &[Provider]) -> Subject {
                 return scope;
             };
             let names = [scope.as_bytes(), provider.name.as_bytes(), issuer.as_bytes()];
-            let mut audiences = match &provider.audiences {
-                Audiences::Any => Vec::new(),
-                Audiences::OneOf(audiences) => audiences.clone(),
-            };
-            audiences.sort_unstable();
+            let mut audiences = Vec::new();
+            if let Audiences::OneOf(unsorted) = &provider.audiences {
+                for audience in unsorted {
+                    sorted::insert(&mut audiences, audience.clone());
+                }
+            }
             audiences
                 .iter()
                 .fold(Subject::of("provider", &names), |scope, audience| {

@@ -151,9 +151,9 @@ impl<'c> Object<'c> {
         name: &'static str,
         problem: impl Into<Problem>,
     ) -> Option<T> {
-        self.node
-            .context
-            .refuse(&self.node.path.member(name), problem.into())
+        let path = self.node.path.member(name);
+        self.node.context.report(&path, problem.into());
+        None
     }
 
     /// Of members that exclude each other, the one that is there.
