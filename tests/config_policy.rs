@@ -459,7 +459,7 @@ fn clients_tokens_and_introspection() {
         (key.kid(), audience.as_str()),
         (Some("one"), "https://sso.example")
     );
-    assert_eq!(key.algorithm(), Algorithm::EdDsa);
+    assert_eq!(key.algorithm(), Algorithm::Es256);
 
     let plans: Vec<_> = outbound
         .rules
