@@ -73,6 +73,20 @@ pub fn hints(policy: &Policy, document: &Document, environment: &Environment) ->
     callers::advise(policy, document, &mut findings);
     secrets::advise(document, environment, &mut findings);
     outbound::advise(policy, document, &mut findings);
+    if let Some(assertion) = policy
+        .inbound
+        .as_ref()
+        .and_then(|inbound| inbound.assertion.as_ref())
+        && assertion.lifetime_seconds > LONG_LIFETIME_SECONDS
+    {
+        let path = Path::root();
+        let (path, seconds) = (path.member("inbound"), assertion.lifetime_seconds);
+        let (path, name) = (path.member("forward"), "assertion");
+        findings.add(
+            &path.member(name).member("lifetime_seconds"),
+            Advice::AssertionLongLived(seconds),
+        );
+    }
     findings.finish()
 }
 
@@ -98,3 +112,6 @@ impl Findings<'_> {
         self.hints.into_iter().map(|(_, hint)| hint).collect()
     }
 }
+
+/// Ours: what is sent to an agent at once needs a minute, and no clock is off by more than a few.
+const LONG_LIFETIME_SECONDS: u32 = 900;

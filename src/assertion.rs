@@ -29,7 +29,8 @@ pub struct Assertion {
     pub lacks_key: bool,
     /// The claims of the caller's token that go into it, by their names at the top level.
     claims: Vec<String>,
-    lifetime_seconds: u32,
+    /// How long one is good.
+    pub lifetime_seconds: u32,
     /// The first signs.
     keys: Vec<SigningKey>,
     /// `iss` and `aud`, with the brace before them.
@@ -223,7 +224,11 @@ pub struct Random {
 /// What tells an assertion from every other text: its digest. A policy keeps under it whom it was made for; with another
 /// `jti`, another signature or another byte anywhere it is another one, which nobody has kept.
 pub fn id(token: &[u8]) -> [u8; 32] {
-    Sha256::digest(token).into()
+    let mut digest = Sha256::new();
+    // Other things are kept under digests too.
+    digest.update(b"assertion\0");
+    digest.update(token);
+    digest.finalize().into()
 }
 
 /// Whether an assertion says that a one-time password was checked.

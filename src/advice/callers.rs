@@ -8,6 +8,7 @@ use crate::advice::rules::looks_inbound;
 use crate::advice::words::{Advice, Credential};
 use crate::config::Document;
 use crate::config::path::Path;
+use crate::policy::inbound::Provider;
 use crate::policy::rule::{Accept, AcceptedTokens, Action, Require, Rule};
 use crate::policy::{Inbound, Policy};
 
@@ -35,11 +36,14 @@ pub(super) fn advise(policy: &Policy, document: &Document, findings: &mut Findin
     let nodes = entries(section, "rules");
     for (index, (rule, node)) in inbound.rules.iter().zip(nodes).enumerate() {
         if let Some((accept, require)) = authentication(rule) {
+            // A gateway may have checked the code.
+            let is_asserted =
+                |provider: &Provider| provider.is_assertion && accept.jwt.accepts(&provider.name);
             let asked = Asked {
                 accept,
                 require,
                 peers: &peers,
-                has_shared_seeds,
+                may_lack_seeds: has_shared_seeds || inbound.providers.iter().any(is_asserted),
             };
             requirements(&asked, node, &list.index(index).member("require"), findings);
         }
@@ -191,13 +195,13 @@ struct Asked<'a, 'd> {
     accept: &'a Accept,
     require: &'a Require,
     peers: &'a [Caller<'d>],
-    has_shared_seeds: bool,
+    may_lack_seeds: bool,
 }
 
 fn requirements(asked: &Asked<'_, '_>, node: &Document, path: &Path<'_>, findings: &mut Findings<'_>) {
     let Asked { accept, require, .. } = asked;
     let find = |name: &str| asked.peers.iter().find(|peer| peer.name == name);
-    let needs_own_seed = require.totp.is_some() && !asked.has_shared_seeds;
+    let needs_own_seed = require.totp.is_some() && !asked.may_lack_seeds;
     let is_named =
         |peer: &&Caller<'_>| require.peers.is_empty() || require.peers.iter().any(|name| name == peer.name);
     let accepted = || {

@@ -59,6 +59,8 @@ pub enum Advice {
     CodeOfNobody,
     /// No caller that a rule accepts has the scopes.
     ScopesOfNobody,
+    /// Assertions that are good for this many seconds.
+    AssertionLongLived(u32),
     /// Scopes of a peer that has tokens only.
     ScopesUncounted,
     /// No rule accepts this kind of credential.
@@ -155,6 +157,9 @@ impl Advice {
                 "add one under `inbound.peers.NAME.totp_seeds`"
             }
             Self::ScopesOfNobody => "add them under `inbound.peers.NAME.scopes`",
+            Self::AssertionLongLived(_) => {
+                "it is renewed by itself; a longer life is for messages that wait in a queue"
+            }
             Self::ScopesUncounted => {
                 "a token says its scopes itself, in the provider's `scope_claims`: these are for keys, static tokens and certificates"
             }
@@ -228,6 +233,9 @@ impl fmt::Display for Advice {
             Self::PeerWithoutSeed { peer } => write!(formatter, "peer `{peer}` has no seed, and this rule asks for a code"),
             Self::CodeOfNobody => formatter.write_str("no peer that this rule accepts has a seed"),
             Self::ScopesOfNobody => formatter.write_str("no peer that this rule accepts has these scopes"),
+            Self::AssertionLongLived(seconds) => {
+                write!(formatter, "who gets hold of an assertion can show it to the agent for {seconds} seconds")
+            }
             Self::ScopesUncounted => formatter.write_str("never count: the peer comes with tokens only"),
             Self::NotAccepted(Credential::Jwt) => formatter.write_str("no rule accepts its tokens"),
             Self::NotAccepted(Credential::ApiKey) => formatter.write_str("no rule accepts `api_key`"),
