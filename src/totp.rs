@@ -72,8 +72,7 @@ impl Seed {
 
     /// Stands for the code that this seed has in a step: nobody without the seed finds the code by trying.
     pub fn subject(&self, owner: Subject, step: u64) -> Subject {
-        let text = [SUBJECT_OF_CODE, owner.as_bytes(), &step.to_be_bytes()].concat();
-        Subject::from_digest(&authenticate::<Sha256, Hmac<Sha256>>(self.0.expose(), &text))
+        Subject::of("code", &[owner.as_bytes(), &step.to_be_bytes(), self.0.expose()])
     }
 }
 
@@ -368,9 +367,9 @@ fn code_of_step(seed: &Seed, parameters: &CodeParameters, step: u64) -> Code {
     let key = seed.0.expose();
     let counter = step.to_be_bytes();
     let mac = Secret::new(match parameters.algorithm {
-        Algorithm::Sha1 => authenticate::<Sha1, Hmac<Sha1>>(key, &counter),
-        Algorithm::Sha256 => authenticate::<Sha256, Hmac<Sha256>>(key, &counter),
-        Algorithm::Sha512 => authenticate::<Sha512, Hmac<Sha512>>(key, &counter),
+        Algorithm::Sha1 => authenticate::<Sha1, Hmac<Sha1>>(key, counter),
+        Algorithm::Sha256 => authenticate::<Sha256, Hmac<Sha256>>(key, counter),
+        Algorithm::Sha512 => authenticate::<Sha512, Hmac<Sha512>>(key, counter),
     });
     // Dynamic truncation: four bytes, from where the low half of the last byte points to.
     let last = mac.expose().last().copied().unwrap_or_default();
@@ -391,7 +390,7 @@ fn code_of_step(seed: &Seed, parameters: &CodeParameters, step: u64) -> Code {
 
 /// HMAC (RFC 2104 §2). The key is brought to the block's length here, because the constructor that takes a slice
 /// returns an error that cannot occur and could only be answered with a wrong code.
-fn authenticate<H: Digest, M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Vec<u8> {
+fn authenticate<H: Digest, M: Mac + KeyInit>(key: &[u8], counter: [u8; 8]) -> Vec<u8> {
     let mut block = Key::<M>::default();
     if key.len() <= block.len() {
         block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
@@ -401,7 +400,7 @@ fn authenticate<H: Digest, M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Vec<
             .zip(H::digest(key))
             .for_each(|(to, from)| *to = from);
     }
-    let mac = <M as KeyInit>::new(&block).chain_update(message).finalize();
+    let mac = <M as KeyInit>::new(&block).chain_update(counter).finalize();
     block.as_mut_slice().zeroize();
     mac.into_bytes().to_vec()
 }
@@ -434,9 +433,6 @@ const MAXIMUM_PERIOD_SECONDS: u32 = 300;
 
 /// Ours: RFC 6238 §5.2 recommends one step; each more is a longer life for a stolen code.
 const MAXIMUM_WINDOW_STEPS: u8 = 2;
-
-/// Longer than a counter, so that no code is made of the same bytes.
-const SUBJECT_OF_CODE: &[u8] = b"peergate code of a step";
 
 /// The longest code that [`Digits`] knows.
 const MAXIMUM_DIGITS: usize = 8;

@@ -7,6 +7,7 @@ use crate::answers::Question;
 use crate::decision::introspected::Opaque;
 use crate::decision::known::Known;
 use crate::decision::location::{Found, only, single};
+use crate::decision::second_factor::Subjects;
 use crate::decision::{Caller, CallersToken, Deny, Means, Method, Wish};
 use crate::http::Request;
 use crate::policy::inbound::{Peer, Provider};
@@ -14,7 +15,6 @@ use crate::policy::location::{Location, TokenForm, TokenLocation};
 use crate::policy::{API_KEY_ISSUER, BEARER_TOKEN_ISSUER, Inbound, MTLS_ISSUER};
 use crate::secret::Secret;
 use crate::time::UnixTime;
-use crate::totp::Subject;
 use crate::{claims, jwt, spiffe};
 
 /// A credential that was proved, and whose it is.
@@ -29,8 +29,8 @@ pub(super) struct Proved<'p> {
     pub(super) audiences: Option<Box<[String]>>,
     /// What is known of it, where it is a token's.
     pub(super) token: Option<Rc<Known>>,
-    /// Tells it from other credentials, where a code may ask for that.
-    pub(super) subject: Option<Subject>,
+    /// What codes are remembered under, where a rule asks for some.
+    pub(super) subjects: Option<Subjects>,
     /// The token itself, where it may be exchanged.
     pub(super) callers_token: Option<CallersToken>,
     /// Where it stands; a certificate stands nowhere in the request.
@@ -130,23 +130,28 @@ impl<'p, 'r> Presented<'p, 'r> {
     pub(super) fn connected(&self) -> Option<Proved<'p>> {
         let id = spiffe::parse(self.request.principal.as_deref()?)?;
         let peer = self.inbound.principals.as_ref()?.find(id);
-        Some(Proved {
-            caller: Rc::new(certified(id, peer)),
-            provider: None,
-            introspection: None,
-            audiences: None,
-            token: None,
-            subject: of_kind(self.inbound, Method::Mtls, id.as_bytes()),
-            callers_token: None,
-            location: None,
-        })
+        Some(lasting(self.inbound, certified(id, peer), id.as_bytes(), None))
     }
 }
 
-/// Tells a credential that nobody has issued as a token from others.
-fn of_kind(inbound: &Inbound, method: Method, credential: &[u8]) -> Option<Subject> {
-    let subject = || Subject::of(method.as_str(), &[credential]);
-    inbound.totp.is_asked.then(subject)
+/// A credential that nobody has issued as a token.
+fn lasting<'p>(
+    inbound: &Inbound,
+    caller: Caller,
+    credential: &[u8],
+    location: Option<&'p Location>,
+) -> Proved<'p> {
+    let kind = caller.method.as_str();
+    Proved {
+        subjects: Subjects::new(&inbound.totp, &caller, None, kind, credential),
+        caller: Rc::new(caller),
+        provider: None,
+        introspection: None,
+        audiences: None,
+        token: None,
+        callers_token: None,
+        location,
+    }
 }
 
 fn prove<'p>(
@@ -172,16 +177,8 @@ fn prove<'p>(
             true => Deny::SecretMissing,
             false => Deny::ApiKeyUnknown,
         })?;
-        proved.push(Proved {
-            caller: Rc::new(keyed(peer, Method::ApiKey, API_KEY_ISSUER)),
-            provider: None,
-            introspection: None,
-            audiences: None,
-            token: None,
-            subject: of_kind(inbound, Method::ApiKey, &value),
-            callers_token: None,
-            location: Some(location),
-        });
+        let caller = keyed(peer, Method::ApiKey, API_KEY_ISSUER);
+        proved.push(lasting(inbound, caller, &value, Some(location)));
     }
     Ok(Proofs { proved, opaque })
 }
@@ -219,16 +216,8 @@ fn prove_token<'p>(
     if form.is_for_static_tokens
         && let Some(peer) = inbound.bearer_tokens.find(token)
     {
-        return Ok(proved(Proved {
-            caller: Rc::new(keyed(peer, Method::BearerToken, BEARER_TOKEN_ISSUER)),
-            provider: None,
-            introspection: None,
-            audiences: None,
-            token: None,
-            subject: of_kind(inbound, Method::BearerToken, token),
-            callers_token: None,
-            location: Some(location),
-        }));
+        let caller = keyed(peer, Method::BearerToken, BEARER_TOKEN_ISSUER);
+        return Ok(proved(lasting(inbound, caller, token, Some(location))));
     }
     let opaque =
         |otherwise| match form.is_for_opaque_tokens && token.len() <= inbound.tokens.max_token_bytes() {
@@ -277,7 +266,7 @@ fn placed<'p>(
     Ok(Proved {
         caller: Rc::clone(&known.caller),
         provider: Some(provider),
-        subject: known.subject,
+        subjects: known.subjects,
         callers_token: means.policy.needs.callers_tokens.then(|| CallersToken {
             token: Rc::new(Secret::new(token.to_vec())),
             expires_at: known.expires_at(),

@@ -9,6 +9,7 @@ use crate::answers::{FailureKind, Question};
 use crate::claims::{self, Claims};
 use crate::decision::credentials::{Presented, Proved};
 use crate::decision::questions::ForClaims;
+use crate::decision::second_factor::Subjects;
 use crate::decision::{Caller, CallersToken, Deny, Method};
 use crate::json;
 use crate::jwt::Audiences;
@@ -18,7 +19,6 @@ use crate::policy::location::Location;
 use crate::policy::rule::Accept;
 use crate::secret::Secret;
 use crate::state::Id;
-use crate::totp::Subject;
 
 /// A token that is none of a provider's and no static one.
 #[derive(Debug)]
@@ -78,17 +78,22 @@ impl<'p> Opaque<'p> {
             token: Rc::clone(&self.token),
             expires_at: found.expires_at(),
         });
+        let audiences = audiences(&claims);
+        let caller = caller(introspection, claims);
+        let (totp, kind) = (&presented.inbound().totp, Method::Introspection.as_str());
         Ok(Proved {
-            audiences: Some(audiences(&claims)),
-            caller: Rc::new(caller(introspection, claims)),
+            audiences: Some(audiences),
+            subjects: Subjects::new(
+                totp,
+                &caller,
+                Some(&introspection.name),
+                kind,
+                self.token.expose(),
+            ),
+            caller: Rc::new(caller),
             provider: None,
             introspection: Some(introspection.name.as_str().into()),
             token: None,
-            subject: presented
-                .inbound()
-                .totp
-                .is_asked
-                .then(|| Subject::of(Method::Introspection.as_str(), &[self.token.expose()])),
             callers_token,
             location: Some(self.location),
         })

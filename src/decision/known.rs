@@ -11,13 +11,13 @@ use std::rc::{Rc, Weak};
 
 use crate::decision::assertion::Assertable;
 use crate::decision::identity::{self, Forwarded};
+use crate::decision::second_factor::Subjects;
 use crate::decision::{Caller, Deny, Means, Method};
 use crate::jwks::KeySet;
 use crate::policy::inbound::{Asked, Provider};
 use crate::policy::{Inbound, Policy};
 use crate::time::UnixTime;
 use crate::token_cache::{Limits, TokenCache};
-use crate::totp::Subject;
 use crate::{assertion, claims, jwt};
 
 /// The tokens that were verified under one policy. Each policy has its own: what it makes of a token is in them.
@@ -108,8 +108,8 @@ pub(super) struct Known {
     pub(super) caller: Rc<Caller>,
     /// Its audiences, where a rule asks for some.
     pub(super) audiences: Box<[String]>,
-    /// Tells it from other tokens, where a code may ask for that.
-    pub(super) subject: Option<Subject>,
+    /// What codes are remembered under, where a rule asks for some.
+    pub(super) subjects: Option<Subjects>,
     /// What is forwarded of it.
     pub(super) forwarded: Result<Forwarded, Deny>,
     /// What is asserted of it, where that is done.
@@ -136,6 +136,7 @@ impl Known {
             Assertable::of_token(assertion, provider, &caller, token.expires_at().seconds())
         });
         let has_otp = provider.is_assertion && assertion::has_otp(&caller.claims);
+        let subjects = subjects(inbound, provider, &caller, text, token);
         let Asked { claims, audiences } = &inbound.asked;
         caller.claims.retain(|name, _| claims.contains(name));
         let audiences = token.audiences().filter(|_| *audiences).map(str::to_owned);
@@ -143,7 +144,7 @@ impl Known {
         Self {
             caller: Rc::new(caller),
             audiences: audiences.collect(),
-            subject: inbound.totp.is_asked.then(|| subject(provider, text, token)),
+            subjects,
             forwarded,
             assertable,
             has_otp,
@@ -263,18 +264,25 @@ fn tokened(provider: &Provider, token: &jwt::Verified) -> Caller {
     }
 }
 
-/// What tells a token from others, whatever its signature is: there is more than one that is good for it.
-fn subject(provider: &Provider, text: &[u8], token: &jwt::Verified) -> Subject {
-    let name = provider.name.as_bytes();
-    // RFC 7519 §4.1.7.
-    match token.claims().get("jti").and_then(|value| value.as_str()) {
-        Some(jti) => Subject::of("jti", &[name, jti.as_bytes()]),
-        None => {
-            let end = text.iter().rposition(|byte| *byte == b'.');
-            let signed = end.and_then(|end| text.get(..end));
-            Subject::of("signed", &[name, signed.unwrap_or(text)])
-        }
-    }
+/// A token is told from others whatever its signature is: there is more than one that is good for it.
+fn subjects(
+    inbound: &Inbound,
+    provider: &Provider,
+    caller: &Caller,
+    text: &[u8],
+    token: &jwt::Verified,
+) -> Option<Subjects> {
+    let jti = token.claims().get("jti").and_then(|value| value.as_str());
+    let signed = || {
+        let end = text.iter().rposition(|byte| *byte == b'.');
+        end.and_then(|end| text.get(..end)).unwrap_or(text)
+    };
+    let (kind, credential) = match jti {
+        // RFC 7519 §4.1.7.
+        Some(jti) => ("jti", jti.as_bytes()),
+        None => ("signed", signed()),
+    };
+    Subjects::new(&inbound.totp, caller, Some(&provider.name), kind, credential)
 }
 
 /// What the tokens of a worker take at the most, by estimate: 10,000 of usual size, and a few hundred if each of them is

@@ -12,6 +12,53 @@ use crate::state::SharedState;
 use crate::time::UnixTime;
 use crate::totp::{self, By, Guesser, Match, Replay, Seed, Subject, Unavailable, Used};
 
+/// What the codes of a caller are remembered under. A digest takes its time, so that they are made with the proof of a
+/// credential and kept as long.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subjects {
+    credential: Subject,
+    /// The peer; the provider of callers without one. These can be as many as their provider lets them be, so that what
+    /// bounds a peer bounds all of them together.
+    owner: Subject,
+    /// The peer, or the caller without one.
+    caller: Subject,
+}
+
+impl Subjects {
+    /// Of a credential of this kind, and where it is a token, of its provider. `None` where no rule asks for a code.
+    pub(super) fn new(
+        totp: &Totp,
+        caller: &Caller,
+        provider: Option<&str>,
+        kind: &str,
+        credential: &[u8],
+    ) -> Option<Self> {
+        if !totp.is_asked {
+            return None;
+        }
+        let issuer = provider.unwrap_or_else(|| caller.method.as_str()).as_bytes();
+        let subject = |kind, parts: [&[u8]; 2]| {
+            let [first, second] = parts;
+            Subject::of(kind, &[totp.scope.as_bytes(), first, second])
+        };
+        let credential = subject(kind, [issuer, credential]);
+        let owner = match &caller.peer {
+            Some(peer) => subject("peer", [peer.name.as_bytes(), &[]]),
+            None => subject("provider", [issuer, &[]]),
+        };
+        let caller = match (&caller.peer, &caller.sub) {
+            (Some(_), _) => owner,
+            (None, Some(sub)) => subject("sub", [issuer, sub.as_bytes()]),
+            (None, None) => credential,
+        };
+        Some(Self {
+            credential,
+            owner,
+            caller,
+        })
+    }
+}
+
 /// What a code is checked with.
 pub(super) struct SecondFactor<'a> {
     pub(super) totp: &'a Totp,
@@ -32,11 +79,13 @@ impl SecondFactor<'_> {
                 false => Deny::TotpNotConfigured,
             });
         }
-        let guesser = self.guesser()?;
+        let subjects = self.credential.subjects;
+        let subjects = subjects.ok_or(Deny::Internal("a credential that nothing tells from others"))?;
+        let guesser = self.guesser(&subjects);
         let throttle = &self.totp.throttle;
         throttled(throttle.look(self.state, &guesser, self.now))?;
         match totp::verify(seeds, &self.requirement.code, code, self.now) {
-            Some(matched) => self.use_up(seeds, matched),
+            Some(matched) => self.use_up(&subjects, seeds, matched),
             None => {
                 throttled(throttle.count(self.state, &guesser, self.now))?;
                 // The code may be that of the seed which is not there.
@@ -58,21 +107,21 @@ impl SecondFactor<'_> {
         }
     }
 
-    fn use_up(&self, seeds: &[Seed], matched: Match) -> Result<(), Deny> {
+    fn use_up(&self, subjects: &Subjects, seeds: &[Seed], matched: Match) -> Result<(), Deny> {
         let parameters = &self.requirement.code;
         let over_at = parameters.over_at(matched.step);
         let is_new = match self.requirement.replay {
             Replay::Allow => return Ok(()),
             Replay::OneTime => {
-                let subject = Subject::of("codes", &[self.caller_subject()?.as_bytes(), &parameters.tag()]);
+                let subject = Subject::of("codes", &[subjects.caller.as_bytes(), &parameters.tag()]);
                 Used { subject, over_at }.once(self.state, self.now)
             }
             Replay::PerToken => {
                 let seed = seeds
                     .get(matched.seed)
                     .ok_or(Deny::Internal("a code of no seed"))?;
-                let subject = seed.subject(self.caller_subject()?, matched.step);
-                Used { subject, over_at }.with(self.credential_subject()?, self.state, self.now)
+                let subject = seed.subject(subjects.caller, matched.step);
+                Used { subject, over_at }.with(subjects.credential, self.state, self.now)
             }
         };
         match is_new {
@@ -82,54 +131,18 @@ impl SecondFactor<'_> {
         }
     }
 
-    /// Whose guesses are counted together. Callers without a peer can be as many as their provider lets them be, so that
-    /// all of them have one ceiling.
-    fn guesser(&self) -> Result<Guesser, Deny> {
-        let owner = self.owner();
+    /// Whose guesses are counted together.
+    fn guesser(&self, subjects: &Subjects) -> Guesser {
+        let owner = subjects.owner;
         let (single, ceiling) = match (self.totp.throttle.by, &self.caller().peer) {
-            (By::Credential, _) => (self.credential_subject()?, Some(owner)),
+            (By::Credential, _) => (subjects.credential, Some(owner)),
             (By::Peer, Some(_)) => (owner, None),
-            (By::Peer, None) => (self.caller_subject()?, Some(owner)),
+            (By::Peer, None) => (subjects.caller, Some(owner)),
         };
-        Ok(Guesser {
+        Guesser {
             owner,
             single,
             ceiling,
-        })
-    }
-
-    /// The peer; the provider of callers without one.
-    fn owner(&self) -> Subject {
-        match &self.caller().peer {
-            Some(peer) => self.subject("peer", &[peer.name.as_bytes()]),
-            None => self.subject("provider", &[self.provider().as_bytes()]),
-        }
-    }
-
-    /// The peer, or the caller without one.
-    fn caller_subject(&self) -> Result<Subject, Deny> {
-        let caller = self.caller();
-        match (&caller.peer, &caller.sub) {
-            (Some(_), _) => Ok(self.owner()),
-            (None, Some(sub)) => Ok(self.subject("sub", &[self.provider().as_bytes(), sub.as_bytes()])),
-            (None, None) => self.credential_subject(),
-        }
-    }
-
-    fn credential_subject(&self) -> Result<Subject, Deny> {
-        let credential = self.credential.subject;
-        let credential = credential.ok_or(Deny::Internal("a credential that nothing tells from others"))?;
-        Ok(self.subject("credential", &[credential.as_bytes()]))
-    }
-
-    fn subject(&self, kind: &str, parts: &[&[u8]]) -> Subject {
-        Subject::of(kind, &[&[self.totp.scope.as_bytes().as_slice()], parts].concat())
-    }
-
-    fn provider(&self) -> &str {
-        match self.credential.provider {
-            Some(provider) => &provider.name,
-            None => self.caller().method.as_str(),
         }
     }
 

@@ -16,13 +16,9 @@ impl Subject {
             hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             hash.update(part);
         }
-        Self::from_digest(&hash.finalize())
-    }
-
-    /// From a longer digest.
-    pub(super) fn from_digest(digest: &[u8]) -> Self {
         let mut bytes = [0; SUBJECT_BYTES];
-        bytes.iter_mut().zip(digest).for_each(|(to, from)| *to = *from);
+        let digest = hash.finalize();
+        bytes.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
         Self(bytes)
     }
 
