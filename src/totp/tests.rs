@@ -74,7 +74,7 @@ fn a_seed_longer_than_a_block_is_hashed() {
     assert_eq!(code(&long, &parameters, 59), code(&hashed, &parameters, 59));
 
     let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&[0xaa; 131]).unwrap();
-    mac.update(7_u64.to_be_bytes());
+    mac.update(&7_u64.to_be_bytes());
     assert_eq!(
         authenticate::<Sha256, Hmac<Sha256>>(&[0xaa; 131], 7_u64.to_be_bytes()),
         mac.finalize().into_bytes().to_vec()
