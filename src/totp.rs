@@ -21,12 +21,23 @@ use crate::time::UnixTime;
 
 pub use self::ledger::{Ledger, Unavailable};
 pub use self::replay::{Replay, Used};
+use self::subject::SUBJECT_BYTES;
 pub use self::subject::Subject;
 pub use self::throttle::{By, Guesser, Throttle};
 
 /// A shared secret from which codes are computed.
-#[derive(Debug, Clone)]
-pub struct Seed(Secret<Vec<u8>>);
+#[derive(Clone)]
+pub struct Seed {
+    bytes: Secret<Vec<u8>>,
+    /// Of the seed, by which its codes are told from others'.
+    marker: Secret<[u8; SUBJECT_BYTES]>,
+}
+
+impl fmt::Debug for Seed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Seed(*****)")
+    }
+}
 
 impl Seed {
     /// From base32 (RFC 4648 §6), upper or lower case, with at least 128 bits (RFC 4226 §4, R6).
@@ -39,7 +50,7 @@ impl Seed {
     /// [`SeedError`], which never holds a part of the seed.
     pub fn parse(text: &str) -> Result<Self, SeedError> {
         let seed = Self::parse_insecure_short(text)?;
-        let bits = seed.0.expose().len() * 8;
+        let bits = seed.bytes.expose().len() * 8;
         if bits < MINIMUM_SEED_BITS {
             return Err(SeedError::TooShort { bits });
         }
@@ -59,20 +70,25 @@ impl Seed {
         let upper = Secret::new(characters.to_ascii_uppercase());
         let alphabet = base32::Alphabet::Rfc4648 { padding: false };
         let bytes = base32::decode(alphabet, upper.expose()).ok_or(SeedError::Length)?;
-        let seed = Self(Secret::new(bytes));
-        let canonical = Secret::new(base32::encode(alphabet, seed.0.expose()));
+        let bytes = Secret::new(bytes);
+        let canonical = Secret::new(base32::encode(alphabet, bytes.expose()));
         if canonical.expose().len() != upper.expose().len() {
             return Err(SeedError::Length);
         }
         if canonical.expose() != upper.expose() {
             return Err(SeedError::TrailingBits);
         }
-        Ok(seed)
+        Ok(Self::of(bytes))
+    }
+
+    fn of(bytes: Secret<Vec<u8>>) -> Self {
+        let marker = Secret::new(*Subject::of("seed", &[bytes.expose()]).as_bytes());
+        Self { bytes, marker }
     }
 
     /// Stands for the code that this seed has in a step: nobody without the seed finds the code by trying.
     pub fn subject(&self, owner: Subject, step: u64) -> Subject {
-        Subject::of("code", &[owner.as_bytes(), &step.to_be_bytes(), self.0.expose()])
+        owner.marked(self.marker.expose(), step)
     }
 }
 
@@ -364,7 +380,7 @@ impl Window {
 
 /// HOTP of RFC 4226 §5.3, with the number of the step as its counter.
 fn code_of_step(seed: &Seed, parameters: &CodeParameters, step: u64) -> Code {
-    let key = seed.0.expose();
+    let key = seed.bytes.expose();
     let counter = step.to_be_bytes();
     let mac = Secret::new(match parameters.algorithm {
         Algorithm::Sha1 => authenticate::<Sha1, Hmac<Sha1>>(key, counter),

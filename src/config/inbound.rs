@@ -116,7 +116,7 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
     let errors = errors?;
     let totp = Totp {
         is_asked: rules.iter().any(|rule| rule.replay().is_some()),
-        scope: scope(&errors.realm, &providers),
+        scope: scope(&errors.realm, &code?, &providers),
         ..totp?
     };
     let keys = key_plan(&providers, limits.waits);

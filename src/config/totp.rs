@@ -106,17 +106,17 @@ fn throttle(totp: &Object<'_>) -> Option<Throttle> {
     })
 }
 
-/// What tells this policy's callers and codes from those of others in the same proxy: the realm, who issues tokens,
-/// and for whom.
-pub(super) fn scope(realm: &str, providers: &[Provider]) -> Subject {
+/// What tells this policy's callers and codes from those of others in the same proxy: the realm, how codes are made, who
+/// issues tokens, and for whom.
+pub(super) fn scope(realm: &str, code: &CodeParameters, providers: &[Provider]) -> Subject {
     // In whatever order they stand: no two have one issuer.
     let mut issuers: Vec<String> = Vec::new();
     for provider in providers {
         sorted::insert(&mut issuers, provider.verification.issuer.clone());
     }
-    issuers
-        .iter()
-        .fold(Subject::of("policy", &[realm.as_bytes()]), |scope, issuer| {
+    issuers.iter().fold(
+        Subject::of("policy", &[realm.as_bytes(), &code.tag()]),
+        |scope, issuer| {
             let mut named = providers.iter().map(|provider| &provider.verification);
             let Some(provider) = named.find(|provider| provider.issuer == *issuer) else {
                 return scope;
@@ -133,7 +133,8 @@ pub(super) fn scope(realm: &str, providers: &[Provider]) -> Subject {
                 .fold(Subject::of("provider", &names), |scope, audience| {
                     Subject::of("audience", &[scope.as_bytes(), audience.as_bytes()])
                 })
-        })
+        },
+    )
 }
 
 /// A seed out of a SECRET.

@@ -113,7 +113,7 @@ impl SecondFactor<'_> {
         let is_new = match self.requirement.replay {
             Replay::Allow => return Ok(()),
             Replay::OneTime => {
-                let subject = Subject::of("codes", &[subjects.caller.as_bytes(), &parameters.tag()]);
+                let subject = subjects.caller;
                 Used { subject, over_at }.once(self.state, self.now)
             }
             Replay::PerToken => {

@@ -1,8 +1,10 @@
 //! Whom, or what, something is remembered of.
 
+use std::hash::Hasher as _;
 use std::iter;
 
 use sha2::{Digest as _, Sha256};
+use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 /// A digest that stands for a peer, a credential or a code where others can read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +22,14 @@ impl Subject {
         let digest = hash.finalize();
         bytes.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
         Self(bytes)
+    }
+
+    /// A further one, made with a key that is nobody else's (SipHash-2-4, 128 bits: a tenth of the time of a SHA-256).
+    pub(super) fn marked(&self, key: &[u8; SUBJECT_BYTES], number: u64) -> Self {
+        let mut hash = SipHasher24::new_with_key(key);
+        hash.write(&self.0);
+        hash.write(&number.to_be_bytes());
+        Self(hash.finish128().as_bytes())
     }
 
     /// As it was written.

@@ -40,7 +40,7 @@ fn rfc_6238_appendix_b() {
             let bytes = b"1234567890".iter().cycle().take(length).copied().collect();
             let parameters = CodeParameters::new(algorithm, Digits::Eight, 30, 1).unwrap();
             // By step: the last vector lies beyond the clock, whose nanoseconds end in the year 2554.
-            let code = code_of_step(&Seed(Secret::new(bytes)), &parameters, seconds / 30);
+            let code = code_of_step(&Seed::of(Secret::new(bytes)), &parameters, seconds / 30);
             assert_eq!(code.expose(), expected.as_bytes(), "{algorithm:?} at {seconds}");
         }
     }
@@ -68,8 +68,8 @@ fn six_digits() {
 /// RFC 2104 §2: a key longer than a block is hashed first. RFC 4231 test case 6 has such a key.
 #[test]
 fn a_seed_longer_than_a_block_is_hashed() {
-    let long = Seed(Secret::new(vec![0xaa; 131]));
-    let hashed = Seed(Secret::new(Sha256::digest([0xaa; 131]).to_vec()));
+    let long = Seed::of(Secret::new(vec![0xaa; 131]));
+    let hashed = Seed::of(Secret::new(Sha256::digest([0xaa; 131]).to_vec()));
     let parameters = CodeParameters::new(Algorithm::Sha256, Digits::Eight, 30, 1).unwrap();
     assert_eq!(code(&long, &parameters, 59), code(&hashed, &parameters, 59));
 
@@ -186,12 +186,12 @@ fn seeds_in_base32() {
         "GezdgnbvGY3TQOJQgezdgnbvgy3tqojq",
     ] {
         assert_eq!(
-            Seed::parse(text).unwrap().0.expose().as_slice(),
+            Seed::parse(text).unwrap().bytes.expose().as_slice(),
             b"12345678901234567890"
         );
     }
     for text in ["AAAAAAAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAAAAAA======"] {
-        assert_eq!(Seed::parse(text).unwrap().0.expose().as_slice(), [0; 16]);
+        assert_eq!(Seed::parse(text).unwrap().bytes.expose().as_slice(), [0; 16]);
     }
 }
 
