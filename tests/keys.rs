@@ -10,97 +10,10 @@
 mod host;
 mod support;
 
-use std::path::Path;
-
-use host::{Answer, Callout, Module, Outcome, PluginId, Process, Request, Response, Vm, VmOptions};
+use host::proxy::{Proxy, START, VM_ID};
+use host::{Answer, Outcome, Request, Response};
 use serde_json::{Value, json};
 use support::tokens::keys;
-
-const START: u64 = 1_800_000_000;
-const VM_ID: &str = "peergate";
-
-/// A process of this many workers.
-struct Proxy {
-    process: Process,
-    workers: Vec<(Vm, PluginId)>,
-}
-
-impl Proxy {
-    fn new(workers: usize, policy: &Value) -> Self {
-        Self::started(workers, policy, VM_ID, VM_ID)
-    }
-
-    /// `vm_id` is what the shared data belongs to, `own_id` what the filter is told of it.
-    fn started(workers: usize, policy: &Value, vm_id: &str, own_id: &str) -> Self {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peergate.wasm");
-        let module = Module::load(file).unwrap_or_else(|error| panic!("{error:?}: run `make build` first"));
-        let process = Process::default();
-        process.set_now(START * 1_000_000_000);
-        let start = |worker: usize| {
-            let options = VmOptions {
-                process: process.clone(),
-                vm_id: vm_id.to_owned(),
-                properties: [("plugin_vm_id".to_owned(), own_id.as_bytes().to_vec())].into(),
-                clusters: vec!["idp".to_owned()],
-                random_seed: u64::try_from(worker + 1).unwrap(),
-                ..VmOptions::default()
-            };
-            let mut vm = Vm::start(&module, options).unwrap();
-            let plugin = vm.configure(policy.to_string()).unwrap();
-            (vm, plugin)
-        };
-        let workers = (0..workers).map(start).collect();
-        Self { process, workers }
-    }
-
-    fn pass(&self, seconds: u64) {
-        self.process.set_now(self.process.now() + seconds * 1_000_000_000);
-    }
-
-    /// Lets the timers of all workers fire.
-    fn tick(&mut self) {
-        for (vm, plugin) in &mut self.workers {
-            vm.tick(*plugin).unwrap();
-        }
-    }
-
-    /// What each worker has asked and not been told.
-    fn callouts(&self) -> Vec<(usize, Callout)> {
-        let of = |(worker, (vm, _)): (usize, &(Vm, PluginId))| {
-            let all = vm.callouts().into_iter();
-            all.map(move |callout| (worker, callout)).collect::<Vec<_>>()
-        };
-        self.workers.iter().enumerate().flat_map(of).collect()
-    }
-
-    /// Answers the one callout that is under way, and lets all workers see it.
-    fn answer(&mut self, answer: Answer) {
-        let mut callouts = self.callouts();
-        assert_eq!(callouts.len(), 1, "{callouts:?}");
-        let (worker, callout) = callouts.remove(0);
-        self.workers[worker].0.answer(&callout, answer).unwrap();
-        self.tick();
-    }
-
-    fn fetch(&mut self, keys: &Value) {
-        self.tick();
-        self.answer(set(keys));
-    }
-
-    fn send(&mut self, worker: usize, request: Request) -> Outcome {
-        let (vm, plugin) = &mut self.workers[worker];
-        vm.request(*plugin, request)
-    }
-
-    fn metric(&self, name: &str) -> u64 {
-        self.process.metrics().get(name).copied().unwrap_or_default()
-    }
-
-    fn logs(&self, worker: usize) -> Vec<String> {
-        let lines = self.workers[worker].0.logs().iter();
-        lines.map(|line| line.text.clone()).collect()
-    }
-}
 
 fn policy() -> Value {
     json!({"version": 1, "role": "inbound", "inbound": {
@@ -115,6 +28,12 @@ fn policy() -> Value {
             {"name": "all", "accept": ["jwt"]},
         ],
     }})
+}
+
+/// Lets the workers fetch a set.
+fn fetch(proxy: &mut Proxy, keys: &Value) {
+    proxy.tick();
+    proxy.answer(set(keys));
 }
 
 fn set(keys: &Value) -> Answer {
@@ -260,7 +179,7 @@ fn places_to_wait_in_are_few_and_given_back() {
 #[test]
 fn an_unknown_kid_waits_for_one_fetch() {
     let mut proxy = Proxy::new(2, &policy());
-    proxy.fetch(&only("ed25519"));
+    fetch(&mut proxy, &only("ed25519"));
     proxy.pass(1);
     // The issuer has rotated; a request in each worker brings the new key.
     let streams = [0, 1].map(|worker| proxy.send(worker, with(&token("rsa"))).paused());
@@ -275,7 +194,7 @@ fn an_unknown_kid_waits_for_one_fetch() {
 #[test]
 fn a_flood_of_unknown_kids_costs_one_fetch_in_an_interval_and_a_tenth_of_the_places() {
     let mut proxy = Proxy::new(2, &policy());
-    proxy.fetch(&only("ed25519"));
+    fetch(&mut proxy, &only("ed25519"));
     proxy.pass(1);
     let mut waiting = 0;
     for _ in 0..50 {
@@ -307,14 +226,14 @@ fn a_flood_of_unknown_kids_costs_one_fetch_in_an_interval_and_a_tenth_of_the_pla
 #[test]
 fn a_key_that_has_left_the_set_verifies_nothing_more() {
     let mut proxy = Proxy::new(3, &policy());
-    proxy.fetch(&only("ed25519"));
+    fetch(&mut proxy, &only("ed25519"));
     let old = token("ed25519");
     for worker in 0..3 {
         proxy.send(worker, with(&old)).forwarded();
         proxy.send(worker, with(&old)).forwarded();
     }
     proxy.pass(600);
-    proxy.fetch(&only("p256"));
+    fetch(&mut proxy, &only("p256"));
     // Out of the interval of an unknown `kid`, which would be asked for first.
     for worker in 0..3 {
         proxy.send(worker, with(&token("p256"))).forwarded();
@@ -335,14 +254,14 @@ fn a_lease_whose_holder_has_died_is_taken_over() {
     proxy.tick();
     assert_eq!(proxy.callouts().len(), 0);
     proxy.pass(1);
-    proxy.fetch(&only("ed25519"));
+    fetch(&mut proxy, &only("ed25519"));
     proxy.send(0, with(&token("ed25519"))).forwarded();
 }
 
 #[test]
 fn a_worker_that_comes_later_and_a_new_configuration_have_the_keys_at_once() {
     let mut proxy = Proxy::new(1, &policy());
-    proxy.fetch(&only("ed25519"));
+    fetch(&mut proxy, &only("ed25519"));
     let mut changed = policy();
     changed["inbound"]["providers"]["idp"]["jwks"]["cache"] = json!({"max_stale_seconds": 604_800});
     let (vm, plugin) = &mut proxy.workers[0];
@@ -358,7 +277,7 @@ fn without_a_vm_of_its_own_each_worker_asks_for_itself_unless_it_can_seal() {
     alone.tick();
     assert_eq!(alone.callouts().len(), 2);
     assert_eq!(alone.process.shared_keys("").len(), 0);
-    let said = "peergate: each worker fetches keys for itself: the VM has no `vm_id` of its own, and there is no \
+    let said = "peergate: each worker fetches keys and tokens for itself: the VM has no `vm_id` of its own, and there is no \
                 `shared_state_key`";
     assert!(alone.logs(0).iter().any(|line| line == said));
     // It keeps them over a change of its configuration.
@@ -376,7 +295,7 @@ fn without_a_vm_of_its_own_each_worker_asks_for_itself_unless_it_can_seal() {
     let mut sealed = policy();
     sealed["shared_state_key"] = json!({"inline": "0123456789abcdef0123456789abcdef"});
     let mut proxy = Proxy::started(2, &sealed, "", "");
-    proxy.fetch(&only("ed25519"));
+    fetch(&mut proxy, &only("ed25519"));
     for worker in 0..2 {
         proxy.send(worker, with(&token("ed25519"))).forwarded();
     }
@@ -391,7 +310,7 @@ fn what_another_module_writes_into_shared_data_is_no_key() {
     let mut sealed = policy();
     sealed["shared_state_key"] = json!({"inline": "0123456789abcdef0123456789abcdef"});
     let mut proxy = Proxy::started(2, &sealed, "", "");
-    proxy.fetch(&only("ed25519"));
+    fetch(&mut proxy, &only("ed25519"));
     for name in proxy.process.shared_keys("") {
         let forged = match name.ends_with(b".keys") {
             true => format!("7\n{}\n{}", START * 1_000, only("p256")),

@@ -33,6 +33,7 @@ mod cryptography;
 mod exchange;
 mod headers;
 mod process;
+pub(crate) mod proxy;
 mod reply;
 mod report;
 mod state;
