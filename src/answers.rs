@@ -109,10 +109,15 @@ impl Answers {
     /// Makes the records that workers share. To be called at configuration.
     pub fn prepare(&self) {
         SLOTS.prepare(self.store.as_ref());
+        TOKENS.prepare(self.store.as_ref());
     }
 
     /// An answer, if it is there and good.
     pub fn find(&self, id: &Id, now: UnixTime) -> Option<Found> {
+        self.find_in(&SLOTS, id, now)
+    }
+
+    fn find_in(&self, slots: &Slots, id: &Id, now: UnixTime) -> Option<Found> {
         let now = now.milliseconds();
         if let Some(kept) = self.kept.get(id) {
             if kept.is_good(now) {
@@ -120,7 +125,7 @@ impl Answers {
             }
             self.kept.remove(id);
         }
-        self.take_over(id, 0, now).map(Found)
+        self.take_over(slots, id, 0, now).map(Found)
     }
 
     /// An answer to a question that nobody needs to wait for when it runs out: it is asked again while it is still good.
@@ -137,10 +142,15 @@ impl Answers {
         Some(found)
     }
 
-    /// Keeps what this worker knows by itself, for all workers.
-    pub fn keep(&self, id: &Id, value: Vec<u8>, expires_at: UnixTime, now: UnixTime) {
+    /// Keeps a verified token under an id that only its holder knows, for all workers.
+    pub fn keep_token(&self, id: &Id, value: Vec<u8>, expires_at: UnixTime, now: UnixTime) {
         let (now, expires_at) = (now.milliseconds(), expires_at.milliseconds());
-        self.store_answer(id, Ok(Secret::new(value)), expires_at, now);
+        self.store_in(&TOKENS, id, Ok(Secret::new(value)), expires_at, now);
+    }
+
+    /// A token that was kept.
+    pub fn find_token(&self, id: &Id, now: UnixTime) -> Option<Found> {
+        self.find_in(&TOKENS, id, now)
     }
 
     /// Forgets an answer that turned out to be no good, unless there is a newer one.
@@ -263,14 +273,14 @@ impl Answers {
 
     fn is_there(&self, id: &Id, now: u64) -> bool {
         let kept = self.kept.get(id).filter(|kept| kept.is_good(now));
-        let kept = kept.or_else(|| self.take_over(id, 0, now));
+        let kept = kept.or_else(|| self.take_over(&SLOTS, id, 0, now));
         kept.is_some_and(|kept| kept.found.is_ok())
     }
 
     /// What becomes of a question that somebody waits for, and that this worker has not sent.
     fn look_after(&self, one: &mut Wanted, is_full: bool, now: UnixTime, random: &Random) -> Progress {
         let at = now.milliseconds();
-        if one.until <= at || self.take_over(one.question.id(), one.after, at).is_some() {
+        if one.until <= at || self.take_over(&SLOTS, one.question.id(), one.after, at).is_some() {
             return Progress::Over;
         }
         if is_full {
@@ -330,8 +340,8 @@ impl Answers {
     }
 
     /// What another worker has stored after this moment.
-    fn take_over(&self, id: &Id, after: u64, now: u64) -> Option<Rc<Kept>> {
-        let entry = SLOTS.find(self.store.as_ref(), &self.shared_id(id))?;
+    fn take_over(&self, slots: &Slots, id: &Id, after: u64, now: u64) -> Option<Rc<Kept>> {
+        let entry = slots.find(self.store.as_ref(), &self.shared_id(id))?;
         let is_meant = !entry.payload.is_empty() && (after == 0 || entry.made_at > after);
         if !is_meant {
             return None;
@@ -345,6 +355,17 @@ impl Answers {
     }
 
     fn store_answer(&self, id: &Id, found: Result<Secret<Vec<u8>>, Failure>, expires_at: u64, now: u64) {
+        self.store_in(&SLOTS, id, found, expires_at, now);
+    }
+
+    fn store_in(
+        &self,
+        slots: &Slots,
+        id: &Id,
+        found: Result<Secret<Vec<u8>>, Failure>,
+        expires_at: u64,
+        now: u64,
+    ) {
         let kept = Kept {
             made_at: now,
             expires_at,
@@ -352,7 +373,7 @@ impl Answers {
         };
         let shared_id = self.shared_id(id);
         let payload = written(&shared_id, &kept, self.sealing.as_deref(), self.nonce()).unwrap_or_default();
-        SLOTS.change(self.store.as_ref(), &self.shared_id(id), now, |entry| {
+        slots.change(self.store.as_ref(), &shared_id, now, |entry| {
             *entry = Entry {
                 id: shared_id,
                 leased_until: 0,
@@ -452,6 +473,11 @@ fn lease(question: &dyn Question) -> u64 {
 const SLOTS: Slots = Slots {
     prefix: "peergate.answers.1",
     count: 256,
+};
+/// Where they share verified tokens.
+const TOKENS: Slots = Slots {
+    prefix: "peergate.tokens.1",
+    count: 1_024,
 };
 /// Ours: what a worker keeps, of usual size and in all.
 const MAX_KEPT: usize = 2_000;

@@ -54,8 +54,7 @@ pub use self::warning::{Caution, Warning};
 
 use self::forward::{default_owned_headers, default_style};
 use self::oauth::{Around, Clients};
-use self::path::Path;
-use self::problem::{DocumentProblem, KeySourceProblem, Kind, ShapeProblem};
+use self::problem::{DocumentProblem, KeySourceProblem, Kind};
 use self::reader::{Context, Node, Object};
 use self::sealed::sealed_variables;
 use self::secret::{Found, secret};
@@ -99,35 +98,9 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn from_plugin_configuration(bytes: &[u8], environment: &Environment) -> Result<Loaded, Errors> {
-    let mut loaded = load(&Document::from_plugin_configuration(bytes)?, environment).and_then(served)?;
+    let mut loaded = load(&Document::from_plugin_configuration(bytes)?, environment)?;
     loaded.policy.identity = identity(bytes);
     Ok(loaded)
-}
-
-/// Refuses what is read, and what the machines do not do yet.
-///
-/// # Errors
-/// The members that ask for it.
-pub fn served(loaded: Loaded) -> Result<Loaded, Errors> {
-    let clients = loaded
-        .policy
-        .outbound
-        .iter()
-        .any(|outbound| !outbound.clients.is_empty());
-    let introspection = loaded
-        .policy
-        .inbound
-        .iter()
-        .any(|inbound| !inbound.introspections.is_empty());
-    let member = match (clients, introspection) {
-        (false, false) => return Ok(loaded),
-        (_, true) => Path::root().member("inbound").member("introspection").to_string(),
-        (true, false) => Path::root()
-            .member("outbound")
-            .member("oauth_clients")
-            .to_string(),
-    };
-    Err(Error::at(member, ShapeProblem::NotSupportedYet).into())
 }
 
 /// What tells the policy of one configuration from those of others.

@@ -6,6 +6,7 @@
 pub mod answer;
 mod answered;
 mod assertion;
+mod callers_token;
 mod credentials;
 pub mod deny;
 mod identity;
@@ -37,11 +38,11 @@ use crate::policy::owned::is_same_header;
 use crate::policy::{Enforcement, ErrorStyle, NO_RULE, Policy};
 use crate::redact::Redactor;
 use crate::role::{Direction, Role};
-use crate::secret::Secret;
 use crate::signer::{HostSigner, NoHostSigner};
 use crate::state::{Nowhere, SharedState};
 use crate::time::UnixTime;
 
+use self::callers_token::CallersToken;
 use self::inbound::Verdict;
 use self::injected::Injected;
 use self::mark::Mark;
@@ -110,13 +111,6 @@ impl Permit {
             ..Self::default()
         }
     }
-}
-
-/// A verified caller's token, which can be exchanged.
-#[derive(Debug, Clone)]
-struct CallersToken {
-    token: Rc<Secret<Vec<u8>>>,
-    expires_at: UnixTime,
 }
 
 /// A verified caller.

@@ -65,9 +65,11 @@ impl Needs {
         let rules = || outbound.iter().flat_map(|outbound| outbound.rules.iter());
         let plans = || rules().filter_map(|rule| rule.token.as_ref());
         let is_introspected = inbound.is_some_and(|inbound| !inbound.introspections.is_empty());
+        // Whoever is handed an assertion on a call finds the token behind it.
+        let is_asserted = inbound.is_some_and(|inbound| inbound.assertion.is_some());
         Self {
-            answers: is_introspected || plans().next().is_some(),
-            callers_tokens: plans().any(TokenPlan::exchanges_callers),
+            answers: is_introspected || is_asserted || plans().next().is_some(),
+            callers_tokens: is_asserted || plans().any(TokenPlan::exchanges_callers),
         }
     }
 }

@@ -195,12 +195,16 @@ fn what_is_asked_often_is_asked_again_before_it_runs_out() {
 #[test]
 fn what_turned_out_to_be_no_good_is_forgotten() {
     let process = Process::of(2, None);
-    process.workers[0].keep(&[1; 32], b"one".to_vec(), at(2_000), at(1_000));
+    let put = |text: &str, now: u64| {
+        let value = Ok(Secret::new(text.as_bytes().to_vec()));
+        process.workers[0].store_answer(&[1; 32], value, 2_000_000, now * 1_000);
+    };
+    put("one", 1_000);
     assert_eq!(value(&process.workers[1], 1, 1_001).unwrap(), "one");
     let found = process.workers[0].find(&[1; 32], at(1_001)).unwrap();
     process.workers[0].forget(&[1; 32], found.receipt(), at(1_002));
     assert_eq!(value(&process.workers[0], 1, 1_002), None);
-    process.workers[0].keep(&[1; 32], b"two".to_vec(), at(2_000), at(1_003));
+    put("two", 1_003);
     // Who is late with the same news takes nothing away.
     process.workers[1].forget(&[1; 32], found.receipt(), at(1_004));
     assert_eq!(value(&process.workers[1], 1, 1_004).unwrap(), "two");
@@ -242,7 +246,7 @@ fn a_question_that_cannot_be_made_fails() {
 #[test]
 fn what_another_module_writes_is_not_believed() {
     let process = Process::of(2, Some("0123456789abcdef0123456789abcdef"));
-    process.workers[0].keep(&[1; 32], b"one".to_vec(), at(2_000), at(1_000));
+    process.workers[0].store_answer(&[1; 32], Ok(Secret::new(b"one".to_vec())), 2_000_000, 1_000_000);
     let name = &(0..256)
         .map(|number| format!("peergate.answers.1.{number}"))
         .find(|name| process.shared.get(name).is_some_and(|held| held.value.len() > 1))
@@ -315,4 +319,13 @@ fn no_nonce_is_used_twice() {
     assert_eq!((seen.len(), nonces.get()), (1_000, 1_000));
     answers.nonces.set(u32::MAX);
     assert_eq!(answers.nonce(), None);
+}
+
+#[test]
+fn a_token_is_kept_for_all_workers() {
+    let process = Process::of(2, None);
+    process.workers[0].keep_token(&[1; 32], b"token".to_vec(), at(1_060), at(1_000));
+    let found = |now| process.workers[1].find_token(&[1; 32], at(now));
+    assert_eq!(found(1_001).unwrap().value().unwrap(), b"token");
+    assert!(found(1_060).is_none());
 }

@@ -60,7 +60,7 @@ pub(crate) fn check(arguments: &Arguments) -> ExitCode {
         true => config::load_unopened,
         false => config::load,
     };
-    match load(&document, &environment).and_then(config::served) {
+    match load(&document, &environment) {
         Ok(loaded) => {
             report_warnings(&loaded);
             let hints = advice::hints(&loaded.policy, &document, &environment);

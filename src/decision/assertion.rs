@@ -13,7 +13,7 @@ use sha2::Sha256;
 use crate::assertion::{self, Assertion, Minted, Random, Subject};
 use crate::claims::Claims;
 use crate::decision::credentials::Proved;
-use crate::decision::{Caller, Deny, Means, Method};
+use crate::decision::{Caller, CallersToken, Deny, Means, Method};
 use crate::http::{Edits, Reply, Request};
 use crate::policy::inbound::Provider;
 use crate::policy::{Inbound, Policy};
@@ -86,6 +86,7 @@ impl Assertable {
         assertion: &Assertion,
         means: Means<'_>,
         has_otp: bool,
+        token: Option<&CallersToken>,
         now: UnixTime,
     ) -> Result<Rc<Minted>, Deny> {
         let [without, with] = &self.minted;
@@ -106,6 +107,15 @@ impl Assertable {
             .ok_or_else(|| Deny::ClaimNotForwardable {
                 header: assertion.header.to_string(),
             })?;
+        if let (Some(answers), Some(token)) = (means.answers, token) {
+            let id = assertion::id(&minted.value);
+            answers.keep_token(
+                &id,
+                token.to_bytes(),
+                UnixTime::from_seconds(minted.expires_at),
+                now,
+            );
+        }
         let minted = Rc::new(minted);
         slot.replace(Some(Rc::clone(&minted)));
         Ok(minted)
@@ -131,9 +141,10 @@ pub(super) fn add(
     if assertion.lacks_key {
         return Err(Deny::SecretMissing);
     }
+    let token = credential.callers_token.as_ref();
     let of_token = credential.token.as_ref();
     let minted = match of_token.and_then(|known| known.assertable.as_ref()) {
-        Some(assertable) => assertable.minted(assertion, means, has_otp, now)?,
+        Some(assertable) => assertable.minted(assertion, means, has_otp, token, now)?,
         None => {
             let caller = &credential.caller;
             let made = || Rc::new(Assertable::of_other(assertion, caller));
@@ -141,7 +152,7 @@ pub(super) fn add(
                 Some(known) => known.assertable(&key(caller), &made),
                 None => made(),
             };
-            assertable.minted(assertion, means, has_otp, now)?
+            assertable.minted(assertion, means, has_otp, token, now)?
         }
     };
     edits.set_shared(&Rc::clone(&assertion.header).into(), &minted.value);

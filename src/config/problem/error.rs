@@ -21,13 +21,6 @@ impl Error {
         }
     }
 
-    pub(in crate::config) fn at(path: String, problem: impl Into<Problem>) -> Self {
-        Self {
-            path,
-            problem: problem.into(),
-        }
-    }
-
     pub(in crate::config) fn at_root(problem: impl Into<Problem>) -> Self {
         Self::new(&Path::root(), problem)
     }

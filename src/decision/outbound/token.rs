@@ -8,9 +8,10 @@
 use std::rc::Rc;
 
 use crate::answers::{Answers, FailureKind, Found, Question};
+use crate::assertion;
 use crate::decision::known::Known;
 use crate::decision::questions::{self, ForEndpoint, ForToken, HeldToken};
-use crate::decision::{Deny, Means, Permit, Wish, record};
+use crate::decision::{CallersToken, Deny, Means, Permit, Wish, record};
 use crate::http::{Repeated, Request};
 use crate::jwt;
 use crate::oauth::{Client, GrantType, Target, TokenEndpoint, TokenRequest, TokenType};
@@ -251,7 +252,19 @@ impl Search<'_> {
                 };
                 Ok(Some(held(token.to_vec(), expires_at)))
             }
-            SubjectSource::Assertion(_header) => Ok(None),
+            SubjectSource::Assertion(header) => {
+                // Only this process knows what it has kept under the very text of an assertion: one that was made up or
+                // changed, or is over, finds nothing.
+                let assertion = self.in_header(header)?;
+                let kept = assertion
+                    .and_then(|assertion| self.answers.find_token(&assertion::id(assertion), self.now));
+                let token = kept.and_then(|kept| CallersToken::from_bytes(kept.value().ok()?));
+                Ok(token.map(|token| HeldToken {
+                    token: token.token,
+                    token_type: subject.token_type.clone(),
+                    expires_at: Some(token.expires_at),
+                }))
+            }
         }
     }
 
