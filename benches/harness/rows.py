@@ -143,6 +143,7 @@ def groups(things: Things) -> Iterator[Group]:
     yield cold_in_turn(things)
     yield whole_job(things)
     yield second_factor(things)
+    yield asserted(things)
     yield public(things)
     yield api_key(things)
     yield refused(things)
@@ -464,6 +465,42 @@ def second_factor(things: Things) -> Group:
                 "which none has failed",
             ),
             Row("totp/code", "code", "token", None, "token and code against the token alone"),
+        ],
+        starts=3,
+    )
+
+
+def asserted(things: Things) -> Group:
+    """What the filter's own assertion costs, once it is made: it is one header more."""
+    jwks = [things.key.public_jwk()]
+
+    def policy(name: str, **forward: Any) -> list[dict]:
+        given = policies.provider(jwks, ["RS256"])
+        return things.peergate(name, policies.inbound(given, forward=policies.NO_IDENTITY_HEADERS | forward))
+
+    def contenders() -> list[Contender]:
+        key = Key.generate("ES256", "mesh")
+        assertion = {
+            "keys": [{"kid": key.kid, "key": {"inline": key.private_pem()}}],
+            "issuer": "https://mesh.example",
+            "audience": "https://agent.example",
+        }
+        return [
+            Contender("without", policy("without"), things.headers),
+            Contender("with", policy("with", assertion=assertion), things.headers),
+        ]
+
+    return Group(
+        "assertion",
+        contenders,
+        [
+            Row(
+                "assertion/hit",
+                "with",
+                "without",
+                None,
+                "the same job with and without the filter's own assertion",
+            )
         ],
         starts=3,
     )

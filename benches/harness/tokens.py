@@ -11,6 +11,7 @@ from typing import Any
 import jwt
 import pyotp
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 ISSUER = "https://sso.corp.example/realms/agents"
 AUDIENCE = "https://agent.mesh.example"
@@ -48,6 +49,10 @@ class Key:
         jwk = json.loads(implementation.to_jwk(self.private.public_key()))
         jwk.pop("key_ops", None)
         return jwk | {"kid": self.kid, "alg": self.algorithm, "use": "sig"}
+
+    def private_pem(self) -> str:
+        """The private half, as `openssl genpkey` writes it (RFC 7468 §10)."""
+        return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
     def sign(self, claims: dict) -> str:
         """A token with exactly these claims."""
