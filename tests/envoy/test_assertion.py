@@ -1,5 +1,6 @@
 """The filter's own assertion: signed in a real Envoy, verified by others, behind a gateway, with keys that rotate."""
 
+import base64
 import contextlib
 import socket
 import subprocess
@@ -10,6 +11,8 @@ import time
 import httpx
 import jwt
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from support.bootstrap import bootstrap, cluster, listener, loopback, peergate
 from support.cast import (
@@ -107,28 +110,45 @@ def test_the_agent_can_verify_who_calls(envoy, agent, key):
     assert first[1]["jti"] != second[1]["jti"]
 
 
-def test_one_assertion_is_made_for_many_requests(envoy, agent):
-    with Client(start(envoy, agent.port, asserting(NEW))) as client:
-        one, other = bearer(token()), bearer(token())
-        for headers in (one, one, other, {"X-Api-Key": MRWHITE_KEY}, {"X-Api-Key": MRWHITE_KEY}):
-            assert client.get("/", headers).status_code == 200
-        assert client.get("/totp", one | {"X-TOTP": totp(MRPINK_SEED)}).status_code == 200
+@pytest.fixture(scope="module")
+def client(envoy, agent):
+    """A client of a proxy that signs with the new key and serves the old one, too."""
+    with Client(start(envoy, agent.port, asserting(NEW, OLD))) as client:
+        yield client
+
+
+def test_one_assertion_is_made_for_many_requests(client, agent):
+    one, other = bearer(token()), bearer(token())
+    for headers in (one, one, other, {"X-Api-Key": MRWHITE_KEY}, {"X-Api-Key": MRWHITE_KEY}):
+        assert client.get("/", headers).status_code == 200
+    assert client.get("/totp", one | {"X-TOTP": totp(MRPINK_SEED)}).status_code == 200
     a, again, b, c, c_again, with_code = [received.header("x-agent-assertion") for received in agent.received]
     assert (a, c) == (again, c_again)
     assert len({a, b, c, with_code}) == 4
 
 
-def test_the_keys_are_for_everybody_at_one_path(envoy, agent):
-    with Client(start(envoy, agent.port, asserting(NEW, OLD, rules=[rule("agent", ["jwt"])]))) as client:
-        answer = client.get(JWKS_PATH + "?x=1", {"Host": "another.example", "Authorization": "Bearer bad"})
-        assert (answer.status_code, [key["kid"] for key in answer.json()["keys"]]) == (200, ["new", "old"])
-        assert answer.headers["cache-control"] == "public, max-age=300"
-        head = client.request("HEAD", JWKS_PATH)
-        assert (head.status_code, head.content) == (200, b"")
-        for method, path in [("POST", JWKS_PATH), ("GET", JWKS_PATH + "/"), ("GET", JWKS_PATH[:-1])]:
-            assert refusal(client.request(method, path))[0] == 401
-        private = {"d", "p", "q", "dp", "dq", "qi"}
-        assert not any(private & key.keys() for key in answer.json()["keys"])
+def test_the_proxy_itself_signs(client, agent):
+    """The module would sign without randomness (RFC 6979): a signature that is another one is Envoy's."""
+    for headers in (bearer(token()), bearer(token())):
+        assert client.get("/", headers).status_code == 200
+    deterministic = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+    for received in agent.received:
+        signed, _, signature = received.header("x-agent-assertion").rpartition(".")
+        numbers = utils.decode_dss_signature(NEW.private.sign(signed.encode(), deterministic))
+        own = b"".join(number.to_bytes(32, "big") for number in numbers)
+        assert base64.urlsafe_b64decode(signature + "==") != own
+
+
+def test_the_keys_are_for_everybody_at_one_path(client, agent):
+    answer = client.get(JWKS_PATH + "?x=1", {"Host": "another.example", "Authorization": "Bearer bad"})
+    assert (answer.status_code, [key["kid"] for key in answer.json()["keys"]]) == (200, ["new", "old"])
+    assert answer.headers["cache-control"] == "public, max-age=300"
+    head = client.request("HEAD", JWKS_PATH)
+    assert (head.status_code, head.content) == (200, b"")
+    for method, path in [("POST", JWKS_PATH), ("GET", JWKS_PATH + "/"), ("GET", JWKS_PATH[:-1])]:
+        assert refusal(client.request(method, path))[0] == 401
+    private = {"d", "p", "q", "dp", "dq", "qi"}
+    assert not any(private & key.keys() for key in answer.json()["keys"])
     assert agent.received == []
 
 
