@@ -88,7 +88,7 @@ pub(super) fn decide<'p>(means: Means<'p>, request: &Request, now: UnixTime) -> 
             }
             let rule = rule.map(|rule| rule.name.as_str());
             records.push(Record::denied(Direction::Inbound, rule, deny));
-            Verdict::Refused(reply, records, wish)
+            Verdict::Refused(reply, records, wish.map(|wish| *wish))
         }
     }
 }
@@ -110,9 +110,9 @@ struct Admitted {
 struct Refusal<'p> {
     rule: Option<&'p Rule>,
     deny: Deny,
-    shown: Edits,
+    shown: Box<Edits>,
     /// What may make something else of it.
-    wish: Option<Wish>,
+    wish: Option<Box<Wish>>,
 }
 
 /// A refusal before any rule.
@@ -121,7 +121,7 @@ impl From<Deny> for Refusal<'_> {
         Self {
             rule: None,
             deny,
-            shown: Edits::default(),
+            shown: Box::default(),
             wish: None,
         }
     }
@@ -170,8 +170,8 @@ fn judge<'p>(
                     Err((deny, shown)) => Err(Refusal {
                         rule: Some(rule),
                         deny,
-                        shown,
-                        wish: presented.take_wish(),
+                        shown: Box::new(shown),
+                        wish: presented.take_wish().map(Box::new),
                     }),
                 };
             }
@@ -450,12 +450,12 @@ fn check_accepted(accept: &Accept, credential: &Proved<'_>) -> Result<(), Deny> 
 
 /// A rule may be narrower than the token's provider. Keys have no audience.
 fn check_audience(require: &Require, credential: &Proved<'_>) -> Result<(), Deny> {
-    let of_token = credential.token.as_ref().map(|token| &token.audiences);
-    let is_for_rule = |audiences: &Box<[String]>| {
+    let of_token = credential.token.as_ref().map(|token| &*token.audiences);
+    let is_for_rule = |audiences: &[String]| {
         let mut audiences = audiences.iter();
         audiences.any(|audience| require.audiences.contains(audience))
     };
-    let audiences = of_token.or(credential.audiences.as_ref());
+    let audiences = of_token.or(credential.audiences.as_deref());
     match require.audiences.is_empty() || audiences.is_none_or(is_for_rule) {
         true => Ok(()),
         false => Err(Deny::AudienceNotAccepted),

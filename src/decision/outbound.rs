@@ -195,7 +195,7 @@ fn run<'p>(
 fn conclude<'p>(
     policy: &'p Policy,
     call: Call<'_>,
-    chosen: Option<(&'p Rule, Authority<'_>)>,
+    chosen: Option<Chosen<'p, '_>>,
     token: Result<Token, Deny>,
     mut permit: Permit,
     mut edits: Edits,
@@ -264,12 +264,15 @@ fn refuse<'p>(
     Decision::new(Step::Reply(reply), records)
 }
 
+/// A rule, and the host that it matched.
+type Chosen<'p, 'r> = (&'p Rule, Authority<'r>);
+
 /// The rule of a call and the host that it matched, if the rule may be applied to the call.
 fn choose<'p, 'r>(
     policy: &'p Policy,
     outbound: &'p Outbound,
     call: &Call<'r>,
-) -> Result<Option<(&'p Rule, Authority<'r>)>, (Option<&'p Rule>, Deny)> {
+) -> Result<Option<Chosen<'p, 'r>>, (Option<&'p Rule>, Deny)> {
     let found = find_rule(outbound, call.request).map_err(|deny| (None, deny))?;
     let rule = found.as_ref().map(|(rule, _)| *rule);
     let is_by = |injected: &Injected| rule.is_some_and(|rule| injected.is_by(&policy.identity, &rule.name));
