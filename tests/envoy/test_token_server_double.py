@@ -31,7 +31,7 @@ def double():
 
 
 @pytest.fixture(autouse=True)
-def _forget(double):
+def _forget_here(double):
     double.forget()
 
 

@@ -132,6 +132,7 @@ RULES = [
     rule("actor-itself", audience=["a"], actor="client_credentials"),
     rule("entra", "entra", grant="jwt_bearer", scope=["api://b/.default"]),
     rule("own", grant="client_credentials", audience=["a"], scope=["read"]),
+    rule("own-b", grant="client_credentials", audience=["b"], scope=["read"]),
     rule("own-if-missing", audience=["a"], on_missing_subject="client_credentials"),
     rule("missing-forwarded", audience=["a"], on_missing_subject="insecure_forward"),
     rule("unverified", subject={"from_header": "authorization", "insecure_unverified_subject": True}),
