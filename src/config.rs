@@ -7,6 +7,16 @@
 //! It reads no file, no clock and no environment: all of these are arguments. It fetches nothing.
 
 mod assertion;
+/// Takes all of these out of their options, or gives nothing. At once: each way out of a function drops all that it holds by
+/// then, and a reader that holds much would have many.
+macro_rules! all_of {
+    ($($value:ident),+ $(,)?) => {
+        let ($(Some($value),)+) = ($($value,)+) else {
+            return None;
+        };
+    };
+}
+
 mod declared;
 mod document;
 mod endpoint;
@@ -186,10 +196,8 @@ fn policy(context: &Context<'_>) -> Option<Policy> {
         outbound::outbound(&node, is_placed, &around).map(Some)
     });
 
-    version?;
-    on_missing_secret?;
-    sealed_env?;
-    let (role, inbound, outbound) = (role?, inbound?, outbound?);
+    version.and(on_missing_secret).and(sealed_env)?;
+    all_of!(role, is_fallback, enforcement, sealing, inbound, outbound);
     let (inbound, mut keys, owned_headers, mut errors) = match inbound {
         Some(half) => (Some(half.inbound), half.keys, half.owned_headers, half.errors),
         // Without an inbound half a workload's calls still must not carry an identity of its own making.
@@ -200,13 +208,13 @@ fn policy(context: &Context<'_>) -> Option<Policy> {
             default_style(node.environment()),
         ),
     };
-    keys.sealing = sealing?.and_then(Found::there).map(Rc::new);
+    keys.sealing = sealing.and_then(Found::there).map(Rc::new);
     errors.redactor = redactor(inbound.as_ref(), outbound.as_ref());
     Some(Policy {
         identity: String::new(),
         role,
-        is_fallback: is_fallback?,
-        enforcement: enforcement?,
+        is_fallback,
+        enforcement,
         needs: Needs::of(inbound.as_ref(), outbound.as_ref()),
         inbound,
         outbound,

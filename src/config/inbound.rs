@@ -101,10 +101,22 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
     let errors = errors(&inbound);
     let limits = limits(&inbound);
 
-    let (providers, peers, rules, limits) = (providers?, peers?, rules?, limits?);
-    let (forward, assertion) = forward?;
+    all_of!(
+        providers,
+        introspections,
+        peers,
+        forward,
+        totp,
+        rules,
+        limits,
+        errors,
+        api_key_locations,
+        ambiguous_paths,
+        cors_preflight
+    );
+    let (forward, assertion) = forward;
     let mut by_token = peers.by_token;
-    let introspections = introspections?.into_iter().map(|introspection| Introspection {
+    let introspections = introspections.into_iter().map(|introspection| Introspection {
         peers: by_token.remove(&introspection.name).unwrap_or_default(),
         ..introspection
     });
@@ -113,24 +125,24 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
         Action::Authenticate(accept, _) => accept.mtls,
         Action::Deny | Action::Public => false,
     });
-    let errors = errors?;
     let totp = Totp {
         is_asked: rules.iter().any(|rule| rule.replay().is_some()),
         scope: scope(&errors.realm, &code?, &providers),
-        ..totp?
+        ..totp
     };
     let keys = key_plan(&providers, limits.waits);
     let (verifications, providers) = with_peers(providers, by_token);
+    // Issuers and the limit were checked where they stand.
+    let tokens = Verifier::new(verifications, limits.max_token_bytes).ok()?;
     let inbound = Inbound {
-        // Issuers and the limit were checked where they stand.
-        tokens: Verifier::new(verifications, limits.max_token_bytes).ok()?,
+        tokens,
         providers,
         introspections,
         token_locations: locations.into_tokens(),
         bearer_tokens: peers.by_bearer_token,
         lacks_bearer_token: peers.lacks_bearer_token,
         api_keys: ApiKeys {
-            locations: api_key_locations?
+            locations: api_key_locations
                 .into_iter()
                 .filter(|_| api_keys_are_in_use)
                 .collect(),
@@ -139,8 +151,8 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
         },
         principals: accepts_certificates.then_some(peers.by_principal),
         totp,
-        ambiguous_paths: ambiguous_paths?,
-        cors_preflight: cors_preflight?,
+        ambiguous_paths,
+        cors_preflight,
         path_marks: path_marks(&rules),
         asked: asked(&rules),
         rules: rules.into(),

@@ -52,16 +52,25 @@ fn introspection(
         node.integer(0..=MAX_CACHE_SECONDS)
     });
     is_named?;
+    all_of!(
+        endpoint,
+        client,
+        issuer,
+        audiences,
+        peer_claim,
+        scope_claims,
+        cache_seconds
+    );
     Some(Introspection {
         name: name.to_owned(),
-        endpoint: endpoint?,
-        client: Found::there(client?),
-        issuer: issuer?.map(Into::into),
-        audiences: audiences?,
-        peer_claim: peer_claim?,
+        endpoint,
+        client: Found::there(client),
+        issuer: issuer.map(Into::into),
+        audiences,
+        peer_claim,
         peers: HashMap::new(),
-        scope_claims: scope_claims?,
-        cache_seconds: cache_seconds?,
+        scope_claims,
+        cache_seconds,
     })
 }
 

@@ -81,10 +81,9 @@ fn client(name: &str, node: &Node<'_>) -> Option<Found<Rc<Client>>> {
     });
     let parameters = client.or("parameters", Vec::new(), |node| parameters(&node));
 
-    is_named?;
-    issuer?;
-    let (token_endpoint, client_id, parameters) = (token_endpoint?, client_id?, parameters?);
-    Some(authentication?.map(|authentication| {
+    is_named.and(issuer)?;
+    all_of!(token_endpoint, client_id, parameters, authentication);
+    Some(authentication.map(|authentication| {
         Rc::new(Client::new(
             name.to_owned(),
             token_endpoint,

@@ -126,16 +126,24 @@ fn rule(
     }
     let for_anonymous = rule.insecure_flag("insecure_for_anonymous", Caution::ForAnonymous);
 
-    let credentials = credentials?;
+    all_of!(
+        name,
+        condition,
+        totp,
+        credentials,
+        token,
+        keeps_authorization,
+        for_anonymous
+    );
     let (query_parameters, lacks_parameter) = present_named(credentials.query_parameters);
     let (headers, lacks_header) = present_named(credentials.headers);
     let (cookies, lacks_cookie) = present_named(credentials.cookies);
-    let (totp, lacks_seed) = match totp? {
+    let (totp, lacks_seed) = match totp {
         None => (None, false),
         Some((Found::Missing, ..)) => (None, true),
         Some((Found::There(seed), header, code)) => (Some(TotpInjection { header, seed, code }), false),
     };
-    let (token, lacks_client) = match token? {
+    let (token, lacks_client) = match token {
         None => (None, false),
         Some(found) => {
             let token = found.there();
@@ -144,16 +152,16 @@ fn rule(
         }
     };
     Some(Rule {
-        name: name?,
-        condition: condition?,
+        name,
+        condition,
         token,
         query_parameters,
         query_to_header: credentials.query_to_header,
         headers,
         cookies,
-        keeps_authorization: keeps_authorization?,
+        keeps_authorization,
         totp,
-        for_anonymous: for_anonymous?,
+        for_anonymous,
         lacks_secret: lacks_parameter || lacks_header || lacks_cookie || lacks_seed || lacks_client,
     })
 }

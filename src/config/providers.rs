@@ -106,28 +106,43 @@ fn provider<'c>(
         claim_headers(&node, &mut owners)
     });
 
-    let keys = keys?;
+    all_of!(
+        issuer,
+        audiences,
+        keys,
+        types,
+        clock_skew_seconds,
+        max_lifetime_seconds,
+        required_claims,
+        subjects,
+        scope_claims,
+        peer_claim,
+        is_assertion,
+        forwards_token,
+        payload_header,
+        claim_headers
+    );
     Some(Provider {
         verification: jwt::Provider {
             name: name.to_owned(),
-            issuer: issuer?,
-            audiences: audiences?,
+            issuer,
+            audiences,
             is_symmetric: keys.is_symmetric,
             algorithms: keys.algorithms,
-            types: types?,
-            clock_skew_seconds: clock_skew_seconds?,
-            max_lifetime_seconds: max_lifetime_seconds?,
-            required_claims: required_claims?,
-            subjects: subjects?,
+            types,
+            clock_skew_seconds,
+            max_lifetime_seconds,
+            required_claims,
+            subjects,
         },
         lacks_keys: keys.lacks_some,
         keys: keys.from,
-        peer_claim: peer_claim?,
-        scope_claims: scope_claims?,
-        is_assertion: is_assertion?,
-        forwards_token: forwards_token?,
-        payload_header: payload_header?,
-        claim_headers: claim_headers?,
+        peer_claim,
+        scope_claims,
+        is_assertion,
+        forwards_token,
+        payload_header,
+        claim_headers,
     })
 }
 

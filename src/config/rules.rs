@@ -52,12 +52,13 @@ fn rule(index: usize, node: &Node<'_>, names: &mut RuleNames, around: &Surroundi
     }
     let enforcement = enforcement(&rule);
     rule.not_yet_unless_off(&["extended_card_rpc"]);
+    all_of!(name, condition, action, protocol, enforcement);
     Some(Rule {
-        name: name?,
-        condition: condition?,
-        action: action?,
-        protocol: protocol?,
-        enforcement: enforcement?,
+        name,
+        condition,
+        action,
+        protocol,
+        enforcement,
     })
 }
 

@@ -84,17 +84,27 @@ pub(in crate::config) fn token(node: &Node<'_>, around: &Around<'_>) -> Option<F
     let on_missing_subject = on_missing_subject(&token);
     let on_failure = on_failure(&token);
 
-    let grant = grant?;
-    check_grant(&token, grant)?;
+    let is_good = grant.and_then(|grant| check_grant(&token, grant));
+    is_good?;
+    all_of!(
+        client,
+        grant,
+        resources,
+        audiences,
+        scopes,
+        requested_token_type,
+        subject,
+        actor,
+        on_missing_subject,
+        on_failure
+    );
     let target = Target {
-        resources: resources?,
-        audiences: audiences?,
-        scopes: scopes?,
-        requested_token_type: requested_token_type?,
+        resources,
+        audiences,
+        scopes,
+        requested_token_type,
     };
-    let (subject, actor) = (subject?, actor?);
-    let (on_missing_subject, on_failure) = (on_missing_subject?, on_failure?);
-    Some(client?.map(|client| TokenPlan {
+    Some(client.map(|client| TokenPlan {
         client,
         grant,
         target,
