@@ -22,6 +22,8 @@ from support.credentials import SigningKey, lasting, totp, wrong_totp
 from support.paths import DEMO_CONFIGURATION, MODULE, ROOT
 from support.process import PATIENCE_SECONDS, Envoy, EnvoyDidNotStart, wait_until
 from support.registry import remember
+from support.token_server_double import TokenServerDouble
+from support.tokens import payload
 from support.upstream import Received, Upstream
 
 ISSUER, AUDIENCE = "https://issuer.example", "https://agent.example"
@@ -34,6 +36,9 @@ MRWHITE_KEY = "demo-api-key-of-mrwhite"
 
 #: What the API wants in the query.
 API_KEY = "demo-key for the api & nobody else"
+
+#: What the agent says who it is with, at the token server.
+CLIENT_SECRET = "demo-secret of the agent"
 
 #: How long the token is good that `--keep` prints.
 KEPT_TOKEN_SECONDS = 8 * 3600
@@ -84,19 +89,25 @@ class Unexpected(Exception):
 
 @contextlib.contextmanager
 def started(directory: Path) -> Iterator["Demo"]:
-    """Start an agent, an API, and Envoy before both."""
+    """Start an agent, an API, another agent, a token server, and Envoy between them."""
     secrets = {
         "MRPINK_TOTP": remember("demo: TOTP seed of mrpink", SEED),
         "API_KEY": remember("demo: key of the API", API_KEY),
+        "CLIENT_SECRET": remember("demo: secret of the agent", CLIENT_SECRET),
     }
     remember("demo: API key of mrwhite", MRWHITE_KEY)
-    with Upstream("agent") as agent, Upstream("api") as api:
-        configuration = demo_configuration(agent.port, api.port)
+    with (
+        Upstream("agent") as agent,
+        Upstream("api") as api,
+        Upstream("charlie") as charlie,
+        TokenServerDouble("issuer") as issuer,
+    ):
+        configuration = demo_configuration(agent.port, api.port, charlie.port, issuer.port)
         with Envoy("envoy", configuration, directory, environment=secrets) as envoy:
-            yield Demo(envoy, agent, api)
+            yield Demo(envoy, agent, api, charlie, issuer)
 
 
-def demo_configuration(agent_port: int, api_port: int) -> dict:
+def demo_configuration(*ports: int) -> dict:
     """`demo.yaml` with the module where it was built, the upstreams where they are, and free ports."""
     configuration = yaml.safe_load(DEMO_CONFIGURATION.read_text(encoding="utf-8"))
     resources = configuration["static_resources"]
@@ -107,7 +118,7 @@ def demo_configuration(agent_port: int, api_port: int) -> dict:
         manager = chain["filters"][0]["typed_config"]
         vm = manager["http_filters"][0]["typed_config"]["config"]["vm_config"]
         vm["code"]["local"]["filename"] = str(MODULE)
-    for cluster, port in zip(resources["clusters"], (agent_port, api_port), strict=True):
+    for cluster, port in zip(resources["clusters"], ports, strict=True):
         set_port(cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"], port)
     return configuration
 
@@ -124,6 +135,8 @@ class Demo:
     envoy: Envoy
     agent: Upstream
     api: Upstream
+    charlie: Upstream
+    issuer: TokenServerDouble
     client: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False, timeout=10))
     steps: int = 0
 
@@ -133,6 +146,7 @@ class Demo:
         self.refusals()
         self.permits()
         self.way_out()
+        self.exchange()
         self.metrics()
         print(paint(f"\nAll {self.steps} requests came out as said.", GREEN))
 
@@ -178,6 +192,23 @@ class Demo:
         seen = self.api.received[-1]
         expect("what the API sees", seen.query, [("q", "agents"), ("apiKey", API_KEY)])
         say("API sees", f"{seen.path}?q=agents&apiKey=*****")
+
+    def exchange(self) -> None:
+        """The agent's call to another agent, in its caller's name."""
+        self.chapter("The agent calls another agent in its caller's name (token server: a double)")
+        mine = bearer(mint("mrpink")) | {"Host": "charlie.example"}
+        for title in (
+            "the caller's token is exchanged for one of charlie's",
+            "the second call finds it there",
+        ):
+            answer = self.send(title, "outbound", "/tasks", mine)
+            expect("status", answer.status_code, 200)
+            claims = payload(self.charlie.received[-1].header("authorization").removeprefix("Bearer "))
+            expect("whose token charlie sees", claims["sub"], "mrpink")
+            expect("for whom it is", claims["aud"], ["https://charlie.example"])
+            say("charlie sees", f"a token of {claims['sub']} for {', '.join(claims['aud'])}")
+        expect("exchanges", len(self.issuer.requests), 1)
+        say("the server", f"was asked once, by {self.issuer.requests[0].client}")
 
     def metrics(self) -> None:
         """What was counted."""

@@ -119,7 +119,11 @@ def test_envoy_validates_a_policy_without_starting(agent, good):
 
 
 def test_the_demo_as_it_stands_is_valid():
-    environment = {"MRPINK_TOTP": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "API_KEY": "for the validation only"}
+    environment = {
+        "MRPINK_TOTP": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+        "API_KEY": "for the validation only",
+        "CLIENT_SECRET": "for the validation only",
+    }
     command = [envoy_binary(), "--mode", "validate", "--config-path", DEMO_CONFIGURATION]
     done = subprocess.run(
         command,
@@ -197,5 +201,5 @@ def test_the_checker_takes_the_policy_of_the_demo():
     (chain,) = demo["static_resources"]["listeners"][0]["filter_chains"]
     filters = chain["filters"][0]["typed_config"]["http_filters"]
     shipped = filters[0]["typed_config"]["config"]["configuration"]["value"]
-    status, said = check(shipped, "demo", API_KEY="for the check only")
+    status, said = check(shipped, "demo", API_KEY="for the check only", CLIENT_SECRET="for the check only")
     assert (status, "ok" in said.splitlines()) == (0, True)
