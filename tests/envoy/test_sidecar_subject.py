@@ -1,6 +1,7 @@
 """A caller's token on its way through an agent: in by one listener of a sidecar, out by another, exchanged by zitadel.
 
-Only the agent knows which of its calls is for which caller. What it passes on is one header.
+Only the agent knows which of its calls is for which caller. What it passes on is one header: the caller's token, or the
+filter's own assertion, behind which the proxy finds the token that the agent never sees.
 """
 
 import concurrent.futures
@@ -21,6 +22,10 @@ from support.tokens import payload
 from support.upstream import Upstream
 
 TOOLS = {"a": "https://a.tests.example", "b": "https://b.tests.example"}
+
+ASSERTION = "x-agent-assertion"
+
+KEY = SigningKey.generate("ES256", "sidecar-1")
 
 ATTACKER = SigningKey.generate("ES256", "sidecar-1")
 
@@ -44,15 +49,25 @@ def tool():
         yield upstream
 
 
-def policy(zitadel):
+def policy(zitadel, header):
     """One policy for both halves."""
     provider = {
         "issuer": zitadel.issuer,
         "audiences": ["caller"],
         "jwks": {"discovery": {"cluster": "zitadel"}},
-        "forward": True,
+        "forward": header == "authorization",
     }
     inbound = {"providers": {"zitadel": provider}, "rules": [{"name": "agent", "accept": ["jwt"]}]}
+    if header == ASSERTION:
+        key = {"kid": KEY.kid, "alg": KEY.algorithm, "key": {"env": "ASSERTION_KEY"}}
+        inbound["forward"] = {
+            "assertion": {
+                "header": ASSERTION,
+                "keys": [key],
+                "issuer": "https://mesh.tests.example",
+                "audience": "https://agent.tests.example",
+            }
+        }
     auth = {"method": "client_secret_basic", "secret": {"env": "ZITADEL_SECRET"}}
     endpoint = {"uri": zitadel.token_endpoint, "cluster": "zitadel"}
     client = {"token_endpoint": endpoint, "client_id": "peergate", "auth": auth}
@@ -62,7 +77,7 @@ def policy(zitadel):
             "client": "zitadel",
             "audience": [audience],
             "requested_token_type": "access_token",
-            "subject": {"from_header": "authorization"},
+            "subject": {"from_header": header},
         }
         return {
             "name": name,
@@ -83,7 +98,7 @@ def sidecar_of(envoy, zitadel, tool):
     """Starts the sidecar of an agent, and gives a client of its inbound listener."""
 
     def start(relay, policy, workers=1):
-        environment = {"ZITADEL_SECRET": zitadel.secret}
+        environment = {"ZITADEL_SECRET": zitadel.secret, "ASSERTION_KEY": KEY.private_pem()}
         filters = [peergate(policy, environment)]
         listeners = [
             listener("inbound", filters, "agent"),
@@ -127,15 +142,32 @@ def passing(sidecar_of, zitadel):
     """The agent gets the token, and passes it on as agent kits do."""
     with (
         Relay("agent", "authorization") as relay,
-        sidecar_of(relay, policy(zitadel), workers=4) as client,
+        sidecar_of(relay, policy(zitadel, "authorization"), workers=4) as client,
     ):
         yield Sidecar(client, relay)
 
 
+@pytest.fixture(scope="module")
+def asserting(sidecar_of, zitadel):
+    """The agent gets the filter's assertion, and passes that on."""
+    with (
+        Relay("agent", ASSERTION) as relay,
+        sidecar_of(relay, policy(zitadel, ASSERTION), workers=4) as client,
+    ):
+        yield Sidecar(client, relay)
+
+
+@pytest.fixture(params=["passing", "asserting"])
+def either(request):
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture(autouse=True)
-def _forget_here(passing, tool):
+def _forget_before(request, tool):
     tool.forget()
-    passing.relay.forget()
+    for name in ("passing", "asserting", "either"):
+        if name in request.fixturenames:
+            request.getfixturevalue(name).relay.forget()
 
 
 @pytest.mark.parametrize("name", TOOLS)
@@ -153,22 +185,6 @@ def test_each_caller_is_itself(passing, tool, zitadel):
         tool.forget()
         assert ask(passing.client, zitadel.user_token(user))["status"] == 200
         assert given(tool.only())["sub"] == subject
-
-
-def test_many_callers_at_once_are_not_mixed_up(passing, tool, zitadel):
-    """Both halves run on whichever of four workers Envoy has."""
-    tokens = {
-        subject: zitadel.user_token(user)
-        for user, subject in zip(zitadel.users, zitadel.subjects, strict=True)
-    }
-
-    def seen(subject):
-        return json.loads(ask(passing.client, tokens[subject])["said"]).get("sub")
-
-    subjects = [zitadel.subjects[number % 2] for number in range(40)]
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(seen, subjects)) == subjects
-    assert len(tool.received) == 40
 
 
 @pytest.mark.parametrize(
@@ -192,3 +208,48 @@ def test_a_token_of_somebody_else_is_not_exchanged(passing, tool, zitadel):
     passing.relay.passes = lambda _: f"Bearer {forged}"
     assert ask(passing.client, mine)["status"] in (401, 403)
     assert tool.received == []
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_the_agent_never_sees_the_token_nor_the_tool_the_assertion(asserting, tool, zitadel, name):
+    mine = zitadel.user_token()
+    assert ask(asserting.client, mine, name)["status"] == 200
+    at_agent, at_tool = asserting.relay.only(), tool.only()
+    assert mine not in str(at_agent.headers)
+    assert mine.rpartition(".")[2] not in str(at_agent.headers)
+    assert at_agent.values("authorization") == []
+    assertion = remember_token("assertion", at_agent.header(ASSERTION))
+    assert payload(assertion)["sub"] == zitadel.subjects[0]
+    claims = given(at_tool)
+    assert (claims["sub"], claims["aud"]) == (zitadel.subjects[0], [TOOLS[name]])
+    assert at_tool.values(ASSERTION) == []
+    assert assertion not in str(at_tool.headers)
+    assert mine not in str(at_tool.headers)
+
+
+def test_many_callers_at_once_are_not_mixed_up(either, tool, zitadel):
+    """Both halves run on whichever of four workers Envoy has, and the workers know each other's assertions."""
+    tokens = {
+        subject: zitadel.user_token(user)
+        for user, subject in zip(zitadel.users, zitadel.subjects, strict=True)
+    }
+
+    def seen(subject):
+        return json.loads(ask(either.client, tokens[subject])["said"]).get("sub")
+
+    subjects = [zitadel.subjects[number % 2] for number in range(40)]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(seen, subjects)) == subjects
+    assert len(tool.received) == 40
+
+
+def test_an_assertion_of_the_callers_own_is_not_let_in(asserting, tool, zitadel):
+    mine, other = zitadel.user_token(), zitadel.user_token(zitadel.users[1])
+    assert ask(asserting.client, other)["status"] == 200
+    stolen = asserting.relay.only().header(ASSERTION)
+    asserting.relay.forget()
+    tool.forget()
+    headers = bearer(mine) | {ASSERTION: stolen, ASSERTION.upper().replace("-", "_"): stolen}
+    assert asserting.client.get("/a", headers).json()["status"] == 200
+    assert asserting.relay.only().header(ASSERTION) != stolen
+    assert given(tool.only())["sub"] == zitadel.subjects[0]

@@ -18,6 +18,7 @@ from support.credentials import SigningKey, lasting, new_secret
 from support.exchange import injected
 from support.oauth_client import ACCESS_TOKEN, JWT_BEARER, TOKEN_EXCHANGE, token_type
 from support.paths import ROOT
+from support.registry import remember_token
 from support.token_server_double import ON_BEHALF_OF, TOKEN, TokenServerDouble
 from support.tokens import payload
 
@@ -27,14 +28,21 @@ POLICIES = [yaml.safe_load(text) for kind, text in BLOCKS if kind == "yaml"]
 COMMANDS = [text for kind, text in BLOCKS if kind == "sh"]
 
 #: In the order of the guide.
-NAMES = ["first", "keycloak", "entra", "auth0", "zitadel", "key", "kagent"]
+NAMES = ["first", "keycloak", "entra", "auth0", "zitadel", "key", "kagent", "assertion"]
 
 KEY = SigningKey.generate("ES256", "agent-1")
+
+MESH_KEY = SigningKey.generate("ES256", "mesh-1")
+
+#: The listener by which callers come to the agent of the policy with an assertion.
+BEFORE_THE_AGENT = "before-the-agent"
 
 SECRETS = {
     name: new_secret(f"the guide's {name}")
     for name in ("IDP_SECRET", "KEYCLOAK_SECRET", "ENTRA_SECRET", "AUTH0_SECRET", "ZITADEL_SECRET")
 }
+
+ASSERTION = "x-agent-assertion"
 
 DISCOVERY = "/.well-known/openid-configuration"
 RFC_8414 = "/.well-known/oauth-authorization-server"
@@ -82,10 +90,12 @@ def doubles():
 
 
 @pytest.fixture(scope="module")
-def running(envoy, api, doubles):
-    """Each policy in a listener of its own."""
-    environment = SECRETS | {"AGENT_KEY": KEY.private_pem()}
-    listeners, clusters = [], {}
+def running(envoy, agent, api, doubles):
+    """Each policy in a listener of its own; the one with an assertion stands on both sides of the agent."""
+    environment = SECRETS | {"AGENT_KEY": KEY.private_pem(), "MESH_KEY": MESH_KEY.private_pem()}
+    both = POLICIES[NAMES.index("assertion")]
+    listeners = [listener(BEFORE_THE_AGENT, [peergate(both, environment)], "agent")]
+    clusters = {"agent": agent.port}
     for name, policy in zip(NAMES, POLICIES, strict=True):
         (upstreams,) = {tuple(rule["match"]["clusters"]) for rule in policy["outbound"]["rules"][:1]}
         listeners.append(listener(name, [peergate(policy, environment)], upstreams[0], "OUTBOUND"))
@@ -170,17 +180,36 @@ def test_the_recipe_with_a_key(running, api, doubles):
     assert injected(api)["act"] == {"sub": "agent"}
 
 
+def test_the_agent_that_passes_an_assertion_on(running, agent, api, doubles):
+    (provider,) = POLICIES[NAMES.index("assertion")]["inbound"]["providers"].values()
+    double = doubles[provider["issuer"]]
+    double.forget()
+    token = caller_of(provider, double)
+    headers = {"authorization": f"Bearer {token}"}
+    before = httpx.get(f"{running.url(BEFORE_THE_AGENT)}/", headers=headers, trust_env=False, timeout=20)
+    assert before.status_code == 200
+    seen = agent.only()
+    assert token not in str(seen.headers)
+    assertion = remember_token("assertion of the guide", seen.header(ASSERTION))
+    assert call(running, "assertion", **{ASSERTION: assertion}) == 200
+    assert double.only_request().value("subject_token") == token
+    assert injected(api)["sub"] == "mrpink"
+    assert api.only().values(ASSERTION) == []
+
+
 def caller_of(provider, double):
     """A token for the agent."""
     claims = {"iss": provider["issuer"], "aud": provider["audiences"][0], "sub": "mrpink"}
     return double.key.sign(claims | lasting(300), "caller of the guide")
 
 
-def call(running, name, token):
+def call(running, name, token=None, **headers):
     """What the first upstream of a policy says."""
     rule = POLICIES[NAMES.index(name)]["outbound"]["rules"][0]
     url = f"{running.url(name)}/"
-    headers = {"host": rule["match"]["hosts"][0], "authorization": f"Bearer {token}"}
+    headers |= {"host": rule["match"]["hosts"][0]}
+    if token:
+        headers |= {"authorization": f"Bearer {token}"}
     return httpx.get(url, headers=headers, trust_env=False, timeout=20).status_code
 
 
