@@ -21,6 +21,8 @@ use peergate_filter::advice::{self, Hint};
 use peergate_filter::config::{self, Document, Environment};
 use serde::Deserialize;
 
+const SIGNING_KEY: &str = include_str!("vectors/signer/p256.pem");
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
@@ -201,7 +203,8 @@ fn in_envoy(document: Document) -> Vec<Document> {
     }
 }
 
-/// A value for each variable that a secret names, of its own: seeds, which are good keys as well.
+/// A value for each variable that a secret names, of its own: seeds, which are good API keys as well; but a private key
+/// where it stands as the `key` of what signs.
 fn around(text: &str) -> Environment {
     let mut variables = BTreeMap::new();
     for name in text
@@ -214,7 +217,9 @@ fn around(text: &str) -> Environment {
             .chain("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".chars())
             .take(32)
             .collect();
-        variables.insert(name.to_owned(), seed);
+        let signs = text.contains(&format!(" key: {{env: {name}}}"));
+        let value = if signs { SIGNING_KEY.to_owned() } else { seed };
+        variables.insert(name.to_owned(), value);
     }
     Environment {
         variables,
