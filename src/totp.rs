@@ -63,8 +63,8 @@ impl Seed {
     /// [`SeedError`], but never [`SeedError::TooShort`].
     pub fn parse_insecure_short(text: &str) -> Result<Self, SeedError> {
         let characters = unpadded(text)?;
-        if let Some(index) = characters.bytes().position(|byte| !is_base32(byte)) {
-            return Err(SeedError::Character { position: index + 1 });
+        if !characters.bytes().all(is_base32) {
+            return Err(SeedError::Character);
         }
         // The decoder knows upper case only.
         let upper = Secret::new(characters.to_ascii_uppercase());
@@ -97,11 +97,8 @@ impl Seed {
 pub enum SeedError {
     /// There is no seed.
     Empty,
-    /// A character is outside the base32 alphabet.
-    Character {
-        /// Which one, counted from one.
-        position: usize,
-    },
+    /// A character is outside the base32 alphabet. Which one is not told: that is a word on a seed which may be sealed.
+    Character,
     /// No byte string has a base32 form of this length, or the padding is not complete.
     Length,
     /// The last character holds bits that belong to no byte.
@@ -117,10 +114,7 @@ impl fmt::Display for SeedError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => formatter.write_str("seed is empty"),
-            Self::Character { position } => write!(
-                formatter,
-                "character {position} of the seed is not base32 (A-Z and 2-7, no spaces)"
-            ),
+            Self::Character => formatter.write_str("seed is not base32 (A-Z and 2-7, no spaces)"),
             Self::Length => formatter.write_str("seed is not complete base32"),
             Self::TrailingBits => {
                 formatter.write_str("last character of the seed is not one that base32 ends with")
