@@ -33,6 +33,7 @@ from harness.rows import Group, Row, Things
 from support import bootstrap
 from support.paths import MODULE, ROOT
 from support.process import Envoy, EnvoyDidNotStart
+from support.token_server_double import TokenServerDouble
 
 OUTPUT = ROOT / "target/bench"
 CRATES = OUTPUT / "crates"
@@ -168,6 +169,9 @@ class Bench:
                 upstream = stack.enter_context(Envoy("upstream", answering, OUTPUT))
                 processor.pin(upstream.pid, self._h2load.processor)
                 clusters.append(bootstrap.cluster("upstream", upstream.port("upstream")))
+            if group.has_token_server:
+                tokens = stack.enter_context(TokenServerDouble("bench"))
+                clusters.append(bootstrap.cluster("sts", tokens.port))
             if group.has_authz:
                 port, service = stack.enter_context(authorization_service(self._things.seed))
                 clusters.append(bootstrap.cluster("authz", port, http2=True))

@@ -76,6 +76,7 @@ class Group:
     at_rate: float | None = None
     #: Whether there is an authorization service, as the cluster `authz`.
     has_authz: bool = False
+    has_token_server: bool = False
     #: How many Envoys are started for it, one after the other. Where code comes to lie in memory is chance, and makes a
     #: difference of two per cent: it must not decide whether a goal of two per cent is met.
     starts: int = 1
@@ -148,6 +149,7 @@ def groups(things: Things) -> Iterator[Group]:
     yield api_key(things)
     yield refused(things)
     yield outbound(things)
+    yield exchanged(things)
     yield scale_rules(things)
     yield scale_keys(things)
     yield scale_peers(things)
@@ -654,6 +656,46 @@ def outbound(things: Things) -> Group:
                 "a key put into the query of a call, against no filter",
             )
         ],
+    )
+
+
+def exchanged(things: Things) -> Group:
+    """What a token for the upstream costs, once it is got: it is found by a digest of all that it depends on."""
+    jwks = [things.key.public_jwk()]
+
+    def policy(name: str, **given: Any) -> list[dict]:
+        client = {
+            "token_endpoint": {"uri": "http://sts.example/token", "cluster": "sts"},
+            "client_id": "bench",
+            "auth": {"method": "none"},
+        }
+        rule = {"name": "api", "match": {"hosts": ["127.0.0.1"], "clusters": ["upstream"]}} | given
+        outbound = {"oauth_clients": {"sts": client}, "rules": [rule]}
+        whole = policies.inbound(policies.provider(jwks, ["RS256"]))
+        return things.peergate(name, whole | {"role": "gateway", "outbound": outbound})
+
+    def contenders() -> list[Contender]:
+        static = {"authorization": {"prefix": "Bearer ", "value": {"inline": "a-token-that-stays"}}}
+        token = {"client": "sts", "audience": ["api"]}
+        return [
+            Contender("static", policy("static", headers=static), things.headers, cluster="upstream"),
+            Contender("exchanged", policy("exchanged", token=token), things.headers, cluster="upstream"),
+        ]
+
+    return Group(
+        "exchange",
+        contenders,
+        [
+            Row(
+                "exchange/hit",
+                "exchanged",
+                "static",
+                None,
+                "a token from an exchange that is kept, against a credential of the policy's own, in a gateway",
+            )
+        ],
+        has_token_server=True,
+        starts=3,
     )
 
 
