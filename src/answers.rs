@@ -20,8 +20,10 @@ mod question;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::fmt;
 use std::rc::Rc;
 
@@ -39,6 +41,7 @@ pub use self::question::{Failure, FailureKind, Good, Kind, Question, Random};
 use self::found::Kept;
 use self::place::Places;
 use self::stored::{opened, written};
+use self::wanted::{Stage, Wanted, asked, lease, own, patience, server};
 
 /// The answers that one worker knows, and the questions that it waits for.
 pub struct Answers {
@@ -51,26 +54,6 @@ pub struct Answers {
     wanted: RefCell<Vec<Wanted>>,
     /// How many may wait for answers of a kind, and who does.
     places: Places,
-}
-
-/// A question that somebody waits for.
-struct Wanted {
-    question: Rc<dyn Question>,
-    /// Answers that are not newer are not meant.
-    after: u64,
-    /// Until when somebody waits.
-    until: u64,
-    stage: Stage,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// It is to be asked.
-    Queued,
-    /// Another worker is at it.
-    Watched,
-    /// It was sent.
-    Asked,
 }
 
 /// What is to be done after a step.
@@ -153,25 +136,25 @@ impl Answers {
         self.find_in(&TOKENS, id, now)
     }
 
-    /// Forgets an answer that turned out to be no good, unless there is a newer one.
+    /// Forgets an answer that turned out to be no good, unless there is a newer one; and not again at once: who says so of each
+    /// must not have every call asked for anew.
     pub fn forget(&self, id: &Id, receipt: Receipt, now: UnixTime) {
-        let is_meant = |made_at: u64| made_at <= receipt.0;
-        if self.kept.get(id).is_some_and(|kept| is_meant(kept.made_at)) {
+        let at = now.milliseconds();
+        let mut stays = false;
+        SLOTS.change(self.store.as_ref(), &self.shared_id(id), at, |entry| {
+            let is_meant = !entry.payload.is_empty() && entry.made_at <= receipt.0;
+            let is_again = entry.forgotten_at <= at && at - entry.forgotten_at < FORGOTTEN_FOR;
+            stays = is_meant && is_again;
+            if is_meant && !is_again {
+                entry.payload.clear();
+                entry.expires_at = 0;
+                entry.forgotten_at = at;
+            }
+            is_meant && !is_again
+        });
+        if !stays && self.kept.get(id).is_some_and(|kept| kept.made_at <= receipt.0) {
             self.kept.remove(id);
         }
-        SLOTS.change(
-            self.store.as_ref(),
-            &self.shared_id(id),
-            now.milliseconds(),
-            |entry| {
-                let is_there = !entry.payload.is_empty() && is_meant(entry.made_at);
-                if is_there {
-                    entry.payload.clear();
-                    entry.expires_at = 0;
-                }
-                is_there
-            },
-        );
     }
 
     /// Until when a request that has come at `since` shall wait for an answer; `None` if it has waited enough.
@@ -192,10 +175,11 @@ impl Answers {
         self.put_on_list(question, 0, until.milliseconds());
     }
 
-    /// Whether an answer is still to come.
-    pub fn is_wanted(&self, id: &Id) -> bool {
+    /// The questions whose answers are still to come.
+    pub fn wanted(&self) -> HashSet<Id> {
         let wanted = self.wanted.try_borrow();
-        wanted.is_ok_and(|wanted| wanted.iter().any(|one| one.question.id() == id))
+        let ids = |wanted: &Vec<Wanted>| wanted.iter().map(|one| *one.question.id()).collect();
+        wanted.map_or_else(|_| HashSet::new(), |wanted| ids(&wanted))
     }
 
     /// A place to wait in, if there is one.
@@ -208,10 +192,10 @@ impl Answers {
         self.wanted.try_borrow().is_ok_and(|wanted| !wanted.is_empty())
     }
 
-    /// Whether something is to be asked on the next tick.
+    /// Whether something can be asked on the next tick that was not looked at yet.
     pub fn has_questions(&self) -> bool {
         let wanted = self.wanted.try_borrow();
-        wanted.is_ok_and(|wanted| wanted.iter().any(|one| one.stage == Stage::Queued))
+        wanted.is_ok_and(|wanted| wanted.iter().any(|one| one.stage == Stage::New))
     }
 
     /// What is to be asked. To be called often while requests wait.
@@ -248,7 +232,16 @@ impl Answers {
         let question = {
             let mut wanted = self.wanted.try_borrow_mut().ok()?;
             let index = wanted.iter().position(|one| one.question.id() == id)?;
-            wanted.remove(index).question
+            let question = wanted.remove(index).question;
+            // The server has room for one more.
+            let own = server(&*question);
+            let next = wanted
+                .iter_mut()
+                .find(|one| one.stage == Stage::Queued && server(&*one.question) == own);
+            if let Some(next) = next {
+                next.stage = Stage::New;
+            }
+            question
         };
         let read = question.read(answer, now);
         Some(self.conclude(question.as_ref(), read, now))
@@ -280,7 +273,15 @@ impl Answers {
     /// What becomes of a question that somebody waits for, and that this worker has not sent.
     fn look_after(&self, one: &mut Wanted, is_full: bool, now: UnixTime, random: &Random) -> Progress {
         let at = now.milliseconds();
-        if one.until <= at || self.take_over(&SLOTS, one.question.id(), one.after, at).is_some() {
+        if one.until <= at {
+            return Progress::Over;
+        }
+        // Nobody has asked it yet, and nobody can: there is nothing to look for.
+        if is_full && one.stage != Stage::Watched {
+            one.stage = Stage::Queued;
+            return Progress::Waits;
+        }
+        if self.take_over(&SLOTS, one.question.id(), one.after, at).is_some() {
             return Progress::Over;
         }
         if is_full {
@@ -329,12 +330,15 @@ impl Answers {
             one.until = one.until.max(until);
             return;
         }
-        if wanted.len() < MAX_WANTED {
+        // Who asks what an opaque token stands for is nobody yet, and takes no room from others.
+        let kind = question.kind();
+        let of_kind = wanted.iter().filter(|one| one.question.kind() == kind).count();
+        if of_kind < MAX_WANTED {
             wanted.push(Wanted {
                 question: Rc::clone(question),
                 after,
                 until,
-                stage: Stage::Queued,
+                stage: Stage::New,
             });
         }
     }
@@ -378,6 +382,7 @@ impl Answers {
                 id: shared_id,
                 leased_until: 0,
                 holder: 0,
+                forgotten_at: entry.forgotten_at,
                 made_at: now,
                 expires_at,
                 payload: payload.clone(),
@@ -437,38 +442,6 @@ enum Progress {
     Failed(Event),
 }
 
-/// Random bytes of one question's own.
-fn own(random: &Random, id: &Id) -> Random {
-    let mut own = *random;
-    for (byte, other) in own.iter_mut().zip(id) {
-        *byte ^= other;
-    }
-    own
-}
-
-fn asked(wanted: &[Wanted]) -> impl Iterator<Item = &dyn Question> {
-    let asked = wanted.iter().filter(|one| one.stage == Stage::Asked);
-    asked.map(|one| &*one.question)
-}
-
-fn server(question: &dyn Question) -> (Kind, Rc<str>) {
-    (question.kind(), question.server())
-}
-
-/// For how long somebody waits: what the server has, and what is before and behind it.
-fn patience(question: &dyn Question) -> u64 {
-    u64::from(question.timeout_seconds())
-        .saturating_mul(1_000)
-        .saturating_add(PATIENCE_RESERVE)
-}
-
-/// How long a worker may be at it.
-fn lease(question: &dyn Question) -> u64 {
-    u64::from(question.timeout_seconds())
-        .saturating_mul(1_000)
-        .saturating_add(LEASE_RESERVE)
-}
-
 /// Where workers share answers; the number is that of the format.
 const SLOTS: Slots = Slots {
     prefix: "peergate.answers.1",
@@ -484,12 +457,12 @@ const MAX_KEPT: usize = 2_000;
 const MAX_KEPT_BYTES: usize = 4 * 1024 * 1024;
 /// What an answer takes besides its text, by estimate.
 const OWN_BYTES: usize = 160;
-/// Ours: as many questions wait in a worker; more are not asked.
+/// All of them.
+pub const RECORDS: usize = 256 + 1_024;
+/// Ours: as many questions of a kind wait in a worker; more are not asked.
 const MAX_WANTED: usize = 1_000;
+/// Ours, in milliseconds: for so long none is forgotten again.
+const FORGOTTEN_FOR: u64 = 10_000;
 /// As many questions are under way to one server, in a worker.
 const MAX_ASKED: usize = 16;
-/// Ours, in milliseconds: a refusal by the proxy's own timeout comes before the end of the wait.
-const PATIENCE_RESERVE: u64 = 1_000;
-/// Ours, in milliseconds: for what is between the lease and the question.
-const LEASE_RESERVE: u64 = 500;
 const NANOSECONDS: u64 = 1_000_000;

@@ -149,7 +149,7 @@ pub(super) fn add(
             let caller = &credential.caller;
             let made = || Rc::new(Assertable::of_other(assertion, caller));
             let assertable = match means.known {
-                Some(known) => known.assertable(&key(caller), &made),
+                Some(known) => known.assertable(&key(credential), &made),
                 None => made(),
             };
             assertable.minted(assertion, means, has_otp, token, now)?
@@ -186,21 +186,34 @@ const fn word(method: Method) -> &'static str {
     }
 }
 
-/// Tells callers without a JWT apart: of one name and with the same claims, the rest is the same as long as the policy is.
-fn key(caller: &Caller) -> Vec<u8> {
-    let peer = caller.peer.as_ref().map(|peer| &*peer.name);
+/// Tells callers without a JWT apart, each by all that an assertion says of it or stands for: of one name the rest is the same
+/// as long as the policy is, but for opaque tokens, of which each has a key of its own.
+fn key(credential: &Proved<'_>) -> Vec<u8> {
+    let Caller {
+        method,
+        iss,
+        peer,
+        sub,
+        ..
+    } = &*credential.caller;
+    let token = credential.callers_token.as_ref();
+    // What its server says of it may be another thing the next time.
+    let end = token.map_or(0, |token| token.expires_at.milliseconds());
     let parts = [
-        caller.method.as_str(),
-        peer.unwrap_or_default(),
-        caller.sub.as_deref().unwrap_or_default(),
+        method.as_str().as_bytes(),
+        iss.as_bytes(),
+        credential.introspection.as_deref().unwrap_or_default().as_bytes(),
+        peer.as_ref().map_or("", |peer| &peer.name).as_bytes(),
+        sub.as_deref().unwrap_or_default().as_bytes(),
+        &end.to_be_bytes(),
+        token.map_or(&[], |token| token.token.expose()),
     ];
-    let mut key = parts.join("\0");
-    for (name, value) in &caller.claims {
-        key.push('\0');
-        key.push_str(name);
-        key.push_str(&value.to_string());
+    let mut key = Vec::new();
+    for part in parts {
+        key.extend(part.len().to_be_bytes());
+        key.extend(part);
     }
-    key.into_bytes()
+    key
 }
 
 /// Out of the key that only this virtual machine knows, the time, and how many there were before.

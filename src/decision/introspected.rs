@@ -37,10 +37,9 @@ impl<'p> Opaque<'p> {
     pub(super) fn prove(&self, presented: &Presented<'p, '_>, accept: &Accept) -> Result<Proved<'p>, Deny> {
         let mut refusal = self.otherwise.clone();
         let all = &presented.inbound().introspections;
-        let accepted = all
-            .iter()
-            .filter(|introspection| accept.introspections.contains(&introspection.name));
-        for introspection in accepted {
+        // In the order in which the rule names them.
+        let named = |name: &String| all.iter().find(|introspection| introspection.name == *name);
+        for introspection in accept.introspections.iter().filter_map(named) {
             match self.ask(presented, introspection) {
                 // It is not good, there: another server may know it.
                 Err(deny @ Deny::TokenInactive { .. }) => refusal = deny,

@@ -263,12 +263,13 @@ impl Errands {
         let news = self.keys.borrow().news();
         let are_keys_new = self.news.replace(news) != news;
         let waiting = self.waiting.take();
+        let wanted = self.answers.wanted();
         let mut stay = Vec::with_capacity(waiting.len());
         for waiter in waiting {
             let (is_news, is_over) = match &waiter.wish {
                 Wish::Keys(_) => (are_keys_new, self.keys.borrow().is_over(waiter.deadline, now)),
                 Wish::Answer(question) => (
-                    !self.answers.is_wanted(question.id()),
+                    !wanted.contains(question.id()),
                     self.answers.is_over(question.as_ref(), waiter.deadline, now),
                 ),
             };

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use crate::answers;
 use crate::filter::host;
 use crate::state::{Memory, Overtaken, SharedState, Version, Versioned};
 
@@ -45,4 +46,4 @@ thread_local! {
 }
 
 /// Ours: two for each source of keys, and the records of answers.
-const MAX_OWN_VALUES: usize = 128 + 512;
+const MAX_OWN_VALUES: usize = 128 + answers::RECORDS;

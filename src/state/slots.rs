@@ -18,6 +18,8 @@ pub struct Entry {
     pub leased_until: u64,
     /// Which worker.
     pub holder: u64,
+    /// When a payload was last forgotten.
+    pub forgotten_at: u64,
     /// When the payload was put there.
     pub made_at: u64,
     /// Until when it is good.
@@ -32,6 +34,7 @@ impl Entry {
             id,
             leased_until: 0,
             holder: 0,
+            forgotten_at: 0,
             made_at: 0,
             expires_at: 0,
             payload: Vec::new(),
@@ -43,12 +46,12 @@ impl Entry {
         self.leased_until > now && self.leased_until <= now.saturating_add(longest)
     }
 
-    const fn is_over_at(&self) -> u64 {
-        if self.leased_until > self.expires_at {
-            self.leased_until
-        } else {
-            self.expires_at
-        }
+    fn is_over_at(&self) -> u64 {
+        let remembered = match self.forgotten_at {
+            0 => 0,
+            forgotten_at => forgotten_at.saturating_add(REMEMBERED_FOR),
+        };
+        self.leased_until.max(self.expires_at).max(remembered)
     }
 }
 
@@ -134,13 +137,19 @@ fn record(own: Entry, mut others: Vec<Entry>, now: u64) -> Vec<u8> {
     // Those that last longest stay.
     others.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.is_over_at()));
     let mut record = vec![FORMAT];
-    let is_empty = own.payload.is_empty() && own.leased_until == 0;
+    let is_empty = own.payload.is_empty() && own.leased_until == 0 && own.forgotten_at == 0;
     for entry in (!is_empty).then_some(own).into_iter().chain(others).take(WAYS) {
         if record.len() + entry.payload.len() + HEAD_BYTES > MAX_RECORD_BYTES {
             continue;
         }
         record.extend(entry.id);
-        for number in [entry.leased_until, entry.holder, entry.made_at, entry.expires_at] {
+        for number in [
+            entry.leased_until,
+            entry.holder,
+            entry.forgotten_at,
+            entry.made_at,
+            entry.expires_at,
+        ] {
             record.extend(number.to_le_bytes());
         }
         let length = u32::try_from(entry.payload.len()).unwrap_or_default();
@@ -158,7 +167,8 @@ fn entries(record: &[u8]) -> impl Iterator<Item = Entry> {
     std::iter::from_fn(move || {
         let id = *take(&mut rest)?;
         let mut number = || take(&mut rest).map(|bytes| u64::from_le_bytes(*bytes));
-        let (leased_until, holder, made_at, expires_at) = (number()?, number()?, number()?, number()?);
+        let (leased_until, holder, forgotten_at) = (number()?, number()?, number()?);
+        let (made_at, expires_at) = (number()?, number()?);
         let length = usize::try_from(u32::from_le_bytes(*take(&mut rest)?)).ok()?;
         let (payload, behind) = rest.split_at_checked(length)?;
         rest = behind;
@@ -166,6 +176,7 @@ fn entries(record: &[u8]) -> impl Iterator<Item = Entry> {
             id,
             leased_until,
             holder,
+            forgotten_at,
             made_at,
             expires_at,
             payload: payload.to_vec(),
@@ -180,6 +191,8 @@ fn take<'r, const SIZE: usize>(rest: &mut &'r [u8]) -> Option<&'r [u8; SIZE]> {
     Some(taken)
 }
 
+/// Ours, in milliseconds: that something was forgotten is known for so long at least.
+const REMEMBERED_FOR: u64 = 60_000;
 /// SHA-256.
 const ID_BYTES: usize = 32;
 /// The first byte of a record: another one is another format.
@@ -187,7 +200,7 @@ const FORMAT: u8 = 1;
 /// Ours: how many entries stand in one record.
 const WAYS: usize = 8;
 /// What stands before a payload.
-const HEAD_BYTES: usize = ID_BYTES + 4 * 8 + 4;
+const HEAD_BYTES: usize = ID_BYTES + 5 * 8 + 4;
 /// Ours: eight payloads of usual size, three of the largest.
 const MAX_RECORD_BYTES: usize = 64 * 1024;
 /// Ours: a record changes when a worker begins or ends something, seldom twice at once.

@@ -35,4 +35,5 @@ mod second_factor;
 mod secrets;
 mod signatures;
 mod targets;
+mod tokens;
 mod work;

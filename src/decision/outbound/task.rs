@@ -205,7 +205,8 @@ impl Task<'_> {
     fn put_token(&self, token: &Token, edits: &mut Edits, applied: &mut Applied, injected: &mut Injected) {
         let Some(plan) = &self.rule.token else { return };
         match token {
-            Token::NotMeant => return,
+            Token::Untouched => return,
+            Token::NotMeant => {}
             Token::Kept => injected.headers.push(AUTHORIZATION.to_owned()),
             Token::Stripped => edits.remove_all(&self.request.headers, |name| {
                 is_same_header(name, AUTHORIZATION.as_bytes())

@@ -28,8 +28,10 @@ use super::{AUTHORIZATION, Call};
 
 /// What a call gets.
 pub(super) enum Token {
-    /// Nothing: none is meant for it, or it goes on as it is.
+    /// Nothing: none is meant for it.
     NotMeant,
+    /// Nothing, and it goes on as it is, with whatever it came with (`insecure_forward`).
+    Untouched,
     /// What an attempt before this one has put there.
     Kept,
     /// Nothing, and it loses the one that it came with.
@@ -42,7 +44,7 @@ impl Token {
     pub(super) fn receipt(&self) -> Option<Receipt> {
         match self {
             Self::Got { receipt, .. } => Some(*receipt),
-            Self::NotMeant | Self::Kept | Self::Stripped => None,
+            Self::NotMeant | Self::Untouched | Self::Kept | Self::Stripped => None,
         }
     }
 }
@@ -91,10 +93,18 @@ pub(super) fn obtain(means: Means<'_>, rule: &Rule, call: &Call<'_>, permit: &Pe
     if stands && own.is_some_and(|injected| injected.headers.iter().any(|name| name == AUTHORIZATION)) {
         return Obtained::Done(Ok(Token::Kept));
     }
+    // What another rule has put there is the mesh's own, and nobody's word for whom a call is made.
+    let is_given = |name: &str| {
+        let mut given = call.injected.iter().flat_map(|injected| &injected.headers);
+        given.any(|given| given == name)
+    };
+    if plan.headers().any(is_given) {
+        return Obtained::Done(Err(Deny::SubjectMissing));
+    }
     let failed = |deny: Deny| match plan.on_failure {
         OnFailure::Deny => Err(deny),
         OnFailure::InsecureStrip => Ok(Token::Stripped),
-        OnFailure::InsecureForward => Ok(Token::NotMeant),
+        OnFailure::InsecureForward => Ok(Token::Untouched),
     };
     let Some(answers) = means.answers else {
         return Obtained::Done(Err(Deny::Internal("nobody can be asked for a token")));
@@ -104,6 +114,7 @@ pub(super) fn obtain(means: Means<'_>, rule: &Rule, call: &Call<'_>, permit: &Pe
         answers,
         plan,
         request: call.request,
+        is_second_run: call.run_before.is_some(),
         now: call.now,
     };
     match search.run(permit) {
@@ -121,7 +132,7 @@ pub(super) fn obtain(means: Means<'_>, rule: &Rule, call: &Call<'_>, permit: &Pe
         },
         Err(Lack::Subject) => Obtained::Done(match plan.on_missing_subject {
             OnMissingSubject::Deny | OnMissingSubject::ClientCredentials => Err(Deny::SubjectMissing),
-            OnMissingSubject::InsecureForward => Ok(Token::NotMeant),
+            OnMissingSubject::InsecureForward => Ok(Token::Untouched),
         }),
     }
 }
@@ -132,6 +143,7 @@ struct Search<'a> {
     answers: &'a Answers,
     plan: &'a TokenPlan,
     request: &'a Request,
+    is_second_run: bool,
     now: UnixTime,
 }
 
@@ -142,8 +154,9 @@ impl Search<'_> {
             Some(subject) => self.subject(subject, permit)?,
             None => None,
         };
+        // On the second run of a redirect the subject is off, which is not the same as that there was none.
         let for_itself = self.plan.grant == GrantType::ClientCredentials
-            || self.plan.on_missing_subject == OnMissingSubject::ClientCredentials;
+            || self.plan.on_missing_subject == OnMissingSubject::ClientCredentials && !self.is_second_run;
         let grant = match (subject, self.plan.grant) {
             (Some(subject), GrantType::TokenExchange) => questions::Means::TokenExchange {
                 subject,
