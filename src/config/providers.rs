@@ -84,7 +84,11 @@ fn provider<'c>(
         (None, Some(true)) => Some(vec![MediaType::new(assertion::TYPE)]),
         _ => provider.list("typ", distinct(|node| Some(MediaType::new(node.text()?)))),
     };
-    let clock_skew_seconds = provider.or("clock_skew_seconds", DEFAULT_CLOCK_SKEW_SECONDS, |node| {
+    let default_skew_seconds = match is_assertion {
+        Some(true) => ASSERTION_CLOCK_SKEW_SECONDS,
+        Some(false) | None => DEFAULT_CLOCK_SKEW_SECONDS,
+    };
+    let clock_skew_seconds = provider.or("clock_skew_seconds", default_skew_seconds, |node| {
         node.integer(0..=MAX_CLOCK_SKEW_SECONDS)
     });
     let max_lifetime_seconds = provider.or("max_lifetime_seconds", None, |node| {
@@ -229,6 +233,8 @@ const RESERVED_ISSUERS: [&str; 3] = [API_KEY_ISSUER, BEARER_TOKEN_ISSUER, MTLS_I
 /// Ours: a name is a label of metrics.
 pub(super) const LONGEST_NAME: usize = 64;
 const DEFAULT_CLOCK_SKEW_SECONDS: u16 = 60;
+/// Ours: an assertion lives a minute, and vouches for a code. The proxies of a mesh have one clock, nearly.
+const ASSERTION_CLOCK_SKEW_SECONDS: u16 = 5;
 /// Ours: beyond five minutes it is a clock that must be mended.
 const MAX_CLOCK_SKEW_SECONDS: i64 = 300;
 pub(super) const DEFAULT_PEER_CLAIM: &str = "sub";

@@ -5,9 +5,10 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use crate::door::{API_KEY, CODE, Door, NOW, Refusal, TOTP_INVALID, bearer, get};
+use crate::door::{API_KEY, CODE, Door, EXPIRED, NOW, Refusal, TOTP_INVALID, bearer, get};
 use crate::host::{Process, Request};
 use crate::support::case::merge;
+use crate::support::tokens::keys;
 use crate::token::Token;
 
 const WRONG: &str = "005925";
@@ -204,6 +205,41 @@ fn the_throttle_locks_no_victim_out() {
     worker.admits_as("the owner", with(&token("mrpink", "owners"), "/", CODE), "mrpink");
     let key = get("/").header("x-api-key", API_KEY).header("x-totp", CODE);
     worker.admits_as("with a key", key, "mrpink");
+}
+
+/// An assertion vouches for a code, and lives a minute: so it is not good for another one.
+#[test]
+fn an_assertion_with_a_code_is_over_when_it_says_so() {
+    let mut door = Door::of(
+        &json!({"version": 1, "role": "inbound", "inbound": {
+            "providers": {"gateway": {
+                "issuer": "https://issuer.example",
+                "audiences": ["agents"],
+                "jwks": {"inline": keys().jwks()},
+                "assertion": true,
+                "from_headers": [{"name": "x-agent-assertion"}],
+            }},
+            "peers": {"mrpink": {}},
+            "rules": [{"name": "all", "accept": ["jwt"], "require": {"totp": true}}],
+        }}),
+        "",
+    );
+    let assertion = |late: u64| {
+        let assertion = Token::new("ES256")
+            .header(json!({"typ": "peergate+jwt"}))
+            .claims(json!({
+                "iat": NOW - 60 - late, "exp": NOW - late,
+                "peer": "mrpink", "idp_iss": "https://idp.example", "amr": ["jwt", "otp"],
+            }))
+            .sign();
+        get("/").header("x-agent-assertion", assertion)
+    };
+    for late in 0..5 {
+        door.admits("as far as two clocks differ", assertion(late));
+    }
+    for late in [5, 6, 30, 59, 60, 61] {
+        door.refuses("over", assertion(late), EXPIRED);
+    }
 }
 
 /// A success resets nothing.
