@@ -225,7 +225,7 @@ fn policy(context: &Context<'_>) -> Option<Policy> {
 }
 
 /// What keeps secrets out of everything that the filter prints: it knows the names under which they travel in URLs, and
-/// those that are put on calls.
+/// those that are put on calls, or shown to authorization servers.
 fn redactor(inbound: Option<&Inbound>, outbound: Option<&Outbound>) -> Redactor {
     let rules = || outbound.iter().flat_map(|outbound| outbound.rules.iter());
     let parameters = rules().flat_map(|rule| &rule.query_parameters);
@@ -237,6 +237,9 @@ fn redactor(inbound: Option<&Inbound>, outbound: Option<&Outbound>) -> Redactor 
     let mut redactor = Redactor::new(names);
     for secret in rules().flat_map(Rule::secrets) {
         redactor.add_secret(secret.expose());
+    }
+    for client in outbound.iter().flat_map(|outbound| &outbound.clients) {
+        redactor.add_secret(client.authentication().secret());
     }
     redactor
 }

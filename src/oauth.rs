@@ -17,7 +17,7 @@ mod request;
 mod tests;
 mod uri;
 
-pub use self::answer::{ErrorCode, Malformed, TokenError, Unavailable};
+pub use self::answer::{ErrorCode, Found, Malformed, TokenError, Unavailable};
 pub use self::client::{Client, ClientAuthentication, Proof, TokenEndpoint};
 pub use self::granted::{Expected, Granted, MAX_ANSWER_BYTES};
 pub use self::introspection::{Active, IntrospectionError, IntrospectionRequest, Vouched};

@@ -42,7 +42,8 @@ pub(super) fn object(answer: Answer) -> Result<Map<String, Value>, TokenError> {
     }
 }
 
-/// Why a request gave nothing. For logs: nothing of a token is in it, and what comes from the server is cut and escaped.
+/// Why a request gave nothing. For logs: of what the server says only words that are known are in it, for it may repeat
+/// what it was sent, or what it grants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenError {
     /// Nobody answered who could: later it may be better.
@@ -92,12 +93,12 @@ pub enum Malformed {
     /// The token is not of type Bearer.
     TokenType {
         /// Of which it is.
-        found: Option<Excerpt>,
+        found: Found,
     },
     /// The token is of another kind than was asked for.
     IssuedTokenType {
         /// Of which it is.
-        found: Option<Excerpt>,
+        found: Found,
     },
     /// Its lifetime is no number of seconds.
     ExpiresIn,
@@ -135,8 +136,7 @@ impl fmt::Display for TokenError {
                 status,
                 code: Some(code),
             } => {
-                write!(formatter, "status {status}, `{code}`")?;
-                formatter.write_str(code.hint())
+                write!(formatter, "status {status}, {code}")
             }
             Self::Malformed(Malformed::TooLong { bytes }) => {
                 write!(
@@ -144,19 +144,19 @@ impl fmt::Display for TokenError {
                     "an answer of {bytes} bytes, more than {MAX_ANSWER_BYTES}"
                 )
             }
+            Self::Malformed(Malformed::Json(json::Error::DuplicateMember { .. })) => {
+                formatter.write_str("the answer: duplicate member")
+            }
             Self::Malformed(Malformed::Json(error)) => write!(formatter, "the answer: {error}"),
             Self::Malformed(Malformed::AccessToken) => {
                 formatter.write_str("the answer has no `access_token` that a header can carry")
             }
             Self::Malformed(Malformed::TokenType { found }) => {
-                unlike(formatter, "token_type", "Bearer", found.as_ref())
+                unlike(formatter, "token_type", "Bearer", *found)
             }
-            Self::Malformed(Malformed::IssuedTokenType { found }) => unlike(
-                formatter,
-                "issued_token_type",
-                "what was requested",
-                found.as_ref(),
-            ),
+            Self::Malformed(Malformed::IssuedTokenType { found }) => {
+                unlike(formatter, "issued_token_type", "what was requested", *found)
+            }
             Self::Malformed(Malformed::ExpiresIn) => {
                 formatter.write_str("`expires_in` of the answer is no number of seconds")
             }
@@ -169,47 +169,66 @@ impl fmt::Display for TokenError {
 
 impl std::error::Error for TokenError {}
 
-fn unlike(
-    formatter: &mut fmt::Formatter<'_>,
-    member: &str,
-    wanted: &str,
-    found: Option<&Excerpt>,
-) -> fmt::Result {
+fn unlike(formatter: &mut fmt::Formatter<'_>, member: &str, wanted: &str, found: Found) -> fmt::Result {
     match found {
-        Some(found) => write!(formatter, "`{member}` of the answer is `{found}`, not {wanted}"),
-        None => write!(formatter, "the answer has no `{member}`"),
+        Found::Nothing => write!(formatter, "the answer has no `{member}`"),
+        Found::Known(word) => write!(formatter, "`{member}` of the answer is `{word}`, not {wanted}"),
+        Found::Other => write!(
+            formatter,
+            "`{member}` of the answer is another type, not {wanted}"
+        ),
     }
 }
 
-/// A server's word for why it refuses (RFC 6749 §5.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ErrorCode(String);
+/// The type that a server says its token is of. What is not known is not repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// It says none.
+    Nothing,
+    /// One that is known.
+    Known(&'static str),
+    /// Another.
+    Other,
+}
+
+impl Found {
+    /// What a member says.
+    pub(super) fn of(word: Option<&str>) -> Self {
+        let Some(word) = word else {
+            return Self::Nothing;
+        };
+        let mut known = TOKEN_TYPES.into_iter();
+        known
+            .find(|known| known.eq_ignore_ascii_case(word))
+            .map_or(Self::Other, Self::Known)
+    }
+}
+
+/// A server's word for why it refuses (RFC 6749 §5.2); `None` if it is none that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErrorCode(Option<&'static str>);
 
 impl ErrorCode {
     /// The word in the body of a refusal.
     fn of(body: &[u8]) -> Option<Self> {
-        let mut members = json::object(body, MAX_DEPTH).ok()?;
-        let Some(Value::String(code)) = members.remove("error") else {
-            return None;
-        };
-        let is_good = (1..=MAX_CODE_BYTES).contains(&code.len())
-            && code
-                .bytes()
-                .all(|byte| matches!(byte, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e));
-        is_good.then_some(Self(code))
+        let members = json::object(body, MAX_DEPTH).ok()?;
+        let code = members.get("error")?.as_str()?;
+        Some(Self(CODES.into_iter().find(|known| *known == code)))
     }
 
-    /// The word.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// Whether it is this one.
+    pub fn is(self, code: &str) -> bool {
+        self.0 == Some(code)
     }
 
     /// What real servers mean by it besides what is written in RFC 6749, for the log.
-    fn hint(&self) -> &'static str {
-        match self.as_str() {
-            "invalid_client" => ": the client's id or secret; Keycloak says so of an unknown audience too",
-            "access_denied" => ": Keycloak says so where the subject token is not for this client",
-            "invalid_target" => ": the server knows no such resource or audience",
+    fn hint(self) -> &'static str {
+        match self.0 {
+            Some("invalid_client") => {
+                ": the client's id or secret; Keycloak says so of an unknown audience too"
+            }
+            Some("access_denied") => ": Keycloak says so where the subject token is not for this client",
+            Some("invalid_target") => ": the server knows no such resource or audience",
             _ => "",
         }
     }
@@ -217,11 +236,50 @@ impl ErrorCode {
 
 impl fmt::Display for ErrorCode {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        match self.0 {
+            Some(code) => write!(formatter, "`{code}`{}", self.hint()),
+            None => formatter.write_str("another code"),
+        }
     }
 }
 
 /// As claims: an answer to an introspection is claims.
 const MAX_DEPTH: usize = 16;
-/// Ours: those of the RFCs stay below 32.
-const MAX_CODE_BYTES: usize = 64;
+/// RFC 6749 §4.1.2.1 and §5.2, RFC 6750 §3.1, RFC 7009 §2.2.1, RFC 8693 §2.2.2, RFC 9449 §5 and §8, OpenID Connect Core
+/// §3.1.2.6, and what Entra ID says.
+const CODES: [&str; 21] = [
+    "invalid_request",
+    "invalid_client",
+    "invalid_grant",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_scope",
+    "access_denied",
+    "unsupported_response_type",
+    "server_error",
+    "temporarily_unavailable",
+    "invalid_token",
+    "insufficient_scope",
+    "unsupported_token_type",
+    "invalid_target",
+    "invalid_dpop_proof",
+    "use_dpop_nonce",
+    "interaction_required",
+    "login_required",
+    "consent_required",
+    "account_selection_required",
+    "invalid_resource",
+];
+/// RFC 6749 §7.1, RFC 6750, RFC 8693 §2.2.1 and §3, RFC 9449 §5.
+const TOKEN_TYPES: [&str; 10] = [
+    "Bearer",
+    "N_A",
+    "DPoP",
+    "mac",
+    "urn:ietf:params:oauth:token-type:access_token",
+    "urn:ietf:params:oauth:token-type:refresh_token",
+    "urn:ietf:params:oauth:token-type:id_token",
+    "urn:ietf:params:oauth:token-type:saml1",
+    "urn:ietf:params:oauth:token-type:saml2",
+    "urn:ietf:params:oauth:token-type:jwt",
+];

@@ -191,6 +191,11 @@ impl Client {
 }
 
 impl ClientAuthentication {
+    /// The secret that the server is shown; empty where none is.
+    pub fn secret(&self) -> &[u8] {
+        self.parts().1
+    }
+
     /// The name of the method (RFC 7591 §2), and what it rests on.
     fn parts(&self) -> (&'static str, &[u8]) {
         match self {

@@ -3,12 +3,11 @@
 use serde_json::Value;
 
 use crate::callout::Answer;
-use crate::excerpt::Excerpt;
 use crate::jwt;
 use crate::secret::Secret;
 use crate::time::UnixTime;
 
-use super::answer::{Malformed, TokenError, object};
+use super::answer::{Found, Malformed, TokenError, object};
 use super::request::TokenType;
 
 /// A token that may be put on calls.
@@ -54,7 +53,7 @@ impl Granted {
         // RFC 6749 §7.1: one that is not understood must not be used; without case (§5.1). RFC 8693 §2.2.1: `N_A`.
         if !token_type.is_some_and(|token_type| token_type.eq_ignore_ascii_case("bearer")) {
             return malformed(Malformed::TokenType {
-                found: token_type.map(Excerpt::new),
+                found: Found::of(token_type),
             });
         }
         let issued = text("issued_token_type");
@@ -62,7 +61,7 @@ impl Granted {
             && issued != Some(requested.as_str())
         {
             return malformed(Malformed::IssuedTokenType {
-                found: issued.map(Excerpt::new),
+                found: Found::of(issued),
             });
         }
         let now = expected.now.numeric_date();

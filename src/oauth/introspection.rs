@@ -78,7 +78,7 @@ impl Active {
     pub fn read(answer: Answer, vouched: &Vouched<'_>, now: UnixTime) -> Result<Self, IntrospectionError> {
         let mut claims = object(answer).map_err(|error| match &error {
             // RFC 7009 §2.2.1. oidc-provider says so of its JWTs, which it does not introspect.
-            TokenError::Refused { code: Some(code), .. } if code.as_str() == "unsupported_token_type" => {
+            TokenError::Refused { code: Some(code), .. } if code.is("unsupported_token_type") => {
                 IntrospectionError::Inactive
             }
             _ => IntrospectionError::Unavailable(error),

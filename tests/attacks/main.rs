@@ -31,6 +31,7 @@ mod keys;
 mod layers;
 mod list;
 mod outbound;
+mod repeated;
 mod second_factor;
 mod secrets;
 mod signatures;
