@@ -4,6 +4,8 @@
 //! or, within a cluster, with each retry. In the first case everything that was put on comes off before anything is
 //! asked, whoever asks: the mesh's own credential would else be taken for the caller's, or go elsewhere.
 
+use std::rc::Rc;
+
 use crate::cookie;
 use crate::decision::{ORIGINAL_PATH, ORIGINAL_URL, state};
 use crate::echo::Given;
@@ -11,6 +13,7 @@ use crate::http::{Edits, Request};
 use crate::policy::Policy;
 use crate::query;
 use crate::role::Role;
+use crate::secret::Secret;
 
 /// What was put on, and by which rules.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -119,6 +122,19 @@ impl Injected {
         edits.set_state(state::INJECTED, lines.join("\n").into_bytes());
     }
 
+    /// The policy's, and what else was put into `Authorization`, where it still stands: a token that was got for the call.
+    fn secrets(&self, request: &Request, of_policy: &Given) -> Given {
+        let mut secrets = of_policy.clone();
+        if self.headers.iter().any(|header| header == TOKEN_HEADER) {
+            for value in request.headers.all(TOKEN_HEADER.as_bytes()) {
+                // Behind the scheme, where there is one.
+                let token = value.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+                secrets.add(Rc::new(Secret::new(token.to_vec())));
+            }
+        }
+        secrets
+    }
+
     /// Takes it off, and out of the path where the upstream's redirect has repeated it there; `Err` with what else comes
     /// off if it cannot be taken out.
     pub(super) fn removal(&self, request: &Request, secrets: &Given) -> Result<Edits, Edits> {
@@ -141,7 +157,10 @@ impl Injected {
             return Ok(edits);
         };
         let is_ours = |name: &str| self.parameters.iter().any(|own| own == name);
-        match secrets.taken_out_of(&query::without(path, is_ours)) {
+        match self
+            .secrets(request, secrets)
+            .taken_out_of(&query::without(path, is_ours))
+        {
             Some(clean) => {
                 if clean != path {
                     edits.set(b":path", clean);
@@ -186,6 +205,8 @@ fn join<T: Clone + PartialEq>(all: &mut Vec<T>, further: &[T]) {
     }
 }
 
+/// Where tokens that were got for a call stand.
+const TOKEN_HEADER: &str = "authorization";
 const RULE: &str = "rule";
 const HEADER: &str = "header";
 const PARAMETER: &str = "parameter";

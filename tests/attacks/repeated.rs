@@ -67,6 +67,44 @@ fn a_server_that_repeats_a_token_in_its_type_has_it_logged_nowhere() {
     }
 }
 
+/// The proxy follows an upstream's redirect to itself, with the token that the call was given in its path.
+#[test]
+fn a_redirect_with_the_exchanged_token_in_its_path_has_it_logged_nowhere() {
+    let mut proxy = Proxy::new(1, &sidecar());
+    let first = Request::outbound("POST", "/")
+        .header(":authority", "search.example")
+        .header("authorization", format!("Bearer {}", token()))
+        .property("xds.cluster_name", "mcp");
+    let stream = proxy.send(0, first).paused();
+    proxy.tick();
+    proxy.answer(says(
+        &json!({"access_token": GRANTED, "token_type": "Bearer", "expires_in": 300,
+            "issued_token_type": "urn:ietf:params:oauth:token-type:access_token"}),
+    ));
+    let given = proxy.workers[0].0.outcome(stream).forwarded();
+    let authorization = given.headers.text("authorization").unwrap();
+    assert_eq!(authorization, format!("Bearer {GRANTED}"));
+    for path in ["/next/granted-token-0001", "/next/granted%2Dtoken%2D0001/x"] {
+        let mut second = Request::outbound("POST", path)
+            .header(":authority", "search.example")
+            .header("authorization", &authorization)
+            .header("x-envoy-original-url", "http://search.example/")
+            .property("xds.cluster_name", "mcp");
+        for (name, value) in &given.filter_state {
+            second = second.property(&format!("filter_state.{name}"), value);
+        }
+        let replied = proxy.send(0, second).replied();
+        assert_eq!(replied.status, 403, "{path}");
+        assert_eq!(
+            replied.request.all(":path").concat().find("granted"),
+            None,
+            "{path}"
+        );
+        let logs = proxy.logs(0).join("\n");
+        assert!(!logs.contains("granted"), "{logs}");
+    }
+}
+
 /// A gateway that asks one server about opaque tokens and for tokens.
 fn gateway() -> Value {
     json!({"version": 1, "role": "gateway",
@@ -83,6 +121,16 @@ fn gateway() -> Value {
             ],
         },
         "outbound": outbound(json!({"client": "sts", "audience": ["search"]})),
+    })
+}
+
+/// A workload's proxy, where the workload passes its caller's token on.
+fn sidecar() -> Value {
+    json!({"version": 1, "role": "auto",
+        "inbound": {"providers": {"idp": provider()}, "rules": [{"name": "all", "accept": ["jwt"]}]},
+        "outbound": outbound(
+            json!({"client": "sts", "audience": ["search"], "subject": {"from_header": "authorization"}}),
+        ),
     })
 }
 
