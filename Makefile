@@ -55,7 +55,7 @@ bench-core: ## speed of the core's parts, natively
 	cargo bench --locked --profile core-bench --bench core
 
 .PHONY: interop
-interop: setup module .venv/keycloak/.installed ## keys of a Keycloak, which is downloaded once: half a gigabyte; no part of `make test`
+interop: setup module .venv/keycloak/.installed ## keys and tokens of a Keycloak, which is downloaded once: half a gigabyte; no part of `make test`
 	rm -rf $(OUTPUT)
 	mkdir -p $(OUTPUT)
 	$(PYTHON) -m pytest tests/envoy/interop 2>&1 | tee $(OUTPUT)/pytest.log

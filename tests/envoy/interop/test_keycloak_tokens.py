@@ -4,18 +4,12 @@ import pytest
 
 from support import oauth_client
 from support.identity_provider import AWKWARD_SECRET
-from support.keycloak import EXCHANGING, FORBIDDEN_UPSTREAM, UPSTREAMS, Keycloak
+from support.keycloak import EXCHANGING, FORBIDDEN_UPSTREAM, UPSTREAMS
 from support.oauth_client import ACCESS_TOKEN, ask, basic, basic_raw, post, refusal, signed, token_type
 from support.registry import remember_token
 from support.tokens import payload
 
 SECRET, SIGNS = EXCHANGING
-
-
-@pytest.fixture(scope="module")
-def keycloak():
-    with Keycloak("keycloak-as") as server:
-        yield server
 
 
 def exchange(keycloak, *members, client=None, subject=None):

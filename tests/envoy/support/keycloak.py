@@ -42,15 +42,25 @@ UPSTREAMS, FORBIDDEN_UPSTREAM = ("upstream-a", "upstream-b"), "upstream-c"
 #: Clients that exchange tokens: one with a secret, one that signs.
 EXCHANGING = ("peergate", "peergate-signs")
 
+#: A caller whose tokens are for the agent, and for none of the clients that exchange.
+ELSEWHERE = "caller-elsewhere"
+
 #: A first start, on a busy machine.
 START_SECONDS = 240
 
 
 class Keycloak:
-    """The server. As a context manager it runs for the length of the block; nothing is left of it."""
+    """The server. As a context manager it runs for the length of the block; nothing is left of it.
 
-    def __init__(self, name: str):
+    `hostname` is the URL that the world knows it by, where that is not the one that it listens on.
+    """
+
+    #: Where clients ask for tokens.
+    token_path = f"/realms/{REALM}/protocol/openid-connect/token"
+
+    def __init__(self, name: str, hostname: str = ""):
         self.port = free_port()
+        self._hostname = hostname or f"http://127.0.0.1:{self.port}"
         self._management_port = free_port()
         self.secret = new_secret(f"client secret at {name}")
         #: That of the client that signs.
@@ -66,12 +76,12 @@ class Keycloak:
     @property
     def issuer(self) -> str:
         """The issuer of its realm, which has a path."""
-        return f"http://127.0.0.1:{self.port}/realms/{REALM}"
+        return f"{self._hostname}/realms/{REALM}"
 
     @property
     def token_endpoint(self) -> str:
-        """Where clients ask for tokens."""
-        return f"{self.issuer}/protocol/openid-connect/token"
+        """Where clients ask for tokens, on loopback."""
+        return f"http://127.0.0.1:{self.port}{self.token_path}"
 
     @property
     def introspection_endpoint(self) -> str:
@@ -95,7 +105,7 @@ class Keycloak:
                     *("bash", str(HOME / "bin/kc.sh"), "start", "--optimized", "--import-realm"),
                     *("--http-enabled=true", "--http-host=127.0.0.1", f"--http-port={self.port}"),
                     *("--http-management-host=127.0.0.1", f"--http-management-port={self._management_port}"),
-                    f"--hostname=http://127.0.0.1:{self.port}",
+                    f"--hostname={self._hostname}",
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -127,10 +137,12 @@ class Keycloak:
 
     def token(self, algorithm: str = "RS256") -> str:
         """A token of a service account whose tokens are signed so."""
+        return self.token_of(self._client(algorithm))
+
+    def token_of(self, client: str) -> str:
+        """A token of the service account of a client."""
         answer = self._session.post(
-            f"/realms/{REALM}/protocol/openid-connect/token",
-            data={"grant_type": "client_credentials"},
-            auth=(self._client(algorithm), self.secret),
+            self.token_path, data={"grant_type": "client_credentials"}, auth=(client, self.secret)
         )
         token = answer.raise_for_status().json()["access_token"]
         return remember_token("token of Keycloak", token)
@@ -156,6 +168,38 @@ class Keycloak:
         }
         for provider in old:
             self._admin("DELETE", f"/components/{provider}")
+
+    def create_client(self, client: str) -> None:
+        """A client as the administrator gets it: with a secret and a service account, and all else as it comes."""
+        members = {"clientId": client, "secret": self.secret, "serviceAccountsEnabled": True}
+        self._admin("POST", "/clients", members)
+
+    def let_exchange(self, client: str, enabled: bool = True) -> None:
+        """Turn the client's standard token exchange on, or off."""
+        changed = self._found(client)
+        changed["attributes"]["standard.token.exchange.enabled"] = str(enabled).lower()
+        self._admin("PUT", f"/clients/{changed['id']}", changed)
+
+    def create_scope(self, name: str, client: str) -> None:
+        """A client scope that puts a client into the `aud` of tokens."""
+        members = {"protocol": "openid-connect", "protocolMappers": [audience_of_client(client)]}
+        self._admin("POST", "/client-scopes", members | {"name": name})
+
+    def give_scope(self, client: str, name: str) -> None:
+        """Have a client's tokens go by a scope, without being asked for it."""
+        self._admin("PUT", self._scope_of(client, name))
+
+    def take_scope(self, client: str, name: str) -> None:
+        """The reverse."""
+        self._admin("DELETE", self._scope_of(client, name))
+
+    def _scope_of(self, client: str, name: str) -> str:
+        (scope,) = [each for each in self._admin("GET", "/client-scopes").json() if each["name"] == name]
+        return f"/clients/{self._found(client)['id']}/default-client-scopes/{scope['id']}"
+
+    def _found(self, client: str) -> dict:
+        (found,) = self._admin("GET", f"/clients?clientId={client}").json()
+        return found
 
     def _admin(self, method: str, path: str, document: dict | None = None) -> httpx.Response:
         answer = self._session.post(
@@ -197,6 +241,12 @@ class Keycloak:
                 for algorithm in SIGNING
             ]
             + [
+                {
+                    "clientId": ELSEWHERE,
+                    "secret": self.secret,
+                    "serviceAccountsEnabled": True,
+                    "protocolMappers": [audience(AUDIENCE)],
+                },
                 {"clientId": "stranger", "secret": self.secret, "serviceAccountsEnabled": True},
                 {"clientId": "awkward", "secret": AWKWARD_SECRET, "serviceAccountsEnabled": True},
                 self._exchanging("peergate", {"secret": self.secret}, {}),
