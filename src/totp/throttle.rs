@@ -1,8 +1,11 @@
 //! Failed codes, counted: who has failed too often waits, and its code is not looked at.
 //!
-//! A failure counts for as long as the window, whatever succeeds meanwhile. It is written down with the second in which
-//! it no longer counts, so that records mean the same to policies with different windows. In a record without room,
-//! who has failed least makes room; all who are not listed then count as having failed as often as that one.
+//! A failure counts for as long as the window of the policy that saw it, whatever succeeds meanwhile. It is written down
+//! with the second in which it no longer counts, and with its window, so that records mean the same to policies with
+//! different ones. In a record without room, who has failed least makes room; all who are not listed then count as having
+//! failed as often as that one.
+
+use std::mem;
 
 use crate::state::{SharedState, Versioned};
 use crate::time::UnixTime;
@@ -55,7 +58,7 @@ impl Throttle {
         let (mut record, is_read) = self.record(&value, now);
         // A clock that was set back would keep callers out until it is where it was. And what cannot be read is
         // replaced, or it would stay.
-        let is_moved = record.pull(caller, self.ends_at(now));
+        let is_moved = record.pull(caller, now);
         if is_moved || !is_read {
             let _ = state.set(&key, &record.written(), Some(version));
         }
@@ -83,10 +86,10 @@ impl Throttle {
             }
             record.singles.clean(now);
             record.ceilings.clean(now);
-            let until = self.ends_at(now);
-            record.singles.add(caller.single, until, self.max_failures);
+            let failure = self.mark(now, 1);
+            record.singles.add(caller.single, failure, self.max_failures);
             if let Some(ceiling) = caller.ceiling {
-                record.ceilings.add(ceiling, until, self.ceiling());
+                record.ceilings.add(ceiling, failure, self.ceiling());
             }
             Some(record.written())
         })?;
@@ -106,15 +109,21 @@ impl Throttle {
         single.max(ceiling)
     }
 
-    /// Until when a failure counts. Where many may fail, some of them count a little longer, so that a few numbers
+    /// So many failures now. Where many may fail, some of them count a little longer, so that a few numbers
     /// hold them all.
-    fn ends_at(&self, now: UnixTime) -> u64 {
+    fn mark(&self, now: UnixTime, count: u16) -> Mark {
         let grain = match usize::from(self.max_failures) > FEW {
             true => u64::from(self.window_seconds).div_ceil(GRAINS).max(1),
             false => 1,
         };
         let end = now.seconds().saturating_add(self.window_seconds.into());
-        end.div_ceil(grain).saturating_mul(grain)
+        let until = end.div_ceil(grain).saturating_mul(grain);
+        let seconds = until.saturating_sub(now.seconds());
+        Mark {
+            until,
+            seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
+            count,
+        }
     }
 
     /// A record, and whether it could be read. What cannot be read may have said that everybody has to wait.
@@ -123,12 +132,11 @@ impl Throttle {
             return (record, true);
         }
         let mut record = Record::default();
-        let until = self.ends_at(now);
         for (table, count) in [
             (&mut record.singles, self.max_failures),
             (&mut record.ceilings, self.ceiling()),
         ] {
-            table.rest.0.push(Mark { until, count });
+            table.rest.0.push(self.mark(now, count));
         }
         (record, false)
     }
@@ -172,12 +180,12 @@ impl Record {
         value
     }
 
-    /// Has no failure of this caller count beyond `end`. Whether one did.
-    fn pull(&mut self, caller: &Guesser, end: u64) -> bool {
-        let single = self.singles.of_mut(caller.single).pull(end);
+    /// Has no failure of this caller count beyond its window from now on. Whether one did.
+    fn pull(&mut self, caller: &Guesser, now: UnixTime) -> bool {
+        let single = self.singles.of_mut(caller.single).pull(now);
         let ceiling = caller
             .ceiling
-            .is_some_and(|ceiling| self.ceilings.of_mut(ceiling).pull(end));
+            .is_some_and(|ceiling| self.ceilings.of_mut(ceiling).pull(now));
         single || ceiling
     }
 }
@@ -203,11 +211,11 @@ impl Table {
         entry.map_or(&mut self.rest, |(_, failures)| failures)
     }
 
-    fn add(&mut self, subject: Subject, until: u64, limit: u16) {
+    fn add(&mut self, subject: Subject, failure: Mark, limit: u16) {
         if !self.entries.iter().any(|(listed, _)| *listed == subject) {
             self.entries.push((subject, self.rest.clone()));
         }
-        self.of_mut(subject).add(until, limit);
+        self.of_mut(subject).add(failure, limit);
         while self.entries.len() > MAX_ENTRIES
             && let Some((index, _)) = self
                 .entries
@@ -257,7 +265,17 @@ struct Failures(Vec<Mark>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Mark {
     until: u64,
+    /// For how many seconds they count, seen from when they were counted.
+    seconds: u32,
     count: u16,
+}
+
+impl Mark {
+    /// Those as well, as long as these.
+    fn join(&mut self, other: Self) {
+        self.seconds = self.seconds.max(other.seconds);
+        self.count = self.count.saturating_add(other.count);
+    }
 }
 
 impl Failures {
@@ -281,8 +299,8 @@ impl Failures {
     }
 
     /// One more. Beyond the limit the oldest decides nothing.
-    fn add(&mut self, until: u64, limit: u16) {
-        self.put(until, 1);
+    fn add(&mut self, failure: Mark, limit: u16) {
+        self.put(failure);
         let mut excess = self.sum().saturating_sub(limit.into());
         self.0.retain_mut(|mark| {
             let taken = u16::try_from(excess).unwrap_or(u16::MAX).min(mark.count);
@@ -297,28 +315,26 @@ impl Failures {
         self.0.retain(|mark| mark.until > now.seconds());
     }
 
-    /// Has none count beyond `end`. Whether one did.
-    fn pull(&mut self, end: u64) -> bool {
-        let mut beyond: u16 = 0;
-        self.0.retain(|mark| {
-            let stays = mark.until <= end;
-            if !stays {
-                beyond = beyond.saturating_add(mark.count);
+    /// Has none count longer from now on than it did when it was counted. Whether one did.
+    fn pull(&mut self, now: UnixTime) -> bool {
+        let latest = |mark: &Mark| now.seconds().saturating_add(mark.seconds.into());
+        let is_beyond = self.0.iter().any(|mark| mark.until > latest(mark));
+        if is_beyond {
+            for mark in mem::take(&mut self.0) {
+                let until = mark.until.min(latest(&mark));
+                self.put(Mark { until, ..mark });
             }
-            stays
-        });
-        if beyond > 0 {
-            self.put(end, beyond);
         }
-        beyond > 0
+        is_beyond
     }
 
-    /// So many more that are over in this second.
-    fn put(&mut self, until: u64, count: u16) {
-        let earlier = self.0.iter().take_while(|mark| mark.until < until).count();
+    /// These as well.
+    fn put(&mut self, further: Mark) {
+        let earlier = self.0.iter().take_while(|mark| mark.until < further.until);
+        let earlier = earlier.count();
         match self.0.get_mut(earlier) {
-            Some(mark) if mark.until == until => mark.count = mark.count.saturating_add(count),
-            Some(_) | None => self.0.insert(earlier, Mark { until, count }),
+            Some(mark) if mark.until == further.until => mark.join(further),
+            Some(_) | None => self.0.insert(earlier, further),
         }
     }
 
@@ -326,7 +342,7 @@ impl Failures {
     fn or(&self, other: &Self) -> Self {
         let mut joined = Self::default();
         for mark in self.0.iter().chain(&other.0).rev() {
-            joined.put(mark.until, 0);
+            joined.put(Mark { count: 0, ..*mark });
         }
         let mut later = 0;
         for mark in joined.0.iter_mut().rev() {
@@ -350,7 +366,7 @@ impl Failures {
         while self.0.len() > MAX_MARKS {
             let first = self.0.remove(0);
             if let Some(next) = self.0.first_mut() {
-                next.count = next.count.saturating_add(first.count);
+                next.join(first);
             }
         }
     }
@@ -360,19 +376,27 @@ impl Failures {
         let mark = |_| {
             Some(Mark {
                 until: reader.seconds()?,
+                seconds: u32::from_be_bytes(reader.bytes()?),
                 count: u16::from_be_bytes(reader.bytes()?),
             })
         };
         let marks: Vec<Mark> = (0..count).map(mark).collect::<Option<_>>()?;
-        let is_good =
-            marks.len() <= MAX_MARKS && marks.is_sorted_by(|first, second| first.until < second.until);
+        let is_good = marks.len() <= MAX_MARKS
+            && marks.is_sorted_by(|first, second| first.until < second.until)
+            && marks.iter().all(|mark| mark.seconds <= LONGEST_SECONDS);
         is_good.then_some(Self(marks))
     }
 
     fn write(&self, value: &mut Vec<u8>) {
         value.push(u8::try_from(self.0.len()).unwrap_or(u8::MAX));
-        for Mark { until, count } in &self.0 {
+        for Mark {
+            until,
+            seconds,
+            count,
+        } in &self.0
+        {
             value.extend(until.to_be_bytes());
+            value.extend(seconds.to_be_bytes());
             value.extend(count.to_be_bytes());
         }
     }
@@ -380,6 +404,8 @@ impl Failures {
 
 /// Of the requirement: guessing with many credentials of one peer is bounded too.
 const CEILING_FACTOR: u16 = 20;
+/// The longest window that a policy may have, a day, and the part of it that some failures count longer.
+const LONGEST_SECONDS: u32 = 86_400 + 86_400 / 32;
 /// Ours: so many failures are written down each for itself.
 const FEW: usize = 32;
 /// Ours: where there may be more, their times are rounded up to a part of the window.
@@ -387,7 +413,7 @@ const GRAINS: u64 = 32;
 /// Those that count at one time, with the one that begins and the one that ends.
 const MAX_MARKS: usize = FEW + 2;
 /// Ours: places in a table. With the default limits no peer can fill one: its ceiling comes first. A record is then some
-/// 20 KB long at the most, and nine bytes where nobody fails.
+/// 30 KB long at the most, and nine bytes where nobody fails.
 const MAX_ENTRIES: usize = 128;
 
 #[cfg(test)]

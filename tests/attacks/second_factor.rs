@@ -207,6 +207,34 @@ fn the_throttle_locks_no_victim_out() {
     worker.admits_as("with a key", key, "mrpink");
 }
 
+/// Two policies of one proxy for the same callers: what the one has counted for five minutes, the other counts as long.
+#[test]
+fn a_policy_with_a_short_window_does_not_end_the_lock_of_another() {
+    let process = Process::default();
+    let mut long = workers(&process, 1).remove(0);
+    let with_window = |seconds: u64| {
+        let mut changes = changes();
+        merge(
+            &mut changes,
+            json!({"inbound": {"totp": {"throttle": {"max_failures": 5, "window_seconds": seconds}}}}),
+        );
+        Door::worker(&process, changes)
+    };
+    let mut short = with_window(30);
+    let stolen = token("mrpink", "stolen");
+    for _ in 0..5 {
+        long.refuses("a guess", with(&stolen, "/", WRONG), TOTP_INVALID);
+    }
+    for seconds in [0, 31, 62, 120, 299] {
+        process.set_now((NOW + seconds) * 1_000_000_000);
+        // One that is loaded again is the same.
+        for worker in [&mut short, &mut long, &mut with_window(300)] {
+            let locked = worker.refuses("the lock", with(&stolen, "/", CODE), THROTTLED);
+            assert_eq!(locked.headers.all("retry-after"), [(300 - seconds).to_string()]);
+        }
+    }
+}
+
 /// An assertion vouches for a code, and lives a minute: so it is not good for another one.
 #[test]
 fn an_assertion_with_a_code_is_over_when_it_says_so() {

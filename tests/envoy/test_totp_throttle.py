@@ -129,4 +129,5 @@ def test_the_throttle_outlives_a_change_of_the_policy(envoy, agent):
         wait_until(is_changed, PATIENCE_SECONDS, "the policy has changed")
         running.await_access_log(rule="changed", reason="totp_throttled")
     with Client(running) as client:
-        assert int(client.get("/", right(stolen)).headers["retry-after"]) <= 200
+        # What was seen before counts for as long as it did then.
+        assert 200 < int(client.get("/", right(stolen)).headers["retry-after"]) <= 300

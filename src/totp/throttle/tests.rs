@@ -162,6 +162,37 @@ fn a_clock_that_is_set_back_keeps_nobody_out_for_longer_than_a_window() {
 }
 
 #[test]
+fn a_policy_with_another_window_counts_the_same_failures() {
+    let short = Throttle {
+        window_seconds: 30,
+        ..THROTTLE
+    };
+    let memory = prepared();
+    let caller = guesser("peer", "a");
+    for _ in 0..3 {
+        assert_eq!(THROTTLE.count(&memory, &caller, at(1000)), Ok(None));
+    }
+    for _ in 0..2 {
+        assert_eq!(short.count(&memory, &caller, at(1000)), Ok(None));
+    }
+    for (now, wait) in [(1000, Some(30)), (1029, Some(1)), (1030, None)] {
+        assert_eq!(short.look(&memory, &caller, at(now)), Ok(wait), "{now}");
+        assert_eq!(THROTTLE.look(&memory, &caller, at(now)), Ok(wait), "{now}");
+    }
+    for _ in 0..2 {
+        assert_eq!(THROTTLE.count(&memory, &caller, at(1030)), Ok(None));
+    }
+    for (now, wait) in [(1030, Some(270)), (1299, Some(1)), (1300, None)] {
+        assert_eq!(short.look(&memory, &caller, at(now)), Ok(wait), "{now}");
+        assert_eq!(THROTTLE.look(&memory, &caller, at(now)), Ok(wait), "{now}");
+    }
+    // A clock that is set back.
+    for (now, wait) in [(100, Some(300)), (399, Some(1)), (400, None)] {
+        assert_eq!(short.look(&memory, &caller, at(now)), Ok(wait), "{now}");
+    }
+}
+
+#[test]
 fn nonsense_locks_for_a_window_and_does_not_stay() {
     let wrong: [&[u8]; 5] = [b"", b"\x02", &[1, 0xff], &[1; 40], &[0xff; 64]];
     for nonsense in wrong {
@@ -268,6 +299,7 @@ fn who_made_room_is_remembered_with_those_who_are_not_listed() {
                 .iter()
                 .map(|(until, count)| Mark {
                     until: *until,
+                    seconds: 300,
                     count: *count,
                 })
                 .collect(),
