@@ -7,7 +7,8 @@ use crate::advice::words::Advice;
 use crate::config::Document;
 use crate::config::path::Path;
 use crate::policy::Policy;
-use crate::policy::outbound::{Outbound, Rule};
+use crate::policy::outbound::{OnNoMatch, Outbound, Rule};
+use crate::policy::token::TokenPlan;
 use crate::role::{Role, RoleSetting};
 
 /// Looks at `outbound`.
@@ -19,6 +20,7 @@ pub(super) fn advise(policy: &Policy, document: &Document, findings: &mut Findin
     order(&outbound.rules, findings);
     let section = document.member("outbound");
     tokens(document, findings);
+    taken_along(outbound, findings);
     // By the document: a key may be missing here and be there elsewhere (`on_missing_secret`).
     let sends_key = |(_, node): &(&Rule, &Document)| members(Some(node), "query_params").next().is_some();
     let nodes = entries(section, "rules");
@@ -51,6 +53,25 @@ fn order(rules: &[Rule], findings: &mut Findings<'_>) {
             let by = by.name.clone();
             findings.add(&list.index(index), Advice::NeverMatches { by });
         }
+    }
+}
+
+/// Whether calls that no rule matches carry away what others exchange.
+fn taken_along(outbound: &Outbound, findings: &mut Findings<'_>) {
+    if outbound.on_no_match == OnNoMatch::Deny {
+        return;
+    }
+    let plans = outbound.rules.iter().filter_map(|rule| rule.token.as_ref());
+    let mut headers: Vec<&str> = plans
+        .flat_map(TokenPlan::headers)
+        .filter(|header| !outbound.strip_headers.iter().any(|stripped| stripped == header))
+        .collect();
+    headers.sort_unstable();
+    headers.dedup();
+    for header in headers {
+        let header = header.to_owned();
+        let path = Path::root().member("outbound").member("on_no_match");
+        findings.add(&path, Advice::TokenTakenAlong { header });
     }
 }
 

@@ -81,6 +81,11 @@ pub enum Advice {
     ClientUnused,
     /// Every upstream for which a rule gets a token takes it for its own.
     TokenForAnybody,
+    /// A call that no rule matches takes a caller's token along, in this header.
+    TokenTakenAlong {
+        /// The header.
+        header: String,
+    },
 }
 
 /// The requests that another rule decides than the one that was written for them. Without paths, all.
@@ -174,6 +179,9 @@ impl Advice {
             Self::QuerySwitchUnused | Self::QueryHostUnused | Self::ClientUnused => {
                 "take it away until a rule needs it"
             }
+            Self::TokenTakenAlong { header } => {
+                return Some(format!("`on_no_match: deny`, or `{header}` in `strip_headers`").into());
+            }
             Self::TokenForAnybody => "say for whom it is: `audience` (RFC 8693) or `resource` (RFC 8707)",
             Self::NeverLookedAt { .. } => return None,
         };
@@ -249,6 +257,10 @@ impl fmt::Display for Advice {
             Self::QuerySwitchUnused => formatter.write_str("no rule has `query_params`"),
             Self::QueryHostUnused => formatter.write_str("no rule sends a key to this host"),
             Self::ClientUnused => formatter.write_str("no rule and no introspection has this client"),
+            Self::TokenTakenAlong { header } => write!(
+                formatter,
+                "a call that no rule matches, for its cluster perhaps, takes the caller's token in `{header}` along"
+            ),
             Self::TokenForAnybody => formatter.write_str(
                 "says nothing of whom the token is for: an upstream that gets it can use it at others",
             ),

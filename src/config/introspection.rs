@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use crate::config::declared::Declared;
 use crate::config::endpoint::endpoint;
 use crate::config::oauth::Clients;
-use crate::config::problem::OauthProblem;
-use crate::config::providers::{DEFAULT_PEER_CLAIM, LONGEST_NAME, audiences, peer_claim, scope_claims};
+use crate::config::problem::{OauthProblem, ProviderProblem};
+use crate::config::providers::{
+    DEFAULT_PEER_CLAIM, LONGEST_NAME, RESERVED_ISSUERS, audiences, peer_claim, scope_claims,
+};
 use crate::config::reader::{Node, Object, all};
 use crate::config::secret::Found;
 use crate::config::text::text;
@@ -44,7 +46,14 @@ fn introspection(
     let client = introspection
         .required("client")
         .and_then(|node| clients.find(&node));
-    let issuer = introspection.or("issuer", None, |node| text(&node).map(Some));
+    let issuer = introspection.or("issuer", None, |node| {
+        let issuer = text(&node)?;
+        unreserved(&node, &issuer).map(|()| Some(issuer))
+    });
+    // Without an issuer its callers are told by the name.
+    if !introspection.has("issuer") && unreserved(node, name).is_none() {
+        is_named = None;
+    }
     let audiences = audiences(&introspection);
     let peer_claim = peer_claim(&introspection, DEFAULT_PEER_CLAIM);
     let scope_claims = scope_claims(&introspection);
@@ -72,6 +81,14 @@ fn introspection(
         scope_claims,
         cache_seconds,
     })
+}
+
+/// Refuses what stands for a kind of credential that is no token.
+fn unreserved(node: &Node<'_>, issuer: &str) -> Option<()> {
+    match RESERVED_ISSUERS.into_iter().find(|reserved| *reserved == issuer) {
+        Some(reserved) => node.refuse(ProviderProblem::IssuerReserved(reserved)),
+        None => Some(()),
+    }
 }
 
 const MEMBERS: &[&str] = &[

@@ -229,7 +229,7 @@ const MEMBERS: &[&str] = &[
 const PATTERNS: &[&str] = &["exact", "prefix", "suffix"];
 
 /// What the filter names as the issuer of callers who come with another credential.
-const RESERVED_ISSUERS: [&str; 3] = [API_KEY_ISSUER, BEARER_TOKEN_ISSUER, MTLS_ISSUER];
+pub(super) const RESERVED_ISSUERS: [&str; 3] = [API_KEY_ISSUER, BEARER_TOKEN_ISSUER, MTLS_ISSUER];
 /// Ours: a name is a label of metrics.
 pub(super) const LONGEST_NAME: usize = 64;
 const DEFAULT_CLOCK_SKEW_SECONDS: u16 = 60;
