@@ -180,7 +180,7 @@ impl Advice {
                 "take it away until a rule needs it"
             }
             Self::TokenTakenAlong { header } => {
-                return Some(format!("`on_no_match: deny`, or `{header}` in `strip_headers`").into());
+                return Some(format!("`on_no_match: deny`, or `{header}` in `strip_headers`"));
             }
             Self::TokenForAnybody => "say for whom it is: `audience` (RFC 8693) or `resource` (RFC 8707)",
             Self::NeverLookedAt { .. } => return None,
