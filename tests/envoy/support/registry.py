@@ -12,7 +12,9 @@ SHORTEST_SECRET = 8
 
 def remember(label: str, secret: str) -> str:
     """Register `secret` under `label` and give it back."""
-    if len(secret) < SHORTEST_SECRET or "\n" in secret or "\t" in label + secret:
+    # A label may name what a test sends: line feeds and all.
+    label = " ".join(label.split())
+    if len(secret) < SHORTEST_SECRET or "\n" in secret or "\t" in secret:
         raise ValueError(f"{label}: a secret needs {SHORTEST_SECRET} characters, neither tab nor line feed")
     SECRETS.mkdir(parents=True, exist_ok=True)
     with (SECRETS / "envoy.txt").open("a", encoding="utf-8") as register:
