@@ -41,7 +41,6 @@ test: setup ## all tests: Rust, a real Envoy with real identity providers, and t
 	rm -rf $(OUTPUT)
 	mkdir -p $(OUTPUT)
 	cargo test --locked 2>&1 | tee $(OUTPUT)/cargo-test.log
-	cargo build --locked --bin peergate
 	$(PYTHON) -m pytest 2>&1 | tee $(OUTPUT)/pytest.log
 	$(PYTHON) tests/secrets_check.py
 
