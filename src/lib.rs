@@ -47,6 +47,7 @@ pub mod totp;
 pub mod matcher;
 
 // Transforms
+pub mod agent_card;
 pub mod assertion;
 pub mod claims;
 pub mod cookie;

@@ -1,0 +1,242 @@
+//! Agent cards of A2A: what an agent says of itself, and of the credentials that it wants (A2A 0.3 §5, A2A 1.0 §4.4).
+//!
+//! A card is read in the shape that it has, its security is written anew in that shape and in no other, and all else stays
+//! as it is. It does not know what the filter enforces: it is told, in [`Security`]. It fetches nothing, and believes nothing
+//! of what a card says but where its agent's interfaces stand.
+
+mod interface;
+mod signature;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::json;
+
+pub use self::interface::{Interface, UnreadableUrl};
+
+/// What a caller must send: any one of the alternatives. Without alternatives nothing is asked, and a card says nothing of
+/// it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Security {
+    /// What alternatives are made of.
+    pub schemes: Vec<Scheme>,
+    /// Any one of them suffices.
+    pub alternatives: Vec<Requirement>,
+}
+
+/// A kind of credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scheme {
+    /// The name that it has in a card, unless another definition there has it.
+    pub name: String,
+    /// What it is.
+    pub kind: SchemeKind,
+}
+
+/// What a scheme is (OpenAPI 3.2 §4.27, A2A 1.0 §4.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SchemeKind {
+    /// A scheme of `Authorization` (RFC 9110 §16.4.1).
+    Http {
+        /// Its name: `bearer`, `basic`.
+        scheme: String,
+        /// What a bearer token looks like, as a hint.
+        bearer_format: Option<&'static str>,
+    },
+    /// A value of its own.
+    ApiKey {
+        /// Where it stands.
+        place: Place,
+        /// The name of the header, the cookie or the parameter.
+        name: String,
+    },
+    /// An OpenID provider.
+    OpenIdConnect {
+        /// Where its metadata stand.
+        url: String,
+    },
+    /// An OAuth client of its own (RFC 6749 §4.4).
+    OAuth2 {
+        /// Where it asks for tokens.
+        token_url: String,
+        /// The scopes that it may ask for.
+        scopes: Vec<String>,
+    },
+    /// A client certificate.
+    MutualTls,
+}
+
+/// Where an API key stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In a header.
+    Header,
+    /// In a cookie.
+    Cookie,
+    /// In the query.
+    Query,
+}
+
+/// What is asked for together; nothing for an anonymous caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirement {
+    /// Each scheme, by its place in [`Security::schemes`], and the scopes that are asked of it.
+    pub schemes: Vec<(usize, Vec<String>)>,
+}
+
+/// What becomes of the security that a card declares of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Merge {
+    /// It goes: the filter terminates authentication.
+    Replace,
+    /// It is asked too: whatever the upstream asks for, it asks itself.
+    And,
+}
+
+/// A card that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Card {
+    members: Map<String, Value>,
+    shape: Shape,
+    /// The JSON-RPC answer whose `result` the card is, without it.
+    answer: Option<Map<String, Value>>,
+}
+
+/// The shapes of a card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// A2A 0.3: flat.
+    V03,
+    /// A2A 1.0: wrapped.
+    V1,
+    /// Both in one document, as servers of 1.0 write that have an interface of 0.3.
+    Hybrid,
+}
+
+impl Card {
+    /// From a document.
+    ///
+    /// # Errors
+    /// [`NotACard`].
+    pub fn read(document: &[u8]) -> Result<Self, NotACard> {
+        Self::from_members(object(document)?)
+    }
+
+    /// From a JSON-RPC answer whose `result` it is; it is written back as such.
+    ///
+    /// # Errors
+    /// [`NotACard`].
+    pub fn read_answer(document: &[u8]) -> Result<Self, NotACard> {
+        let mut answer = object(document)?;
+        let Some(Value::Object(members)) = answer.remove("result") else {
+            return Err(NotACard::NoResult);
+        };
+        let card = Self::from_members(members)?;
+        Ok(Self {
+            answer: Some(answer),
+            ..card
+        })
+    }
+
+    /// From an object's members.
+    ///
+    /// # Errors
+    /// [`NotACard::NoInterfaces`].
+    pub fn from_members(members: Map<String, Value>) -> Result<Self, NotACard> {
+        let shape = shape(&members).ok_or(NotACard::NoInterfaces)?;
+        Ok(Self {
+            members,
+            shape,
+            answer: None,
+        })
+    }
+
+    /// The shape that it has.
+    pub const fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Whether it carries signatures (A2A 1.0 §8.4).
+    pub fn is_signed(&self) -> bool {
+        self.members.contains_key("signatures")
+    }
+
+    /// Takes the signatures away.
+    pub fn unsign(&mut self) {
+        self.members.remove("signatures");
+    }
+
+    /// Where the agent's interfaces stand, in the card's order: the preferred one first.
+    pub fn interfaces(&self) -> Vec<Result<Interface, UnreadableUrl>> {
+        interface::of(&self.members, self.shape)
+    }
+
+    /// Says what callers must send.
+    pub fn advertise(&mut self, _security: &Security, _merge: Merge, _fills_lists: bool) {}
+
+    /// The document.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match &self.answer {
+            None => serde_json::to_vec(&self.members),
+            Some(answer) => {
+                let mut answer = answer.clone();
+                answer.insert("result".into(), Value::Object(self.members.clone()));
+                serde_json::to_vec(&answer)
+            }
+        }
+        .unwrap_or_default()
+    }
+}
+
+/// Why a document is no card that could be rewritten. The closed set of reasons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotACard {
+    /// It is longer than [`MAX_BYTES`].
+    TooLong,
+    /// It is no JSON object, or one that may be read in two ways.
+    Json(json::Error),
+    /// The answer has no `result` that is an object.
+    NoResult,
+    /// No member tells a shape: it has neither `url` nor `supportedInterfaces`.
+    NoInterfaces,
+}
+
+impl fmt::Display for NotACard {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong => write!(formatter, "longer than {MAX_BYTES} bytes"),
+            Self::Json(error) => error.fmt(formatter),
+            Self::NoResult => formatter.write_str("the answer has no `result` that is an object"),
+            Self::NoInterfaces => formatter.write_str("neither `url` nor `supportedInterfaces` is there"),
+        }
+    }
+}
+
+impl std::error::Error for NotACard {}
+
+fn object(document: &[u8]) -> Result<Map<String, Value>, NotACard> {
+    if document.len() > MAX_BYTES {
+        return Err(NotACard::TooLong);
+    }
+    json::object(document, MAX_DEPTH).map_err(NotACard::Json)
+}
+
+fn shape(members: &Map<String, Value>) -> Option<Shape> {
+    match (
+        members.contains_key("supportedInterfaces"),
+        members.contains_key("url"),
+    ) {
+        (true, true) => Some(Shape::Hybrid),
+        (true, false) => Some(Shape::V1),
+        (false, true) => Some(Shape::V03),
+        (false, false) => None,
+    }
+}
+
+/// The longest card that is read: real ones are a few kilobytes.
+pub const MAX_BYTES: usize = 256 * 1024;
+/// How deep a card may nest. Real ones have 8 levels; metadata and parameters of extensions may hold anything.
+const MAX_DEPTH: usize = 32;
