@@ -14,8 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::claims::Claims;
 use crate::http::Bytes;
-use crate::path::RequestPath;
-use crate::signer::{self, HostSigner, Salt, SigningKey};
+use crate::signer::{HostSigner, Salt, SigningKey};
 use crate::time::UnixTime;
 
 /// How assertions are made (`inbound.forward.assertion`).
@@ -35,8 +34,6 @@ pub struct Assertion {
     keys: Vec<SigningKey>,
     /// `iss` and `aud`, with the brace before them.
     head: String,
-    /// The public keys, as they are served.
-    jwks: String,
 }
 
 /// What is written of it in a policy.
@@ -92,8 +89,6 @@ impl Minted {
 impl Assertion {
     /// From what is written.
     pub fn new(settings: Settings) -> Self {
-        let jwks: Vec<&str> = settings.keys.iter().map(SigningKey::public_jwk).collect();
-        let jwks = signer::jwk_set(&jwks);
         let mut head = "{\"iss\":".to_owned();
         head.push_str(&Value::from(settings.issuer).to_string());
         head.push_str(",\"aud\":");
@@ -107,18 +102,12 @@ impl Assertion {
             lifetime_seconds: settings.lifetime_seconds,
             keys: settings.keys,
             head,
-            jwks,
         }
     }
 
-    /// The public keys as a JWK Set (RFC 7517 §5), if this is a request for them: `GET` or `HEAD` of exactly the path,
-    /// whatever the host and the query.
-    pub fn published(&self, method: &[u8], path: &[u8]) -> Option<&str> {
-        let is_asked = self
-            .jwks_path
-            .as_ref()
-            .is_some_and(|own| RequestPath::raw(path).path() == own.as_bytes());
-        (is_asked && matches!(method, b"GET" | b"HEAD")).then_some(self.jwks.as_str())
+    /// The public keys: JWKs (RFC 7517 §4).
+    pub fn public_jwks(&self) -> Vec<&str> {
+        self.keys.iter().map(SigningKey::public_jwk).collect()
     }
 
     /// What is said of a caller, whenever it calls. `claims` are those of its token; `act` (RFC 8693 §4.1) always goes in,
@@ -245,10 +234,6 @@ pub fn words(claims: &Map<String, Value>) -> Vec<&str> {
 
 /// `typ` of assertions (RFC 8725 §3.11): nothing else that the same keys sign can be taken for one.
 pub const TYPE: &str = "peergate+jwt";
-/// The media type of what is served (RFC 7517 §8.5.2).
-pub const JWKS_TYPE: &str = "application/jwk-set+json";
-/// How long the keys may be kept: as long as a key is to be served before it signs.
-pub const JWKS_MAX_AGE: &str = "public, max-age=300";
 /// The issuer of the caller's own credential, or the word that stands for one.
 pub const IDP_ISS: &str = "idp_iss";
 /// The name of the peer.

@@ -35,6 +35,7 @@ pub(crate) mod path;
 mod peers;
 pub mod problem;
 mod providers;
+mod published;
 mod reader;
 mod requirements;
 mod rules;

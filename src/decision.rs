@@ -19,6 +19,7 @@ pub mod log_budget;
 mod mark;
 mod outbound;
 mod pending;
+mod published;
 mod questions;
 pub mod record;
 mod second_factor;

@@ -6,6 +6,7 @@ pub mod keys;
 pub mod location;
 pub mod outbound;
 pub mod owned;
+pub mod published;
 pub mod rule;
 pub mod rules;
 pub mod token;
@@ -21,6 +22,7 @@ pub use self::inbound::Inbound;
 pub use self::keys::KeyPlan;
 pub use self::outbound::Outbound;
 pub use self::owned::OwnedHeaders;
+pub use self::published::Published;
 pub use self::rules::Rules;
 
 use self::token::TokenPlan;

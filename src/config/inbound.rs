@@ -12,6 +12,7 @@ use crate::config::locations::{Locations, api_key_locations};
 use crate::config::oauth::Clients;
 use crate::config::peers::peers;
 use crate::config::providers::{Provider, providers};
+use crate::config::published::published;
 use crate::config::reader::{Node, Object};
 use crate::config::rules::rules;
 use crate::config::sorted;
@@ -157,6 +158,7 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
         asked: asked(&rules),
         rules: rules.into(),
         forward,
+        published: published(assertion.as_ref())?,
         assertion,
         token_cache_entries: limits.token_cache_entries,
     };

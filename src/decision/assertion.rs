@@ -14,9 +14,9 @@ use crate::assertion::{self, Assertion, Minted, Random, Subject};
 use crate::claims::Claims;
 use crate::decision::credentials::Proved;
 use crate::decision::{Caller, CallersToken, Deny, Means, Method};
-use crate::http::{Edits, Reply, Request};
+use crate::http::Edits;
+use crate::policy::Inbound;
 use crate::policy::inbound::Provider;
-use crate::policy::{Inbound, Policy};
 use crate::time::UnixTime;
 
 /// What an assertion says of a credential, and those that were made of it: without and with a second factor.
@@ -159,25 +159,6 @@ pub(super) fn add(
     Ok(())
 }
 
-/// The answer to a request for the public keys, which anybody may have.
-pub(super) fn published(policy: &Policy, request: &Request) -> Option<Reply> {
-    let assertion = policy.inbound.as_ref()?.assertion.as_ref()?;
-    let document = assertion.published(request.method(), request.path()?)?;
-    let redactor = &policy.errors.redactor;
-    let header = |name, value: &str| (name, redactor.clean(value.to_owned()));
-    Some(Reply {
-        status: 200,
-        details: PUBLISHED,
-        grpc_status: None,
-        headers: vec![
-            header("content-type", assertion::JWKS_TYPE),
-            header("cache-control", assertion::JWKS_MAX_AGE),
-        ],
-        body: redactor.clean(document.to_owned()),
-        edits: super::answer::without_secrets(redactor, request),
-    })
-}
-
 /// The word of RFC 8176 §2 for how a caller was known, where it has one; else our own.
 const fn word(method: Method) -> &'static str {
     match method {
@@ -242,7 +223,5 @@ const fn whole_seconds(date: f64) -> u64 {
     date as u64
 }
 
-/// The reason of the answer with the public keys, in logs and metrics.
-pub(super) const PUBLISHED: &str = "keys_published";
 /// 128 bits: nobody meets one by chance.
 const JTI_BYTES: usize = 16;

@@ -1,7 +1,7 @@
 //! The inbound machine: who is calling, and may they?
 //!
 //! ```text
-//! the filter's own keys? ─► answer
+//! a document of the filter's own? ─► answer
 //! strip what is ours ─► path, host ─► rule ─┬─► deny
 //!                                     ▲     ├─► public ──────────────────────────────────────► permit
 //!                                     │     └─► prove credentials ─► accept ─► require ─► forward ─► permit
@@ -20,7 +20,7 @@ use crate::decision::record::{Outcome, Record};
 use crate::decision::second_factor::SecondFactor;
 use crate::decision::{
     Caller, CallersToken, Deny, Means, Method, ORIGINAL_PATH, Permit, Wish, assertion, identity, location,
-    state as filter_state,
+    published, state as filter_state,
 };
 use crate::http::{Edits, Headers, Repeated, Reply, Request};
 use crate::path::RequestPath;
@@ -43,8 +43,8 @@ pub(super) enum Verdict<'p> {
 /// Decides whether a request may come in.
 pub(super) fn decide<'p>(means: Means<'p>, request: &Request, now: UnixTime) -> Verdict<'p> {
     let policy = means.policy;
-    if let Some(reply) = assertion::published(policy, request) {
-        let record = Record::new(Direction::Inbound, None, Outcome::KeysPublished);
+    if let Some((reply, kind)) = published::published(policy, request) {
+        let record = Record::new(Direction::Inbound, None, Outcome::Published(kind));
         return Verdict::Refused(reply, vec![record], None);
     }
     let mut records = Vec::new();

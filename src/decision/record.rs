@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use crate::decision::{Deny, assertion};
+use crate::decision::{Deny, published};
 use crate::http::Request;
 use crate::jwt;
 use crate::keys::Wish;
+use crate::policy::published::Kind;
 use crate::policy::{Enforcement, KeyPlan, NO_RULE};
 use crate::redact::{self, Clean, Redactor};
 use crate::role::Direction;
@@ -34,8 +35,8 @@ pub enum Outcome {
     StoodAside,
     /// The request goes on because the policy has nothing to say here.
     NoPolicy,
-    /// The request is answered with the filter's own public keys.
-    KeysPublished,
+    /// The request is answered with a document of the filter's own.
+    Published(Kind),
     /// The request is refused.
     Denied(Deny),
 }
@@ -61,7 +62,7 @@ impl Outcome {
             Self::NoMatch => "no_match",
             Self::StoodAside => "stood_aside",
             Self::NoPolicy => "no_policy",
-            Self::KeysPublished => assertion::PUBLISHED,
+            Self::Published(kind) => published::reason(*kind),
             Self::Denied(deny) => deny.reason(),
         }
     }
@@ -91,7 +92,7 @@ impl<'p> Record<'p> {
             | Outcome::NoMatch
             | Outcome::StoodAside
             | Outcome::NoPolicy
-            | Outcome::KeysPublished
+            | Outcome::Published(_)
             | Outcome::Denied(_) => None,
         }
     }
@@ -120,7 +121,7 @@ impl<'p> Record<'p> {
     /// How loud the line is.
     pub const fn severity(&self) -> Severity {
         match self.outcome {
-            Outcome::Allowed | Outcome::NoMatch | Outcome::StoodAside | Outcome::KeysPublished => {
+            Outcome::Allowed | Outcome::NoMatch | Outcome::StoodAside | Outcome::Published(_) => {
                 Severity::Silent
             }
             Outcome::NoPolicy => Severity::WarnOnce,
@@ -146,7 +147,7 @@ impl<'p> Record<'p> {
             );
         }
         match &self.outcome {
-            Outcome::Allowed | Outcome::NoMatch | Outcome::StoodAside | Outcome::KeysPublished => {}
+            Outcome::Allowed | Outcome::NoMatch | Outcome::StoodAside | Outcome::Published(_) => {}
             Outcome::NoPolicy => {
                 let _ = write!(
                     line,

@@ -9,6 +9,7 @@ use crate::callout::Endpoint;
 use crate::claims::ClaimPath;
 use crate::jwt::{self, Audiences};
 use crate::oauth::Client;
+use crate::policy::Published;
 use crate::policy::location::{Location, TokenLocation};
 use crate::policy::rule::Rule;
 use crate::policy::rules::Rules;
@@ -49,6 +50,8 @@ pub struct Inbound {
     pub forward: Forward,
     /// What is asserted of a caller to the upstream.
     pub assertion: Option<Assertion>,
+    /// What the filter serves itself, before any rule.
+    pub published: Published,
     /// What rules ask of a token's claims.
     pub asked: Asked,
     /// How many verified tokens are kept.

@@ -9,6 +9,7 @@ use crate::http::{Headers, Reply, Request};
 use crate::jwks::Algorithm;
 use crate::jwt::{ForeignMark, Malformed, NumericDate};
 use crate::policy::ErrorStyle;
+use crate::policy::published::Kind;
 use crate::policy::rule::Protocol;
 use crate::time::UnixTime;
 
@@ -62,7 +63,9 @@ fn expected() -> BTreeMap<String, [String; 3]> {
         Outcome::NoMatch,
         Outcome::NoPolicy,
         Outcome::StoodAside,
-        Outcome::KeysPublished,
+        Outcome::Published(Kind::Keys),
+        Outcome::Published(Kind::Metadata),
+        Outcome::Published(Kind::Card),
     ];
     let mut all: BTreeMap<_, _> = goes_on
         .iter()

@@ -1,0 +1,64 @@
+//! Answers with the documents that the filter serves itself. Anybody may have them, from a page of any origin too.
+
+use crate::decision::answer;
+use crate::http::{Reply, Request};
+use crate::policy::Policy;
+use crate::policy::published::{CACHE_CONTROL, Kind};
+
+/// The answer to a request for a document of the filter's own, and what that is: `GET` and `HEAD`, and the preflights of
+/// both. Other methods of the path go the way of every request.
+pub(super) fn published(policy: &Policy, request: &Request) -> Option<(Reply, Kind)> {
+    let published = &policy.inbound.as_ref()?.published;
+    let asked = match request.method() {
+        method @ (b"GET" | b"HEAD") => method,
+        b"OPTIONS" => {
+            request.headers.first(b"origin")?;
+            request.headers.first(b"access-control-request-method")?
+        }
+        _ => return None,
+    };
+    if !matches!(asked, b"GET" | b"HEAD") {
+        return None;
+    }
+    let page = published.find(request.path()?, request.authority())?;
+    let redactor = &policy.errors.redactor;
+    let header = |name, value: &str| (name, redactor.clean(value.to_owned()));
+    let mut headers = vec![header("access-control-allow-origin", "*")];
+    let (status, body) = match request.method() {
+        b"OPTIONS" => {
+            headers.push(header("access-control-allow-methods", "GET, HEAD"));
+            headers.push(header("access-control-allow-headers", ALLOWED_HEADERS));
+            headers.push(header("access-control-max-age", MAX_AGE_SECONDS));
+            (204, "")
+        }
+        _ => {
+            headers.push(header("content-type", page.kind.content_type()));
+            headers.push(header("cache-control", CACHE_CONTROL));
+            (200, page.body.as_str())
+        }
+    };
+    let reply = Reply {
+        status,
+        details: reason(page.kind),
+        grpc_status: None,
+        headers,
+        body: redactor.clean(body.to_owned()),
+        edits: answer::without_secrets(redactor, request),
+    };
+    Some((reply, page.kind))
+}
+
+/// The reason of an answer, in logs and metrics.
+pub(super) const fn reason(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Keys => "keys_published",
+        Kind::Metadata => "metadata_published",
+        Kind::Card => "card_published",
+    }
+}
+
+/// All of them: `*` leaves `authorization` out, which must be named (Fetch standard §3.3.4). Clients send
+/// `mcp-protocol-version` and `a2a-version`, and some the token that they have.
+const ALLOWED_HEADERS: &str = "*, authorization";
+/// What Chromium holds it down to.
+const MAX_AGE_SECONDS: &str = "7200";
