@@ -37,7 +37,7 @@ demo: setup module ## a real Envoy with envoy/demo.yaml, and requests that show 
 
 .PHONY: test
 test: setup ## all tests: Rust, a real Envoy with real identity providers, and that no secret stands in any output
-	@$(MAKE) --no-print-directory --jobs=2 module identity-providers
+	@$(MAKE) --no-print-directory --jobs=2 module identity-providers sdks
 	rm -rf $(OUTPUT)
 	mkdir -p $(OUTPUT)
 	cargo test --locked 2>&1 | tee $(OUTPUT)/cargo-test.log
@@ -114,6 +114,15 @@ identity-providers: .venv/idp/oidc-provider/.installed target/idp/zitadel
 target/idp/zitadel: $(addprefix tests/idp/zitadel/,go.mod go.sum main.go) .venv/.installed
 	mkdir -p $(@D)
 	$(GO) -C tests/idp/zitadel build -modcacherw -trimpath -ldflags=-s -o $(CURDIR)/$@ .
+
+# What stands on both sides of the filter in tests, as its users have it: each SDK with what it depends on, by itself.
+.PHONY: sdks
+sdks: .venv/mcp/.installed
+
+.venv/%/.installed: tests/sdk/%/requirements.txt .venv/.installed
+	python3 -m venv --without-pip $(@D)
+	$(PYTHON) -m pip --python $(@D)/bin/python install --quiet --disable-pip-version-check --requirement $<
+	touch $@
 
 .venv/keycloak/.installed: tests/idp/keycloak/requirements.txt tests/idp/keycloak/install.py .venv/.installed
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement $<

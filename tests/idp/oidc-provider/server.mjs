@@ -1,8 +1,9 @@
 // panva's oidc-provider, by its configuration alone, for the tests; loopback only.
 //
 // Its one argument is an object in JSON: `port` (0: a free one), `secret` of its client `caller`, `keys`: `each` (one for
-// each algorithm, which it names) or `bare` (one RSA key without `alg` and `use`, for RS256 and PS256), and `clients`:
-// others, for calls of their own and introspection, in the words of RFC 7591.
+// each algorithm, which it names) or `bare` (one RSA key without `alg` and `use`, for RS256 and PS256), `clients`:
+// others, for calls of their own and introspection, in the words of RFC 7591, and `resources`: the scopes of resource
+// servers by their names (RFC 8707), for clients that register themselves (RFC 7591) and find them by RFC 9728.
 // When it serves, it prints its issuer.
 //
 // What is not the provider's own are the paths below `/test/`: they count its calls, and exchange its keys, for which
@@ -14,7 +15,8 @@ import http from 'node:http';
 
 import { Provider, errors } from 'oidc-provider';
 
-const { port, secret, keys: shape, clients } = JSON.parse(process.argv[2]);
+const { port, secret, keys: shape, clients, resources } = JSON.parse(process.argv[2]);
+const registers = Object.keys(resources).length > 0;
 
 // What a key of an algorithm is made of.
 const PAIRS = {
@@ -40,6 +42,9 @@ let keys = shape === 'bare' ? [{ ...pair('RS256'), kid: 'bare' }] : Object.keys(
 // A resource server for each algorithm: https://rs256.tests.example wants tokens that are signed with RS256. That of
 // https://opaque.tests.example wants tokens that nobody else can read.
 function resourceServer(resource) {
+  if (resource in resources) {
+    return { scope: resources[resource].join(' '), audience: resource, accessTokenFormat: 'jwt', accessTokenTTL: 300 };
+  }
   const name = new URL(resource).hostname.split('.')[0];
   if (name === 'opaque') {
     return { scope: 'read write', audience: resource, accessTokenFormat: 'opaque', accessTokenTTL: 300 };
@@ -101,12 +106,13 @@ function provider() {
     jwks: { keys },
     cookies: { keys: [secret] },
     pkce: { required: () => false },
-    scopes: ['openid', 'read', 'write'],
+    scopes: ['openid', 'read', 'write', ...(registers ? ['offline_access', ...Object.values(resources).flat()] : [])],
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
     findAccount: async (_, id) => ({ accountId: id, claims: async () => ({ sub: id }) }),
     features: {
       devInteractions: { enabled: true },
       clientCredentials: { enabled: true },
+      registration: { enabled: registers },
       introspection: { enabled: true, allowedPolicy: async () => true },
       revocation: { enabled: true },
       resourceIndicators: {
