@@ -5,6 +5,8 @@
 //! of what a card says but where its agent's interfaces stand.
 
 mod interface;
+mod requirement;
+mod scheme;
 mod signature;
 #[cfg(test)]
 mod tests;
@@ -34,6 +36,8 @@ pub struct Scheme {
     pub name: String,
     /// What it is.
     pub kind: SchemeKind,
+    /// What a reader should know besides.
+    pub description: Option<String>,
 }
 
 /// What a scheme is (OpenAPI 3.2 §4.27, A2A 1.0 §4.5).
@@ -159,9 +163,13 @@ impl Card {
         self.shape
     }
 
-    /// Whether it carries signatures (A2A 1.0 §8.4).
+    /// Whether it carries signatures (A2A 1.0 §8.4), or what stands in their place.
     pub fn is_signed(&self) -> bool {
-        self.members.contains_key("signatures")
+        match self.members.get("signatures") {
+            None | Some(Value::Null) => false,
+            Some(Value::Array(signatures)) => !signatures.is_empty(),
+            Some(_) => true,
+        }
     }
 
     /// Takes the signatures away.
@@ -171,11 +179,50 @@ impl Card {
 
     /// Where the agent's interfaces stand, in the card's order: the preferred one first.
     pub fn interfaces(&self) -> Vec<Result<Interface, UnreadableUrl>> {
-        interface::of(&self.members, self.shape)
+        interface::of(&self.members)
     }
 
-    /// Says what callers must send.
-    pub fn advertise(&mut self, _security: &Security, _merge: Merge, _fills_lists: bool) {}
+    /// Says what callers must send, in the card's shape and in no other; signatures do not fit any more.
+    ///
+    /// What stands at the top of the card goes, in every spelling that clients read, and of the schemes those that go with it:
+    /// requirements of skills stay as they are, and so do the schemes that they name. With [`Merge::And`] all schemes stay,
+    /// and each alternative is asked with each of the card's own, up to [`MAX_ALTERNATIVES`]: what is beyond is a way in
+    /// that the card does not tell. Of the card's own, what cannot be read is such a way too.
+    ///
+    /// `fills_lists` is for cards that are signed: clients drop a scheme without scopes from what they verify, so that each
+    /// is given a word. Only a scheme of OAuth without scopes is left without: an authorization server would be asked for
+    /// the word, and refuse it.
+    pub fn advertise(&mut self, security: &Security, merge: Merge, fills_lists: bool) {
+        let mut asked = match merge {
+            Merge::Replace => Vec::new(),
+            Merge::And => requirement::declared(&self.members),
+        };
+        let asks_nothing = security.alternatives.is_empty();
+        // What cannot be read stays as it is where nothing is put beside it.
+        if merge == Merge::And && asks_nothing && asked.is_empty() {
+            return;
+        }
+        let mut schemes = scheme::take(&mut self.members);
+        if merge == Merge::Replace {
+            let named = requirement::named_by_skills(&self.members);
+            schemes.retain(|name, _| named.contains_key(name));
+        }
+        if !asks_nothing {
+            let own = security.schemes.iter();
+            let names: Vec<String> = own
+                .map(|own| scheme::place(&mut schemes, &own.name, own.definition(self.shape)))
+                .collect();
+            let ours = requirement::own(&security.alternatives, &names);
+            asked = requirement::together(ours, asked);
+        }
+        if fills_lists {
+            requirement::fill(&mut asked, &schemes);
+        }
+        requirement::write(&mut self.members, asked, self.shape);
+        if !schemes.is_empty() {
+            self.members.insert(scheme::MEMBER.into(), Value::Object(schemes));
+        }
+    }
 
     /// The document.
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -200,7 +247,7 @@ pub enum NotACard {
     Json(json::Error),
     /// The answer has no `result` that is an object.
     NoResult,
-    /// No member tells a shape: it has neither `url` nor `supportedInterfaces`.
+    /// It has no member that tells a shape, neither `url` nor `supportedInterfaces`.
     NoInterfaces,
 }
 
@@ -225,10 +272,12 @@ fn object(document: &[u8]) -> Result<Map<String, Value>, NotACard> {
 }
 
 fn shape(members: &Map<String, Value>) -> Option<Shape> {
-    match (
-        members.contains_key("supportedInterfaces"),
-        members.contains_key("url"),
-    ) {
+    let is_there = |name| member(members, name).is_some();
+    let is_v03 = is_there("url")
+        || is_there("preferredTransport")
+        || is_there("additionalInterfaces")
+        || is_legacy(members, "");
+    match (is_there("supportedInterfaces"), is_v03) {
         (true, true) => Some(Shape::Hybrid),
         (true, false) => Some(Shape::V1),
         (false, true) => Some(Shape::V03),
@@ -236,7 +285,36 @@ fn shape(members: &Map<String, Value>) -> Option<Shape> {
     }
 }
 
+/// A member under its name or under that of protobuf (`supported_interfaces`), which clients read too; `null` is none.
+fn member<'m>(members: &'m Map<String, Value>, name: &str) -> Option<&'m Value> {
+    members
+        .get(name)
+        .or_else(|| members.get(&snake_case(name)))
+        .filter(|value| !value.is_null())
+}
+
+fn snake_case(name: &str) -> String {
+    let mut snake = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
+}
+
+/// Whether the version is before 1.0, where none is said as told.
+fn is_legacy(members: &Map<String, Value>, unsaid: &str) -> bool {
+    let version = member(members, "protocolVersion").and_then(Value::as_str);
+    version.unwrap_or(unsaid).starts_with("0.")
+}
+
 /// The longest card that is read: real ones are a few kilobytes.
 pub const MAX_BYTES: usize = 256 * 1024;
-/// How deep a card may nest. Real ones have 8 levels; metadata and parameters of extensions may hold anything.
-const MAX_DEPTH: usize = 32;
+/// How deep a card may nest, an answer around it included. Real ones have 9 levels; parameters of extensions may hold
+/// anything, and clients read up to 100 (protobuf).
+const MAX_DEPTH: usize = 64;
+/// How many alternatives are made of the card's own and ours, and how many of its own are looked at. Real cards have two
+/// or three.
+pub const MAX_ALTERNATIVES: usize = 64;

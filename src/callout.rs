@@ -84,6 +84,11 @@ impl Url {
     pub fn authority(&self) -> &str {
         &self.authority
     }
+
+    /// The path and the query, as a request has them.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
 }
 
 impl fmt::Display for Url {

@@ -1,37 +1,103 @@
 //! Where an agent takes messages, by what its card says (A2A 0.3 §5.6, A2A 1.0 §8.3).
+//!
+//! It does not know whether anything stands there.
 
 use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::excerpt::Excerpt;
+use crate::callout::{Url, UrlError};
 
-use super::Shape;
+use super::{is_legacy, member};
 
 /// Where a message is POSTed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
-    /// Host and port, as the card has them.
+    /// Host and port, in lower case.
     pub authority: String,
     /// The path, as a request's.
     pub path: String,
 }
 
-/// The url of an interface that no message can be sent to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The url of an interface to which no message can be sent. Holds nothing of it: it may hold a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnreadableUrl {
-    /// The url; nothing where there is none.
-    pub url: Excerpt,
+    /// Why.
+    pub error: UrlError,
 }
 
 impl fmt::Display for UnreadableUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "`{}` is no url of an interface", self.url)
+        write!(formatter, "the `url` of an interface: {}", self.error)
     }
 }
 
 impl std::error::Error for UnreadableUrl {}
 
-pub(super) fn of(_members: &Map<String, Value>, _shape: Shape) -> Vec<Result<Interface, UnreadableUrl>> {
-    Vec::new()
+/// All of a card, each once: those of 1.0, then the one at the top, which is preferred in 0.3, and those beside it.
+pub(super) fn of(card: &Map<String, Value>) -> Vec<Result<Interface, UnreadableUrl>> {
+    let mut found = Vec::new();
+    let mut add = |members: &Map<String, Value>, binding: &str, is_legacy: bool| {
+        let text = |name| member(members, name).and_then(Value::as_str).unwrap_or_default();
+        let interface = interface(text("url"), text(binding), text("tenant"), is_legacy);
+        let interface = interface.map_err(|error| UnreadableUrl { error });
+        if !found.contains(&interface) {
+            found.push(interface);
+        }
+    };
+    for interface in list(card, "supportedInterfaces") {
+        add(interface, "protocolBinding", is_legacy(interface, ""));
+    }
+    let is_legacy = is_legacy(card, UNSAID_VERSION);
+    if member(card, "url").is_some() {
+        add(card, "preferredTransport", is_legacy);
+    }
+    for interface in list(card, "additionalInterfaces") {
+        add(interface, "transport", is_legacy);
+    }
+    found
 }
+
+fn list<'c>(card: &'c Map<String, Value>, name: &str) -> impl Iterator<Item = &'c Map<String, Value>> {
+    let list = member(card, name).and_then(Value::as_array);
+    list.into_iter()
+        .flatten()
+        .filter_map(Value::as_object)
+        .take(MAX_INTERFACES)
+}
+
+fn interface(url: &str, binding: &str, tenant: &str, is_legacy: bool) -> Result<Interface, UrlError> {
+    if binding == "GRPC" {
+        // `https://host:port`, `host:port`, and names of gRPC's own (`dns:///host:port`): the path is the method's.
+        let target = url.split_once("//").map_or(url, |(_, target)| target);
+        let target = Url::parse(&["http://", target.trim_start_matches('/')].concat())?;
+        let service = if is_legacy { "/a2a.v1" } else { "/lf.a2a.v1" };
+        return Ok(Interface {
+            authority: target.authority().into(),
+            path: [service, ".A2AService/SendMessage"].concat(),
+        });
+    }
+    let url = Url::parse(url)?;
+    let mut path = url.path().to_owned();
+    if binding == "HTTP+JSON" {
+        // What is behind a `?` cannot be gone on from.
+        path.truncate(path.find('?').unwrap_or(path.len()));
+        path.truncate(path.strip_suffix('/').map_or(path.len(), str::len));
+        if is_legacy {
+            path.push_str("/v1");
+        } else if !tenant.is_empty() {
+            path.push('/');
+            path.push_str(tenant);
+        }
+        path.push_str("/message:send");
+    }
+    Ok(Interface {
+        authority: url.authority().into(),
+        path,
+    })
+}
+
+/// What a card of 0.3 has that names no version (A2A 0.3 §5.5).
+const UNSAID_VERSION: &str = "0.3.0";
+/// How many interfaces of a list are looked at: there are three bindings, of two versions.
+const MAX_INTERFACES: usize = 64;
