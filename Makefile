@@ -117,7 +117,7 @@ target/idp/zitadel: $(addprefix tests/idp/zitadel/,go.mod go.sum main.go) .venv/
 
 # What stands on both sides of the filter in tests, as its users have it: each SDK with what it depends on, by itself.
 .PHONY: sdks
-sdks: .venv/mcp/.installed
+sdks: .venv/mcp/.installed .venv/a2a-1/.installed .venv/a2a-0.3/.installed
 
 .venv/%/.installed: tests/sdk/%/requirements.txt .venv/.installed
 	python3 -m venv --without-pip $(@D)
