@@ -38,6 +38,7 @@ mod providers;
 mod published;
 mod reader;
 mod requirements;
+mod resources;
 mod rules;
 mod sealed;
 mod secret;

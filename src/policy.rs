@@ -7,6 +7,7 @@ pub mod location;
 pub mod outbound;
 pub mod owned;
 pub mod published;
+pub mod resource;
 pub mod rule;
 pub mod rules;
 pub mod token;
@@ -113,6 +114,8 @@ pub struct ErrorStyle {
     pub verbose: bool,
     /// The `code` of JSON-RPC errors.
     pub jsonrpc_code: i32,
+    /// Whether pages of other origins may read the challenge (`expose_challenge`).
+    pub exposes_challenge: bool,
     /// Takes secrets out of the path of a refused request, which access logs print.
     pub redactor: Redactor,
 }
@@ -123,6 +126,7 @@ impl Default for ErrorStyle {
             realm: DEFAULT_REALM.to_owned(),
             verbose: true,
             jsonrpc_code: DEFAULT_JSONRPC_CODE,
+            exposes_challenge: false,
             redactor: Redactor::default(),
         }
     }

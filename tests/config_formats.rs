@@ -251,12 +251,15 @@ fn lists_and_maps_are_bounded() {
         peers.insert(format!("peer-{number}"), json!({}));
     }
     let rules = vec![json!({"deny": true}); 10_001];
+    let resource = |number| json!({"resource": format!("https://mcp.example/{number}")});
+    let resources: Vec<_> = (0..101).map(resource).collect();
     assert_eq!(
         refusal(
-            json!({"version": 1, "inbound": {"peers": peers, "rules": rules}})
+            json!({"version": 1, "inbound": {"peers": peers, "rules": rules, "protected_resources": resources}})
                 .to_string()
                 .as_bytes()
         ),
-        "inbound.peers: has more than 10000 entries\ninbound.rules: has more than 10000 entries"
+        "inbound.peers: has more than 10000 entries\ninbound.protected_resources: has more than 100 entries\n\
+         inbound.rules: has more than 10000 entries"
     );
 }

@@ -185,6 +185,7 @@ mod tests {
             condition,
             action,
             protocol: Protocol::Auto,
+            passes_token: false,
             enforcement,
         }
     }

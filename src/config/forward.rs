@@ -67,7 +67,10 @@ pub(super) fn claim_headers(node: &Node<'_>, owners: &mut HeaderOwners) -> Optio
 
 /// Reads `errors`.
 pub(super) fn errors(inbound: &Object<'_>) -> Option<ErrorStyle> {
-    let errors = inbound.section("errors", &["realm", "verbose", "jsonrpc_code"])?;
+    let errors = inbound.section(
+        "errors",
+        &["realm", "verbose", "jsonrpc_code", "expose_challenge"],
+    )?;
     let default = default_style(inbound.node().environment());
     let realm = errors.or("realm", default.realm, |node| match text(&node)? {
         realm if is_realm(&realm) => Some(realm),
@@ -81,10 +84,12 @@ pub(super) fn errors(inbound: &Object<'_>) -> Option<ErrorStyle> {
             false => Some(code),
         }
     });
+    let exposes_challenge = errors.flag("expose_challenge");
     Some(ErrorStyle {
         realm: realm?,
         verbose: verbose?,
         jsonrpc_code: jsonrpc_code?,
+        exposes_challenge: exposes_challenge?,
         redactor: default.redactor,
     })
 }

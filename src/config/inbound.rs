@@ -14,6 +14,7 @@ use crate::config::peers::peers;
 use crate::config::providers::{Provider, providers};
 use crate::config::published::published;
 use crate::config::reader::{Node, Object};
+use crate::config::resources::resources;
 use crate::config::rules::rules;
 use crate::config::sorted;
 use crate::config::surroundings::Surroundings;
@@ -25,7 +26,7 @@ use crate::policy::inbound::{
     self, AmbiguousPaths, ApiKeys, Asked, CorsPreflight, Forward, Inbound, Introspection, Peer, Totp,
 };
 use crate::policy::rule::{Action, Rule};
-use crate::policy::{ErrorStyle, KeyPlan, OwnedHeaders};
+use crate::policy::{ErrorStyle, KeyPlan, OwnedHeaders, Published};
 
 /// The inbound half, and what the whole policy has of it.
 #[derive(Debug)]
@@ -100,6 +101,7 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
         ])
     });
     let errors = errors(&inbound);
+    let resources = resources(&inbound);
     let limits = limits(&inbound);
 
     all_of!(
@@ -109,6 +111,7 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
         forward,
         totp,
         rules,
+        resources,
         limits,
         errors,
         api_key_locations,
@@ -135,7 +138,7 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
     let (verifications, providers) = with_peers(providers, by_token);
     // Issuers and the limit were checked where they stand.
     let tokens = Verifier::new(verifications, limits.max_token_bytes).ok()?;
-    let inbound = Inbound {
+    let mut half = Inbound {
         tokens,
         providers,
         introspections,
@@ -158,12 +161,14 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
         asked: asked(&rules),
         rules: rules.into(),
         forward,
-        published: published(assertion.as_ref())?,
+        resources,
+        published: Published::default(),
         assertion,
         token_cache_entries: limits.token_cache_entries,
     };
+    half.published = published(&inbound, &half)?;
     Some(InboundHalf {
-        inbound,
+        inbound: half,
         keys,
         owned_headers,
         errors,
@@ -171,7 +176,6 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
 }
 
 fn refuse_later_members(inbound: &Object<'_>) {
-    inbound.not_yet_unless_empty(&["protected_resources"]);
     inbound.not_yet(&["agent_card"]);
 }
 

@@ -45,6 +45,10 @@ fn rule(index: usize, node: &Node<'_>, names: &mut RuleNames, around: &Surroundi
             ("http", Some(Protocol::Http)),
         ])
     });
+    let passes_token = rule.insecure_flag("insecure_token_passthrough", Caution::TokenPassthrough);
+    if passes_token == Some(true) && protocol.is_some_and(|protocol| protocol != Protocol::Mcp) {
+        return rule.refuse_member("insecure_token_passthrough", RuleProblem::PassthroughElsewhere);
+    }
     if let (Some(condition), Some(Action::Public)) = (&condition, &action)
         && condition.is_any_path()
     {
@@ -52,12 +56,13 @@ fn rule(index: usize, node: &Node<'_>, names: &mut RuleNames, around: &Surroundi
     }
     let enforcement = enforcement(&rule);
     rule.not_yet_unless_off(&["extended_card_rpc"]);
-    all_of!(name, condition, action, protocol, enforcement);
+    all_of!(name, condition, action, protocol, passes_token, enforcement);
     Some(Rule {
         name,
         condition,
         action,
         protocol,
+        passes_token,
         enforcement,
     })
 }
@@ -230,6 +235,7 @@ const MEMBERS: &[&str] = &[
     "deny",
     "require",
     "protocol",
+    "insecure_token_passthrough",
     "enforcement",
     "extended_card_rpc",
 ];

@@ -69,6 +69,8 @@ pub enum Caution {
     FailureForwarded,
     /// A rule with a token whose header gets something else.
     TokenOverridden,
+    /// `insecure_token_passthrough`.
+    TokenPassthrough,
     /// A key set holds a private key.
     PrivateKey,
     /// A rule lets everybody through, wherever they go.
@@ -119,6 +121,9 @@ impl fmt::Display for Caution {
             ),
             Self::TokenOverridden => formatter
                 .write_str("is never sent: `headers.authorization` of the rule stands in its place"),
+            Self::TokenPassthrough => formatter.write_str(
+                "the caller's token goes on to the upstream, which can use it as the caller; MCP forbids it",
+            ),
             Self::PrivateKey => formatter.write_str(
                 "key is a private one: whoever reads the configuration can sign tokens; its public half is enough",
             ),

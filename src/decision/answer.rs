@@ -5,7 +5,9 @@ use serde::Serialize;
 use crate::decision::deny::{Class, Deny, Told};
 use crate::decision::{ORIGINAL_PATH, ORIGINAL_URL};
 use crate::http::{Edits, Reply, Request};
+use crate::path::RequestPath;
 use crate::policy::ErrorStyle;
+use crate::policy::resource::{self, Resource};
 use crate::policy::rule::Protocol;
 use crate::redact::Redactor;
 
@@ -20,6 +22,8 @@ pub struct Circumstances<'a> {
     pub protocol: Protocol,
     /// The scopes that the rule wants.
     pub scopes: &'a [String],
+    /// The protected resources of the policy.
+    pub resources: &'a [Resource],
 }
 
 impl<'a> Circumstances<'a> {
@@ -30,20 +34,29 @@ impl<'a> Circumstances<'a> {
             request,
             protocol: Protocol::Auto,
             scopes: &[],
+            resources: &[],
         }
+    }
+
+    /// The protected resource that the request is for.
+    fn resource(&self) -> Option<&'a Resource> {
+        let path = RequestPath::raw(self.request.path()?);
+        resource::of_request(self.resources, &path, self.request.authority())
     }
 }
 
 /// The answer to a refused request.
 pub fn reply(deny: &Deny, circumstances: &Circumstances<'_>) -> Reply {
-    let speech = Speech::of(circumstances.protocol, circumstances.request);
+    let Circumstances { style, request, .. } = circumstances;
+    let speech = Speech::of(circumstances.protocol, request);
     let status = status(deny, circumstances.protocol);
-    let told = match circumstances.style.verbose || status.http != UNAUTHORIZED {
-        true => deny.told(),
-        false => Told {
+    let told = match deny.class() {
+        // A second factor too that is 403, for MCP: what stands for a 401 tells no more than one.
+        Class::Unauthenticated | Class::InvalidToken | Class::SecondFactor if !style.verbose => Told {
             reason: status.google,
             ..Told::credentials_invalid()
         },
+        _ => deny.told(),
     };
     let mut headers = Vec::new();
     if let Some(challenge) = challenge(deny, &status, &told.text, circumstances) {
@@ -52,10 +65,14 @@ pub fn reply(deny: &Deny, circumstances: &Circumstances<'_>) -> Reply {
     if let Some(seconds) = retry_after(deny) {
         headers.push(("retry-after", seconds.to_string()));
     }
-    let (content_type, body) = body(speech, &status, &told, circumstances.style);
+    if style.exposes_challenge && !headers.is_empty() && request.headers.first(b"origin").is_some() {
+        let names: Vec<&str> = headers.iter().map(|(name, _)| *name).collect();
+        headers.push(("access-control-expose-headers", names.join(", ")));
+    }
+    let (content_type, body) = body(speech, &status, &told, style);
     headers.push(("content-type", content_type.to_owned()));
     headers.push(("cache-control", "no-store".to_owned()));
-    let redactor = &circumstances.style.redactor;
+    let redactor = &style.redactor;
     let clean = |(name, value)| (name, redactor.clean(value));
     Reply {
         status: status.http,
@@ -63,7 +80,7 @@ pub fn reply(deny: &Deny, circumstances: &Circumstances<'_>) -> Reply {
         grpc_status: (speech == Speech::Grpc).then_some(status.grpc),
         headers: headers.into_iter().map(clean).collect(),
         body: redactor.clean(body),
-        edits: without_secrets(redactor, circumstances.request),
+        edits: without_secrets(redactor, request),
     }
 }
 
@@ -183,43 +200,59 @@ fn status(deny: &Deny, protocol: Protocol) -> Status {
     }
 }
 
-/// The challenge (RFC 6750 §3). The Bearer challenge comes first: MCP clients take the first hit.
+/// The challenge (RFC 6750 §3, RFC 9728 §5.1). The Bearer challenge comes first: MCP clients take the first hit.
 fn challenge(deny: &Deny, status: &Status, text: &str, circumstances: &Circumstances<'_>) -> Option<String> {
-    let realm = &circumstances.style.realm;
-    let scope = match circumstances.scopes {
-        [] => String::new(),
-        scopes => format!(", scope=\"{}\"", scopes.join(" ")),
-    };
-    let described = |error: &str| {
-        format!(
-            "Bearer realm=\"{realm}\", error=\"{error}\", error_description=\"{}\"",
-            description(text)
-        )
-    };
-    match deny.class() {
-        Class::Unauthenticated => Some(format!("Bearer realm=\"{realm}\"{scope}")),
-        Class::InvalidToken => Some(described("invalid_token") + &scope),
-        Class::SecondFactor if status.http == UNAUTHORIZED => Some(
-            described("insufficient_user_authentication") + &scope + &format!(", TOTP realm=\"{realm}\""),
-        ),
-        Class::InsufficientScope => Some(format!(
-            "Bearer realm=\"{realm}\", error=\"insufficient_scope\"{scope}"
-        )),
+    let class = deny.class();
+    let error = match class {
+        Class::Unauthenticated => None,
+        Class::InvalidToken => Some("invalid_token"),
+        Class::SecondFactor if status.http == UNAUTHORIZED => Some("insufficient_user_authentication"),
+        Class::InsufficientScope => Some("insufficient_scope"),
         Class::InvalidRequest
             if matches!(
                 deny,
                 Deny::CredentialRepeated { .. } | Deny::CredentialsInTwoPlaces { .. } | Deny::TokenInQuery
             ) =>
         {
-            Some(described("invalid_request"))
+            Some("invalid_request")
         }
         Class::SecondFactor
         | Class::Throttled { .. }
         | Class::InvalidRequest
         | Class::Forbidden
         | Class::BadGateway
-        | Class::Unavailable => None,
+        | Class::Unavailable => return None,
+    };
+    let mut challenge = "Bearer ".to_owned();
+    let realm = &circumstances.style.realm;
+    parameter(&mut challenge, "realm", realm);
+    if let Some(error) = error {
+        parameter(&mut challenge, ", error", error);
+        if class != Class::InsufficientScope {
+            parameter(&mut challenge, ", error_description", &description(text));
+        }
     }
+    if class != Class::InvalidRequest {
+        if let Some(resource) = circumstances.resource() {
+            parameter(&mut challenge, ", resource_metadata", &resource.metadata_url());
+        }
+        if !circumstances.scopes.is_empty() {
+            parameter(&mut challenge, ", scope", &circumstances.scopes.join(" "));
+        }
+    }
+    if class == Class::SecondFactor {
+        parameter(&mut challenge, ", TOTP realm", realm);
+    }
+    Some(challenge)
+}
+
+/// Adds a parameter in quotes. No value holds what would need an escape there (RFC 9110 §5.6.4): realm, scopes and
+/// resources are read so, descriptions made so.
+fn parameter(challenge: &mut String, name: &str, value: &str) {
+    challenge.push_str(name);
+    challenge.push_str("=\"");
+    challenge.push_str(value);
+    challenge.push('"');
 }
 
 /// The characters of `error_description` (RFC 6750 §3): printable ASCII without `"` and `\`.

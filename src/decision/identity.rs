@@ -7,6 +7,7 @@ use crate::decision::credentials::Proved;
 use crate::decision::{Caller, Deny, location, state};
 use crate::http::{Bytes, Edits, Request};
 use crate::policy::inbound::{Forward, Provider};
+use crate::policy::rule::Rule;
 use crate::policy::{Inbound, RB_AUTH_CLAIMS};
 
 /// What is forwarded of a caller, as the bytes that the host wants.
@@ -40,6 +41,7 @@ impl Forwarded {
 /// [`Deny::ClaimNotForwardable`] as of [`forwarded`].
 pub(super) fn forward(
     inbound: &Inbound,
+    rule: &Rule,
     credential: &Proved<'_>,
     request: &Request,
     edits: &mut Edits,
@@ -50,6 +52,7 @@ pub(super) fn forward(
     }
     if let (Some(provider), Some(location)) = (credential.provider, credential.location)
         && provider.forwards_token
+        && !rule.bars_token()
     {
         location::keep(inbound, location, request, edits);
     }

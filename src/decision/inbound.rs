@@ -204,6 +204,7 @@ fn circumstances<'a>(policy: &'a Policy, request: &'a Request, rule: Option<&'a 
         request,
         protocol: rule.map_or(Protocol::Auto, |rule| rule.protocol),
         scopes,
+        resources: policy.inbound.as_ref().map_or(&[], |inbound| &inbound.resources),
     }
 }
 
@@ -280,19 +281,6 @@ fn is_cors_preflight(request: &Request) -> bool {
         && request.headers.first(b"access-control-request-method").is_some()
 }
 
-/// Whether a query carries a token (RFC 6750 §2.3), which MCP forbids.
-fn holds_token(inbound: &Inbound, query: &[u8]) -> bool {
-    // `;` parts parameters for some servers.
-    let mut parameters = query.split(|byte| matches!(byte, b'&' | b';'));
-    parameters.any(|parameter| {
-        form_urlencoded::parse(parameter).next().is_some_and(|(name, _)| {
-            let tokens = inbound.token_locations.iter();
-            let mut own = tokens.filter_map(|token| token.location.parameter());
-            name == ACCESS_TOKEN || own.any(|own| own == name)
-        })
-    })
-}
-
 /// Whether a rule matches. A path with two meanings matches no rule that lets strangers through.
 ///
 /// # Errors
@@ -333,14 +321,21 @@ fn apply(
     state: &dyn SharedState,
     edits: &mut Edits,
 ) -> Result<Option<Admitted>, (Deny, Edits)> {
-    if rule.protocol == Protocol::Mcp && path.query().is_some_and(|query| holds_token(inbound, query)) {
+    if rule.protocol == Protocol::Mcp
+        && path
+            .query()
+            .is_some_and(|query| location::holds_token(inbound, query))
+    {
         return Err(unproved(Deny::TokenInQuery));
     }
     match &rule.action {
         Action::Deny => Err(unproved(Deny::RuleDenied)),
         Action::Public => Ok(None),
         Action::Authenticate(accept, require) => {
-            authenticate(inbound, accept, require, presented, state, edits)
+            if rule.bars_token() {
+                location::bar(presented.request(), edits);
+            }
+            authenticate(inbound, rule, (accept, require), presented, state, edits)
         }
     }
 }
@@ -353,8 +348,8 @@ fn unproved(deny: Deny) -> (Deny, Edits) {
 /// Proves the caller, and that it has all that the rule asks for.
 fn authenticate(
     inbound: &Inbound,
-    accept: &Accept,
-    require: &Require,
+    rule: &Rule,
+    (accept, require): (&Accept, &Require),
     presented: &Presented<'_, '_>,
     state: &dyn SharedState,
     edits: &mut Edits,
@@ -383,7 +378,7 @@ fn authenticate(
         };
     };
     check_requirements(inbound, require, credential, code, state, presented.now())
-        .and_then(|()| identity::forward(inbound, credential, presented.request(), edits))
+        .and_then(|()| identity::forward(inbound, rule, credential, presented.request(), edits))
         .and_then(|()| {
             let has_otp = require.totp.is_some() || credential.has_otp();
             assertion::add(
@@ -488,6 +483,3 @@ fn check_authorization(require: &Require, caller: &Caller) -> Result<(), Deny> {
         None => Ok(()),
     }
 }
-
-/// The parameter of bearer tokens (RFC 6750 §2.3).
-const ACCESS_TOKEN: &str = "access_token";

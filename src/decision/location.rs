@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::decision::{Deny, ORIGINAL_PATH};
 use crate::http::{Edits, Headers, Repeated, Request};
 use crate::policy::Inbound;
-use crate::policy::location::Location;
+use crate::policy::location::{AUTHORIZATION, Location};
 use crate::policy::owned::is_same_header;
 use crate::{cookie, query};
 
@@ -109,6 +109,27 @@ fn once<V>(mut values: impl Iterator<Item = V>, location: &Location) -> Result<O
     }
 }
 
+/// Whether a query carries a token (RFC 6750 §2.3), which MCP forbids.
+pub(super) fn holds_token(inbound: &Inbound, query: &[u8]) -> bool {
+    // `;` parts parameters for some servers; some trim names, some know no case.
+    let mut parameters = query.split(|byte| matches!(byte, b'&' | b';'));
+    parameters.any(|parameter| {
+        form_urlencoded::parse(parameter).next().is_some_and(|(name, _)| {
+            let is_named = |own: &str| name.trim().eq_ignore_ascii_case(own);
+            let tokens = inbound.token_locations.iter();
+            let mut own = tokens.filter_map(|token| token.location.parameter());
+            is_named(ACCESS_TOKEN) || own.any(is_named)
+        })
+    })
+}
+
+/// Takes the caller's token off the header that holds tokens nearly everywhere, whether the policy looks at it or not.
+pub(super) fn bar(request: &Request, edits: &mut Edits) {
+    if request.headers.first(AUTHORIZATION.as_bytes()).is_some() {
+        edits.remove(AUTHORIZATION.as_bytes());
+    }
+}
+
 /// Whether a header is a place of a credential.
 pub(super) fn is_header(inbound: &Inbound, name: &[u8]) -> bool {
     let mut headers = inbound.locations().filter_map(Location::header);
@@ -201,3 +222,5 @@ fn target_but(inbound: &Inbound, target: &[u8], kept: Option<&str>) -> Vec<u8> {
 /// The header of cookies.
 pub(super) const COOKIE: &[u8] = b"cookie";
 const PATH: &[u8] = b":path";
+/// The parameter of bearer tokens (RFC 6750 §2.3).
+const ACCESS_TOKEN: &str = "access_token";

@@ -163,7 +163,8 @@ pub enum TemplateSegment {
 }
 
 impl TemplateSegment {
-    fn matches(&self, segment: &[u8]) -> bool {
+    /// Whether a segment of a path is of this form.
+    pub fn matches(&self, segment: &[u8]) -> bool {
         match self {
             Self::Literal(literal) => segment == literal,
             Self::Any { suffix } => segment

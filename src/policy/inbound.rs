@@ -11,6 +11,7 @@ use crate::jwt::{self, Audiences};
 use crate::oauth::Client;
 use crate::policy::Published;
 use crate::policy::location::{Location, TokenLocation};
+use crate::policy::resource::Resource;
 use crate::policy::rule::Rule;
 use crate::policy::rules::Rules;
 use crate::spiffe::Patterns;
@@ -50,6 +51,8 @@ pub struct Inbound {
     pub forward: Forward,
     /// What is asserted of a caller to the upstream.
     pub assertion: Option<Assertion>,
+    /// What clients are told of where tokens for it come from.
+    pub resources: Vec<Resource>,
     /// What the filter serves itself, before any rule.
     pub published: Published,
     /// What rules ask of a token's claims.

@@ -20,6 +20,8 @@ pub struct Rule {
     pub action: Action,
     /// The form of refusals.
     pub protocol: Protocol,
+    /// Whether a caller's token may go on to the upstream of an MCP rule (`insecure_token_passthrough`).
+    pub passes_token: bool,
     /// Whether it decides. One that does not is passed over once it is known what it would say.
     pub enforcement: Enforcement,
 }
@@ -46,6 +48,12 @@ impl Indexed for Rule {
 }
 
 impl Rule {
+    /// Whether no token of a caller may go on to the upstream: it was issued for this server, and MCP forbids that another
+    /// one gets it (MCP 2025-06-18, Authorization, Access Token Privilege Restriction).
+    pub fn bars_token(&self) -> bool {
+        self.protocol == Protocol::Mcp && !self.passes_token
+    }
+
     /// What becomes of a code that comes again; `None` where none is asked for.
     pub fn replay(&self) -> Option<Replay> {
         match &self.action {
@@ -98,6 +106,13 @@ pub struct Accept {
     pub mtls: bool,
     /// No credential at all; what is presented must be valid all the same.
     pub none: bool,
+}
+
+impl Accept {
+    /// Whether it accepts tokens that a client gets from an authorization server.
+    pub const fn takes_issued_tokens(&self) -> bool {
+        !matches!(self.jwt, AcceptedTokens::None) || !self.introspections.is_empty()
+    }
 }
 
 /// Which providers' tokens a rule accepts.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::callout::UrlError;
 use crate::config::problem::did_you_mean;
 use crate::excerpt::Excerpt;
 use crate::matcher::{
@@ -76,6 +77,16 @@ pub enum RuleProblem {
     Separator,
     /// A realm that would break out of its quotes.
     Realm,
+    /// A token's way to the upstream is opened where it is not closed.
+    PassthroughElsewhere,
+    /// A protected resource that is no URL.
+    ResourceUrl(UrlError),
+    /// A protected resource with a query.
+    ResourceQuery,
+    /// A protected resource whose metadata stand where those of another do.
+    ResourceTwice(usize),
+    /// A path at which something else is served already.
+    PathPublished(String),
     /// A code that A2A uses for something else.
     JsonRpcCodeTaken(i32),
 }
@@ -133,7 +144,13 @@ impl RuleProblem {
             Self::Host(HostMatchError::Port { .. }) => {
                 "a host is matched whatever its port: write the host alone"
             }
-            Self::Path(_)
+            Self::ResourceUrl(_) | Self::ResourceQuery => {
+                "the URL that clients reach it under, such as `https://mcp.example/tools`"
+            }
+            Self::ResourceTwice(_) => "metadata are found by host and path, whatever the port",
+            Self::PassthroughElsewhere => "elsewhere `forward` of a provider says whether its tokens go on",
+            Self::PathPublished(_)
+            | Self::Path(_)
             | Self::Template(_)
             | Self::Host(_)
             | Self::Method(_)
@@ -198,6 +215,13 @@ impl fmt::Display for RuleProblem {
             Self::TooManySigningKeys => formatter.write_str("has more than 4 keys"),
             Self::Separator => formatter.write_str("cannot be told from what it separates"),
             Self::Realm => formatter.write_str("cannot stand in a challenge"),
+            Self::PassthroughElsewhere => formatter.write_str("is for `protocol: mcp`"),
+            Self::ResourceUrl(error) => error.fmt(formatter),
+            Self::ResourceQuery => formatter.write_str("a URL with a query"),
+            Self::ResourceTwice(first) => write!(formatter, "has the host and the path of entry {first}"),
+            Self::PathPublished(path) => {
+                write!(formatter, "`{path}` is where the filter serves something else")
+            }
             Self::JsonRpcCodeTaken(code) => write!(formatter, "`{code}` means something else in A2A"),
         }
     }

@@ -175,21 +175,6 @@ impl<'c> Object<'c> {
         }
     }
 
-    /// Refuses members that a later release brings, unless they are empty lists or objects.
-    pub(in crate::config) fn not_yet_unless_empty(&self, names: &[&'static str]) {
-        self.node.context.bring_later(&self.node.path, names);
-        for node in names.iter().filter_map(|name| self.optional(name)) {
-            let is_empty = match node.value {
-                Document::List(entries) => entries.is_empty(),
-                Document::Object(members) => members.is_empty(),
-                _ => false,
-            };
-            if !is_empty {
-                node.refuse::<()>(ShapeProblem::NotSupportedYet);
-            }
-        }
-    }
-
     /// Refuses flags that a later release brings, unless they are off.
     pub(in crate::config) fn not_yet_unless_off(&self, names: &[&'static str]) {
         self.node.context.bring_later(&self.node.path, names);
