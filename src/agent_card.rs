@@ -4,6 +4,7 @@
 //! as it is. It does not know what the filter enforces: it is told, in [`Security`]. It fetches nothing, and believes nothing
 //! of what a card says but where its agent's interfaces stand.
 
+mod canonical;
 mod interface;
 mod requirement;
 mod scheme;
