@@ -3,6 +3,7 @@
 import datetime
 import ipaddress
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,15 +38,14 @@ class Authority:
         signed = builder.add_extension(constraints, critical=True).sign(self._key, hashes.SHA256())
         self.certificate = _pem(signed)
 
-    def sign(self, *uris: str, address: str | None = None, host: str | None = None) -> Certificate:
-        """A certificate for these URIs, such as SPIFFE ids, for an address, and for a host."""
+    def sign(self, *uris: str, address: str | None = None, hosts: Iterable[str] = ()) -> Certificate:
+        """A certificate for these URIs, such as SPIFFE ids, for an address, and for hosts."""
         key = ec.generate_private_key(ec.SECP256R1())
         names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri) for uri in uris]
         if address:
             names.append(x509.IPAddress(ipaddress.ip_address(address)))
         builder = _builder(x509.Name([]), self._name, key.public_key())
-        if host:
-            names.append(x509.DNSName(host))
+        names += (x509.DNSName(host) for host in hosts)
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=True)
         signed = builder.sign(self._key, hashes.SHA256())
@@ -61,7 +61,7 @@ def tls_server(directory: Path, name: str) -> tuple[Path, ssl.SSLContext]:
     file = directory / "authority.pem"
     file.write_text(authority.certificate, encoding="ascii")
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(authority.sign(host=name).write(directory, "server"))
+    server.load_cert_chain(authority.sign(hosts=[name]).write(directory, "server"))
     return file, server
 
 

@@ -6,6 +6,7 @@ programs are in `tests/sdk/mcp`; a client's browser is that of `IdentityProvider
 
 import contextlib
 import json
+import select
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from .registry import remember, remember_token
 PYTHON = ROOT / ".venv/mcp/bin/python"
 
 PROGRAMS = ROOT / "tests/sdk/mcp"
+
+#: Longer than anything that the SDK waits for here.
+PATIENCE_SECONDS = 30
 
 #: They have nothing to finish; after this they are killed.
 STOP_SECONDS = 5
@@ -73,8 +77,10 @@ class _Program:
         process.stdout.close()
 
     def _line(self) -> str:
-        line = self._process.stdout.readline()
-        assert line, f"the program has ended; {self._log} says:\n{self._log.read_text(encoding='utf-8')}"
+        # One line is on its way at a time: none waits where `select` does not see it.
+        ready, _, _ = select.select([self._process.stdout], [], [], PATIENCE_SECONDS)
+        line = self._process.stdout.readline() if ready else ""
+        assert line, f"{self._log} says:\n{self._log.read_text(encoding='utf-8')}"
         return line
 
 
@@ -158,13 +164,19 @@ class McpClient(_Program):
         """Connect to a server, call tools, and see what came of it.
 
         `browser` opens a page and gives what it brings back: without it the client has no login. Further members are
-        those of `client.py`: `headers`, `mode`, and `tokens` and `client` of a session before.
+        those of `client.py`: `code`, `mode`, and `tokens` and `client` of a session before.
         """
         self._tell({"url": url, "calls": calls, "login": browser is not None, "callback": CALLBACK} | members)
         opened = []
         while "open" in (said := json.loads(self._line())):
             opened.append(httpx.URL(said["open"]))
-            came_back = browser(said["open"])
+            try:
+                came_back = browser(said["open"])
+            except BaseException:
+                # The next session is not to read what is left of this one.
+                self._tell({"error": "the browser failed"})
+                self._line()
+                raise
             if "code" in came_back:
                 remember("code of an MCP client", came_back["code"])
             self._tell(came_back)

@@ -8,6 +8,7 @@ ports on loopback by name, and `authority`, the file of who signs their certific
 import json
 import ssl
 import sys
+from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qsl
 
 import anyio
@@ -81,6 +82,7 @@ class Loopback(httpx2.AsyncHTTPTransport):
             )
         answer = await super().handle_async_request(sent)
         told = {"method": request.method, "url": str(url.copy_with(query=None)), "status": answer.status_code}
+        told["has_code"] = "x-totp" in request.headers
         if request.headers.get("content-type") == "application/x-www-form-urlencoded":
             form = dict(parse_qsl(request.content.decode()))
             told["form"] = {name: form[name] for name in TOLD_OF_FORMS if name in form}
@@ -114,6 +116,16 @@ def authentication(session: dict, storage: Remembered) -> OAuthClientProvider | 
     )
 
 
+def second_factor(session: dict) -> Callable[[httpx2.Request], Awaitable[None]]:
+    """Puts a code onto what goes to the server, and onto nothing that goes to the authorization server."""
+
+    async def add(request: httpx2.Request) -> None:
+        if "code" in session and request.url.host == httpx2.URL(session["url"]).host:
+            request.headers["X-TOTP"] = session["code"]
+
+    return add
+
+
 async def run(session: dict) -> dict:
     """Connect, call tools one after the other, and say what a user of the SDK sees."""
     storage, transport = Remembered(session), Loopback()
@@ -122,7 +134,7 @@ async def run(session: dict) -> dict:
         async with httpx2.AsyncClient(
             transport=transport,
             auth=authentication(session, storage),
-            headers=session.get("headers", {}),
+            event_hooks={"request": [second_factor(session)]},
             timeout=TIMEOUT_SECONDS,
         ) as http:
             server = streamable_http_client(session["url"], http_client=http)
