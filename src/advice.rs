@@ -14,6 +14,7 @@ mod entry;
 mod order;
 mod outbound;
 mod pattern;
+mod resources;
 mod rules;
 mod samples;
 mod secrets;
@@ -72,6 +73,7 @@ pub fn hints(policy: &Policy, document: &Document, environment: &Environment) ->
     audiences::advise(policy, document, &mut findings);
     callers::advise(policy, document, &mut findings);
     secrets::advise(document, environment, &mut findings);
+    resources::advise(policy, &mut findings);
     outbound::advise(policy, document, &mut findings);
     if let Some(assertion) = policy
         .inbound

@@ -81,6 +81,14 @@ pub enum Advice {
     ClientUnused,
     /// Every upstream for which a rule gets a token takes it for its own.
     TokenForAnybody,
+    /// A path that the filter answers before any rule.
+    ServedItself,
+    /// A rule for MCP that lies in no protected resource.
+    McpWithoutResource,
+    /// A rule for MCP that accepts the tokens of a provider which has them forwarded.
+    TokenBarred { provider: String },
+    /// A protected resource for which nobody issues tokens.
+    ResourceWithoutServer,
     /// A call that no rule matches takes a caller's token along, in this header.
     TokenTakenAlong {
         /// The header.
@@ -179,6 +187,17 @@ impl Advice {
             Self::QuerySwitchUnused | Self::QueryHostUnused | Self::ClientUnused => {
                 "take it away until a rule needs it"
             }
+            Self::ServedItself => "take it away: what the filter serves itself is public",
+            Self::McpWithoutResource => {
+                "add the URL that they reach it under to `inbound.protected_resources`"
+            }
+            Self::TokenBarred { .. } => {
+                "the upstream gets the caller in headers, or in an assertion; `insecure_token_passthrough: true` of the \
+                 rule lets tokens go on"
+            }
+            Self::ResourceWithoutServer => {
+                "add `jwt` to `accept` of a rule for it, of a provider whose issuer is a URL"
+            }
             Self::TokenTakenAlong { header } => {
                 return Some(format!("`on_no_match: deny`, or `{header}` in `strip_headers`"));
             }
@@ -257,6 +276,18 @@ impl fmt::Display for Advice {
             Self::QuerySwitchUnused => formatter.write_str("no rule has `query_params`"),
             Self::QueryHostUnused => formatter.write_str("no rule sends a key to this host"),
             Self::ClientUnused => formatter.write_str("no rule and no introspection has this client"),
+            Self::ServedItself => {
+                formatter.write_str("the filter answers `GET` of this path itself, before any rule")
+            }
+            Self::McpWithoutResource => formatter
+                .write_str("lies in no protected resource: MCP clients are not told where tokens come from"),
+            Self::TokenBarred { provider } => write!(
+                formatter,
+                "tokens of provider `{provider}` go no further from here, for all its `forward: true`: MCP forbids it"
+            ),
+            Self::ResourceWithoutServer => formatter.write_str(
+                "no rule there accepts tokens that a client could ask for: its metadata name no authorization server",
+            ),
             Self::TokenTakenAlong { header } => write!(
                 formatter,
                 "a call that no rule matches, for its cluster perhaps, takes the caller's token in `{header}` along"

@@ -32,6 +32,7 @@ mod layers;
 mod list;
 mod outbound;
 mod repeated;
+mod resources;
 mod second_factor;
 mod secrets;
 mod signatures;
