@@ -9,7 +9,7 @@ const METADATA: &str = "/.well-known/oauth-protected-resource";
 
 fn door() -> Door {
     Door::with(json!({"inbound": {
-        "providers": {"main": {"forward": true}},
+        "providers": {"shared": {"forward": true}},
         "protected_resources": [
             {"resource": "https://agent.example/mcp"},
             {"resource": "https://agent.example"},
@@ -39,18 +39,26 @@ fn a_forged_host_is_nowhere_in_metadata_and_challenges() {
         ("referer", "https://evil.example/"),
     ];
     let metadata = [METADATA.to_owned(), format!("{METADATA}/mcp")];
-    let paths = metadata.iter().map(String::as_str).chain(["/mcp", "/mcp/evil", "/"]);
+    let paths = metadata
+        .iter()
+        .map(String::as_str)
+        .chain(["/mcp", "/mcp/evil", "/"]);
     for path in paths {
         for host in forged.iter().chain(&["agent.example", "other.example"]) {
             let request = others
                 .iter()
-                .fold(get(path).header(":authority", host), |request, (name, value)| request.header(name, value));
+                .fold(get(path).header(":authority", host), |request, (name, value)| {
+                    request.header(name, value)
+                });
             let outputs = door.outputs(request);
             assert!(outputs.is_refusal, "{path} {host}");
             for (what, text) in outputs.texts {
                 // The path is the caller's own, and only logs have it.
                 if what != "path of the log" {
-                    assert!(!text.to_ascii_lowercase().contains("evil"), "{path} {host}: {what}: {text}");
+                    assert!(
+                        !text.to_ascii_lowercase().contains("evil"),
+                        "{path} {host}: {what}: {text}"
+                    );
                 }
             }
         }
@@ -63,7 +71,10 @@ fn a_callers_token_goes_no_further_with_mcp() {
     let mut door = door();
     let token = Token::quick().sign();
     let forwarded = door.admits("elsewhere the provider says so", bearer(&token));
-    assert_eq!(forwarded.headers.all("authorization"), [format!("Bearer {token}")]);
+    assert_eq!(
+        forwarded.headers.all("authorization"),
+        [format!("Bearer {token}")]
+    );
     let mcp = || get("/mcp").header("authorization", format!("Bearer {token}"));
     door.admits_as("a token", mcp(), "mrpink");
     let both = mcp().header("x-api-key", API_KEY);
@@ -78,8 +89,15 @@ fn a_callers_token_goes_no_further_with_mcp() {
         ],
     }}));
     for name in ["authorization", "Authorization"] {
-        let request = |path| get(path).header("x-api-key", API_KEY).header(name, "Bearer somebodys-token");
-        let left = keys.admits("elsewhere", request("/")).headers.all("authorization");
+        let request = |path| {
+            get(path)
+                .header("x-api-key", API_KEY)
+                .header(name, "Bearer somebodys-token")
+        };
+        let left = keys
+            .admits("elsewhere", request("/"))
+            .headers
+            .all("authorization");
         assert_eq!(left, ["Bearer somebodys-token"]);
         keys.admits_as("with MCP", request("/mcp"), "mrpink");
     }
@@ -106,7 +124,10 @@ fn a_token_in_the_query_of_mcp_in_any_spelling() {
     ] {
         for before in ["", "a=b&", "a=b;", "a;", "&&;"] {
             let path = format!("/mcp?{before}{name}={token}");
-            for request in [get(&path), get(&path).header("authorization", format!("Bearer {token}"))] {
+            for request in [
+                get(&path),
+                get(&path).header("authorization", format!("Bearer {token}")),
+            ] {
                 let outputs = door.outputs(request);
                 assert!(outputs.is_refusal, "{before}{name}");
                 let body = outputs.texts.into_iter().find(|(what, _)| *what == "body");
