@@ -110,6 +110,11 @@ impl Assertion {
         self.keys.iter().map(SigningKey::public_jwk).collect()
     }
 
+    /// The key that signs.
+    pub fn key(&self) -> Option<&SigningKey> {
+        self.keys.first()
+    }
+
     /// What is said of a caller, whenever it calls. `claims` are those of its token; `act` (RFC 8693 §4.1) always goes in,
     /// others where they were chosen. `amr` are the words for how it was known (RFC 8176 §2), but for `otp`.
     pub fn subject(

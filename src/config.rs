@@ -17,6 +17,7 @@ macro_rules! all_of {
     };
 }
 
+mod agent_card;
 mod declared;
 mod document;
 mod endpoint;

@@ -7,6 +7,7 @@ pub mod answer;
 mod answered;
 mod assertion;
 mod callers_token;
+mod card;
 mod credentials;
 pub mod deny;
 mod identity;
@@ -44,12 +45,14 @@ use crate::state::{Nowhere, SharedState};
 use crate::time::UnixTime;
 
 use self::callers_token::CallersToken;
+use self::card::Watch;
 use self::inbound::Verdict;
 use self::injected::Injected;
 use self::mark::Mark;
 use self::outbound::Receipt;
 
 pub use self::answered::Exposure;
+pub use self::card::{CardMeans, CardNote, Cards, Passed};
 pub use self::deny::Deny;
 pub use self::known::KnownTokens;
 pub use self::outbound::Recheck;
@@ -94,6 +97,8 @@ pub struct Permit {
     given_headers: Vec<String>,
     /// The rule that has put a credential into the query.
     query_rule: Option<String>,
+    /// The agent card that may come as the answer.
+    card: Option<Watch>,
     /// Whether another policy has decided, and this one has nothing to do with the stream.
     is_aside: bool,
 }
@@ -109,6 +114,7 @@ impl Permit {
         Self {
             caller: self.caller.clone(),
             callers_token: self.callers_token.clone(),
+            card: self.card.clone(),
             ..Self::default()
         }
     }

@@ -1,6 +1,7 @@
 //! The compiled policy: immutable and valid. It exists only as the result of reading a configuration without a
 //! single error, so nothing here is checked again.
 
+pub mod card;
 pub mod inbound;
 pub mod keys;
 pub mod location;

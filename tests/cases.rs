@@ -7,10 +7,11 @@ mod support;
 use std::collections::BTreeMap;
 
 use peergate_filter::config::{self, Environment};
-use peergate_filter::decision::{self, KnownTokens, Means, Step};
+use peergate_filter::decision::{self, CardMeans, Cards, KnownTokens, Means, Permit, Step};
 use peergate_filter::http::{Edits, Headers, Request};
 use peergate_filter::policy::Policy;
 use peergate_filter::role::{Place, Role};
+use peergate_filter::signer::NoHostSigner;
 use peergate_filter::spiffe;
 use peergate_filter::state::{Glance, Memory};
 use peergate_filter::time::UnixTime;
@@ -234,11 +235,10 @@ fn run(case: &Prepared, is_second: bool) -> Seen {
                 .map(|record| record.line(&request, redactor, 0).to_string()),
         );
         match next.step {
-            Step::Forward(permit, edits) => {
+            Step::Forward(mut permit, edits) => {
                 stream.apply(&edits);
                 stream.seen.upstream = Some(stream.headers.clone());
-                let edits = permit.decide_answer(&Headers::new(case.answered.iter().cloned()));
-                stream.seen.returned = edited(case.answered.clone(), &edits);
+                stream.answered(case, &loaded.policy, &mut permit);
                 let logged = case.original_path_at_log.as_deref().map(str::as_bytes);
                 if let Some(exposure) = permit.exposure(logged) {
                     stream.seen.counters.push(exposure.counter());
@@ -311,10 +311,55 @@ impl Stream {
         self.seen.state.extend(state);
     }
 
+    /// The way of the body, and of the answer. Bodies come in two pieces.
+    fn answered(&mut self, case: &Prepared, policy: &Policy, permit: &mut Permit) {
+        for (part, is_end) in pieces(&case.body) {
+            if permit.wants_request() > 0 {
+                permit.see_request(part, is_end);
+            }
+        }
+        let answer = Headers::new(case.answered.iter().cloned());
+        let mut edits = permit.decide_answer(&answer);
+        let (of_card, note) = permit.decide_card(policy, &answer);
+        edits.merge(of_card);
+        self.seen.returned = edited(case.answered.clone(), &edits);
+        let mut notes = Vec::from_iter(note);
+        let cards = Cards::default();
+        for (part, is_end) in pieces(&case.answered_body) {
+            if !permit.holds_answer() {
+                self.seen.returned_body.extend(part);
+                continue;
+            }
+            let means = CardMeans {
+                policy,
+                signer: &NoHostSigner,
+                cards: &cards,
+            };
+            if let Some(passed) = permit.take_answer(means, part, is_end) {
+                self.seen.returned_body.extend(&*passed.body);
+                notes.push(passed.note);
+            }
+        }
+        for note in notes {
+            self.seen.counters.push(note.counter());
+            let line = note.line(&policy.errors.redactor);
+            self.seen.logs.extend(line.map(|line| line.to_string()));
+        }
+    }
+
     fn ended(mut self) -> Seen {
         let path = self.headers.iter().find(|(name, _)| name == b":path");
         self.seen.logged_path = path.map(|(_, value)| value.clone());
         self.seen.logged = self.headers;
         self.seen
+    }
+}
+
+/// A body in two pieces; none if it is empty.
+fn pieces(body: &[u8]) -> Vec<(&[u8], bool)> {
+    let (first, second) = body.split_at(body.len() / 2);
+    match body {
+        [] => Vec::new(),
+        _ => vec![(first, false), (second, true)],
     }
 }

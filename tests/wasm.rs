@@ -87,10 +87,14 @@ fn request(case: &Prepared, headers: &[(Vec<u8>, Vec<u8>)]) -> Request {
     let answer = case
         .answered
         .iter()
-        .fold(Response::new(200), |answer, (name, value)| {
+        .fold(Response::default(), |answer, (name, value)| {
             answer.header(name, value)
         });
-    request = request.upstream(answer);
+    request = request.upstream(answer.body(&case.answered_body));
+    if !case.body.is_empty() {
+        let (first, second) = case.body.split_at(case.body.len() / 2);
+        request = request.body(first).body(second);
+    }
     if let Some(path) = &case.original_path_at_log {
         request = request.property("request.headers.x-envoy-original-path", path);
     }
@@ -142,6 +146,7 @@ fn seen(vm: &Vm, outcome: Outcome, title: &str) -> Seen {
             seen.logged = pairs(&forwarded.headers);
             seen.upstream = Some(pairs(&forwarded.headers));
             seen.returned = pairs(&forwarded.response.headers);
+            seen.returned_body = forwarded.response.body;
             forwarded.filter_state
         }
         Outcome::Replied(replied) => {

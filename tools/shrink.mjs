@@ -26,6 +26,9 @@ const KEPT = new Set([
   "proxy_on_request_body",
   "proxy_on_request_trailers",
   "proxy_on_response_headers",
+  // An agent card that is rewritten on its way out.
+  "proxy_on_response_body",
+  "proxy_on_response_trailers",
   "proxy_on_log",
 ]);
 

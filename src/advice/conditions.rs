@@ -187,6 +187,7 @@ mod tests {
             protocol: Protocol::Auto,
             passes_token: false,
             enforcement,
+            has_card_rpc: false,
         }
     }
 

@@ -49,7 +49,7 @@ pub(super) fn assertion(node: &Node<'_>, owners: &mut HeaderOwners) -> Option<As
 }
 
 /// The keys that are there, and whether one is not.
-fn keys(node: &Node<'_>) -> Option<(Vec<SigningKey>, bool)> {
+pub(super) fn keys(node: &Node<'_>) -> Option<(Vec<SigningKey>, bool)> {
     let mut kids: Vec<String> = Vec::new();
     let keys = node.non_empty_list(|node| {
         let entry = node.object(&["kid", "alg", "key"])?;

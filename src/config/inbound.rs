@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::assertion::Assertion;
+use crate::config::agent_card::{Callers, agent_card, serve};
 use crate::config::declared::Declared;
 use crate::config::forward::{always_owned, errors, forward};
 use crate::config::introspection::introspections;
@@ -25,6 +26,7 @@ use crate::keys::{Source, WaitLimits};
 use crate::policy::inbound::{
     self, AmbiguousPaths, ApiKeys, Asked, CorsPreflight, Forward, Inbound, Introspection, Peer, Totp,
 };
+use crate::policy::location::Location;
 use crate::policy::rule::{Action, Rule};
 use crate::policy::{ErrorStyle, KeyPlan, OwnedHeaders, Published};
 
@@ -44,7 +46,6 @@ pub(super) struct InboundHalf {
 /// Reads `inbound`.
 pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundHalf> {
     let inbound = node.object(MEMBERS)?;
-    refuse_later_members(&inbound);
     let declared = Declared::new(&inbound);
 
     let mut locations = Locations::default();
@@ -79,7 +80,7 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
     let rules = rules(
         &inbound,
         &Surroundings {
-            declared,
+            declared: &declared,
             has_seeds,
             code,
             replay,
@@ -100,6 +101,9 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
             ("pass", Some(CorsPreflight::Pass)),
         ])
     });
+    let has_assertion = inbound.node().document().member("forward");
+    let has_assertion = has_assertion.is_some_and(|forward| forward.member("assertion").is_some());
+    let card = agent_card(&inbound, &declared, has_assertion);
     let errors = errors(&inbound);
     let resources = resources(&inbound);
     let limits = limits(&inbound);
@@ -116,7 +120,8 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
         errors,
         api_key_locations,
         ambiguous_paths,
-        cors_preflight
+        cors_preflight,
+        card
     );
     let (forward, assertion) = forward;
     let mut by_token = peers.by_token;
@@ -124,7 +129,7 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
         peers: by_token.remove(&introspection.name).unwrap_or_default(),
         ..introspection
     });
-    let introspections = introspections.collect();
+    let introspections: Vec<Introspection> = introspections.collect();
     let accepts_certificates = rules.iter().any(|rule| match &rule.action {
         Action::Authenticate(accept, _) => accept.mtls,
         Action::Deny | Action::Public => false,
@@ -138,18 +143,29 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
     let (verifications, providers) = with_peers(providers, by_token);
     // Issuers and the limit were checked where they stand.
     let tokens = Verifier::new(verifications, limits.max_token_bytes).ok()?;
+    let mut card = card;
+    let token_locations = locations.into_tokens();
+    let api_key_locations: Vec<Location> = api_key_locations
+        .into_iter()
+        .filter(|_| api_keys_are_in_use)
+        .collect();
+    let served = std::mem::take(&mut card.served);
+    let card = card.told(&Callers {
+        providers: &providers,
+        introspections: &introspections,
+        token_locations: &token_locations,
+        api_key_locations: &api_key_locations,
+        keys: &keys,
+    });
     let mut half = Inbound {
         tokens,
         providers,
         introspections,
-        token_locations: locations.into_tokens(),
+        token_locations,
         bearer_tokens: peers.by_bearer_token,
         lacks_bearer_token: peers.lacks_bearer_token,
         api_keys: ApiKeys {
-            locations: api_key_locations
-                .into_iter()
-                .filter(|_| api_keys_are_in_use)
-                .collect(),
+            locations: api_key_locations,
             keys: peers.by_api_key,
             lacks_key: peers.lacks_api_key,
         },
@@ -164,19 +180,17 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
         resources,
         published: Published::default(),
         assertion,
+        card,
         token_cache_entries: limits.token_cache_entries,
     };
     half.published = published(&inbound, &half)?;
+    serve(&inbound, served, &mut half)?;
     Some(InboundHalf {
         inbound: half,
         keys,
         owned_headers,
         errors,
     })
-}
-
-fn refuse_later_members(inbound: &Object<'_>) {
-    inbound.not_yet(&["agent_card"]);
 }
 
 /// Reads `mtls`: the operator's word for what the proxy does not tell.

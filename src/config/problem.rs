@@ -2,6 +2,7 @@
 //! about it. The words are part of the contract: each stands in a test. What was written into a place for secrets is
 //! never among them.
 
+mod card;
 mod credential;
 mod document;
 mod error;
@@ -16,6 +17,7 @@ mod value;
 
 use std::fmt;
 
+pub use self::card::CardProblem;
 pub use self::credential::PeerProblem;
 pub use self::document::DocumentProblem;
 pub use self::error::{Error, Errors};
@@ -89,6 +91,8 @@ problems! {
     Outbound(OutboundProblem),
     /// With OAuth clients, and what they are for.
     Oauth(OauthProblem),
+    /// With agent cards.
+    Card(CardProblem),
 }
 
 /// Names in backticks, as `a`, `b` or `c`.

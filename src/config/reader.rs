@@ -39,8 +39,6 @@ pub(super) struct Context<'c> {
 struct Findings {
     errors: Vec<(Vec<usize>, Box<Error>)>,
     warnings: Vec<(Vec<usize>, Box<Warning>)>,
-    /// Members that a later release brings, each with the place of its object.
-    later: Vec<(Vec<usize>, &'static str)>,
 }
 
 impl<'c> Context<'c> {
@@ -81,8 +79,7 @@ impl<'c> Context<'c> {
         for secret in self.secrets.borrow().iter() {
             redactor.add_secret(secret.expose().as_bytes());
         }
-        let mut findings = self.findings.into_inner();
-        findings.leave_out_later();
+        let findings = self.findings.into_inner();
         let errors = findings.errors.into_iter().map(|(_, error)| *error).collect();
         let warnings = findings.warnings.into_iter().map(|(_, warning)| *warning);
         match Errors::new(errors, &redactor) {
@@ -91,30 +88,11 @@ impl<'c> Context<'c> {
         }
     }
 
-    /// Remembers which members of an object a later release brings.
-    fn bring_later(&self, path: &Path<'_>, names: &[&'static str]) {
-        let position = path.position(self.document);
-        let later = names.iter().map(|name| (position.clone(), *name));
-        self.findings.borrow_mut().later.extend(later);
-    }
-
     /// What stands in one place keeps the order in which it was found.
     fn report(&self, path: &Path<'_>, problem: Problem) {
         let position = path.position(self.document);
         let errors = &mut self.findings.borrow_mut().errors;
         sorted::insert_by(errors, position, Error::new(path, problem));
-    }
-}
-
-impl Findings {
-    /// Whoever is told which members there are shall not be sent to one that is refused.
-    fn leave_out_later(&mut self) {
-        for (position, error) in &mut self.errors {
-            if let Some((_, object)) = position.split_last() {
-                let here = self.later.iter().filter(|(other, _)| other == object);
-                error.leave_out(here.map(|(_, name)| *name));
-            }
-        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::policy::rule::{Accept, AcceptedTokens, Require, TotpRequirement};
 use crate::totp::Replay;
 
 /// Reads `accept`.
-pub(super) fn accept(node: &Node<'_>, around: &Surroundings<'_>) -> Option<Accept> {
+pub(super) fn accept(node: &Node<'_>, around: &Surroundings<'_, '_>) -> Option<Accept> {
     let accepts_all_tokens = match node.document() {
         Document::List(entries) => entries
             .iter()
@@ -52,7 +52,7 @@ pub(super) fn accept(node: &Node<'_>, around: &Surroundings<'_>) -> Option<Accep
 pub(super) fn require(
     node: &Node<'_>,
     accept: Option<&Accept>,
-    around: &Surroundings<'_>,
+    around: &Surroundings<'_, '_>,
 ) -> Option<Require> {
     let require = node.object(REQUIREMENTS)?;
     require.refuse_null(REQUIREMENTS);
@@ -89,7 +89,7 @@ enum AcceptedCredential {
     None,
 }
 
-fn kind(node: &Node<'_>, around: &Surroundings<'_>) -> Option<AcceptedCredential> {
+fn kind(node: &Node<'_>, around: &Surroundings<'_, '_>) -> Option<AcceptedCredential> {
     let declared = &around.declared;
     let text = node.text()?;
     let exists = |exists: bool, kind: AcceptedKind, accepted: AcceptedCredential| match exists {
@@ -136,7 +136,7 @@ fn kind(node: &Node<'_>, around: &Surroundings<'_>) -> Option<AcceptedCredential
 fn totp(
     node: &Node<'_>,
     accept: Option<&Accept>,
-    around: &Surroundings<'_>,
+    around: &Surroundings<'_, '_>,
 ) -> Option<Option<TotpRequirement>> {
     let mut code = around.code;
     let mut replay = around.replay;
@@ -184,7 +184,7 @@ fn check_binds(
     node: &Node<'_>,
     replay: Replay,
     accept: Option<&Accept>,
-    around: &Surroundings<'_>,
+    around: &Surroundings<'_, '_>,
 ) -> Option<()> {
     match (replay, accept.and_then(lasting)) {
         (Replay::Allow | Replay::OneTime, _) => Some(()),

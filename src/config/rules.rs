@@ -14,7 +14,7 @@ use crate::policy::rule::{Accept, Action, Condition, Protocol, Require, Rule};
 use crate::policy::{NO_RULE, OwnedHeaders};
 
 /// Reads `rules`.
-pub(super) fn rules(inbound: &Object<'_>, around: &Surroundings<'_>) -> Option<Vec<Rule>> {
+pub(super) fn rules(inbound: &Object<'_>, around: &Surroundings<'_, '_>) -> Option<Vec<Rule>> {
     let Some(node) = inbound.optional("rules") else {
         return Some(Vec::new());
     };
@@ -27,7 +27,7 @@ pub(super) fn rules(inbound: &Object<'_>, around: &Surroundings<'_>) -> Option<V
     all(rules)
 }
 
-fn rule(index: usize, node: &Node<'_>, names: &mut RuleNames, around: &Surroundings<'_>) -> Option<Rule> {
+fn rule(index: usize, node: &Node<'_>, names: &mut RuleNames, around: &Surroundings<'_, '_>) -> Option<Rule> {
     let rule = node.object(MEMBERS)?;
     rule.refuse_null(&["match", "require"]);
     let name = names.name(index, &rule);
@@ -55,8 +55,16 @@ fn rule(index: usize, node: &Node<'_>, names: &mut RuleNames, around: &Surroundi
         node.warn(Caution::EverythingPublic);
     }
     let enforcement = enforcement(&rule);
-    rule.not_yet_unless_off(&["extended_card_rpc"]);
-    all_of!(name, condition, action, protocol, passes_token, enforcement);
+    let has_card_rpc = rule.flag("extended_card_rpc");
+    all_of!(
+        name,
+        condition,
+        action,
+        protocol,
+        passes_token,
+        enforcement,
+        has_card_rpc
+    );
     Some(Rule {
         name,
         condition,
@@ -64,11 +72,12 @@ fn rule(index: usize, node: &Node<'_>, names: &mut RuleNames, around: &Surroundi
         protocol,
         passes_token,
         enforcement,
+        has_card_rpc,
     })
 }
 
 /// Reads `deny`, `accept` and `require`.
-fn action(rule: &Object<'_>, around: &Surroundings<'_>) -> Option<Action> {
+fn action(rule: &Object<'_>, around: &Surroundings<'_, '_>) -> Option<Action> {
     let denies = rule.flag("deny");
     let accept = rule.optional("accept").map(|node| accept(&node, around));
     let accepted = accept.as_ref().and_then(Option::as_ref);

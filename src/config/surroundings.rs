@@ -6,9 +6,9 @@ use crate::totp::{CodeParameters, Replay};
 
 /// What rules are checked against.
 #[derive(Debug)]
-pub(super) struct Surroundings<'c> {
+pub(super) struct Surroundings<'a, 'c> {
     /// What else is declared.
-    pub(super) declared: Declared<'c>,
+    pub(super) declared: &'a Declared<'c>,
     /// Whether anybody has, or was meant to have, a TOTP seed.
     pub(super) has_seeds: bool,
     /// How codes are made; `None` if that could not be read.

@@ -77,6 +77,12 @@ pub enum Caution {
     EverythingPublic,
     /// A key of a set is not used; the reason.
     SkippedKey(String),
+    /// The interfaces of the card that is served do not all want the same.
+    CardDiffers,
+    /// Nobody can send a message to the agent whose card is served.
+    CardUnreachable,
+    /// The card that is served is not signed.
+    CardUnsigned,
 }
 
 impl fmt::Display for Caution {
@@ -131,6 +137,17 @@ impl fmt::Display for Caution {
                 formatter.write_str("lets everybody through on every path that no earlier rule matches")
             }
             Self::SkippedKey(reason) => write!(formatter, "key is not used: {reason}"),
+            Self::CardDiffers => formatter.write_str(
+                "the interfaces of the card in `static` do not all want the same, or one of them cannot be reached: it \
+                 says what the strictest rule wants",
+            ),
+            Self::CardUnreachable => formatter.write_str(
+                "no rule lets a message to the interfaces of the card in `static` in, or none with a credential that a \
+                 card can name: it is served as it is written",
+            ),
+            Self::CardUnsigned => {
+                formatter.write_str("the card in `static` could not be signed, and is served without a signature")
+            }
         }
     }
 }

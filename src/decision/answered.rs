@@ -10,7 +10,7 @@ use crate::time::UnixTime;
 impl Permit {
     /// Whether the answer is to be looked at.
     pub fn looks_at_answer(&self) -> bool {
-        !self.given.is_empty()
+        !self.given.is_empty() || self.expects_card()
     }
 
     /// Whether the request is to be looked at when it is logged.

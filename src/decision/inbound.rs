@@ -19,8 +19,8 @@ use crate::decision::mark::Mark;
 use crate::decision::record::{Outcome, Record};
 use crate::decision::second_factor::SecondFactor;
 use crate::decision::{
-    Caller, CallersToken, Deny, Means, Method, ORIGINAL_PATH, Permit, Wish, assertion, identity, location,
-    published, state as filter_state,
+    Caller, CallersToken, Deny, Means, Method, ORIGINAL_PATH, Permit, Wish, assertion, card, identity,
+    location, published, state as filter_state,
 };
 use crate::http::{Edits, Headers, Repeated, Reply, Request};
 use crate::path::RequestPath;
@@ -60,6 +60,10 @@ pub(super) fn decide<'p>(means: Means<'p>, request: &Request, now: UnixTime) -> 
                 Mark::Anonymous
             };
             edits.set_state(filter_state::INBOUND, mark.value());
+            let half = policy.inbound.as_ref();
+            let card = half
+                .zip(rule)
+                .and_then(|(half, rule)| card::watch(half, request, rule, &mut edits));
             let rule = rule.map(|rule| rule.name.as_str());
             records.push(Record::new(Direction::Inbound, rule, Outcome::Allowed));
             let (caller, callers_token) = match admitted {
@@ -72,6 +76,7 @@ pub(super) fn decide<'p>(means: Means<'p>, request: &Request, now: UnixTime) -> 
             let permit = Permit {
                 caller,
                 callers_token,
+                card,
                 ..Permit::default()
             };
             Verdict::Permitted(permit, edits, records)

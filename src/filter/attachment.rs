@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::decision::{Exposure, KnownTokens, Record};
+use crate::decision::{CardNote, Cards, Exposure, KnownTokens, Record};
 use crate::filter::errands::Errands;
 use crate::filter::host;
 use crate::filter::metrics::Metrics;
@@ -22,6 +22,8 @@ pub(super) struct Attachment {
     pub(super) policy: Option<Policy>,
     /// The tokens that were verified under it.
     pub(super) known: Option<KnownTokens>,
+    /// The agent cards that were rewritten under it.
+    pub(super) cards: Cards,
     /// A key that only this virtual machine knows.
     pub(super) machine_key: Option<[u8; 16]>,
     /// Envoy's `xds.node.id`.
@@ -66,6 +68,13 @@ impl Attachment {
     pub(super) fn note_exposure(&self, exposure: &Exposure<'_>) {
         if let Some(policy) = &self.policy {
             self.metrics.note_exposure(exposure, &policy.errors.redactor);
+        }
+    }
+
+    /// Counts what became of an agent card, and says what the operator should know of it once.
+    pub(super) fn note_card(&self, note: CardNote) {
+        if let Some(policy) = &self.policy {
+            self.metrics.note_card(note, &policy.errors.redactor);
         }
     }
 

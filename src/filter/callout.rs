@@ -33,7 +33,7 @@ pub(super) fn received(headers: usize, body_bytes: usize, most: usize) -> Answer
     let body = match body_bytes {
         0 => Ok(Body::Whole(Vec::new())),
         bytes if bytes > most => Ok(Body::TooLong { bytes }),
-        bytes => host::callout_body(bytes).map(Body::Whole),
+        bytes => host::body(host::Body::Callout, bytes).map(Body::Whole),
     };
     body.map_or(Answer::Nothing, |body| Answer::Received { headers, body })
 }

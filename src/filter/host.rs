@@ -8,6 +8,8 @@
     reason = "the ABI's enumerations are numbers; the SDK gives no other way to them"
 )]
 
+mod calls;
+
 use std::fmt;
 use std::ptr::null_mut;
 
@@ -17,6 +19,15 @@ use zeroize::Zeroize;
 use crate::http::{Headers, Reply};
 use crate::redact::Clean;
 use crate::time::UnixTime;
+
+use self::calls::{
+    proxy_add_header_map_value, proxy_call_foreign_function, proxy_continue_stream, proxy_define_metric,
+    proxy_get_buffer_bytes, proxy_get_current_time_nanoseconds, proxy_get_header_map_pairs,
+    proxy_get_log_level, proxy_get_property, proxy_get_shared_data, proxy_increment_metric, proxy_log,
+    proxy_record_metric, proxy_remove_header_map_value, proxy_replace_header_map_value,
+    proxy_send_local_response, proxy_set_buffer_bytes, proxy_set_effective_context, proxy_set_property,
+    proxy_set_shared_data, proxy_set_tick_period_milliseconds,
+};
 
 /// A host call that did not succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -270,10 +281,38 @@ pub(super) fn continue_request() -> Result<(), HostError> {
     })
 }
 
-/// The body of the answer to a callout, whose callback is running; not more than this.
-pub(super) fn callout_body(limit: usize) -> Result<Vec<u8>, HostError> {
+/// A body that a callback can see.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Body {
+    /// Of the request: what has come, or is held.
+    Request,
+    /// Of the answer.
+    Answer,
+    /// Of the answer to a callout, whose callback is running.
+    Callout,
+}
+
+impl Body {
+    const fn number(self) -> u32 {
+        match self {
+            Self::Request => BufferType::HttpRequestBody as u32,
+            Self::Answer => BufferType::HttpResponseBody as u32,
+            Self::Callout => BufferType::HttpCallResponseBody as u32,
+        }
+    }
+}
+
+/// A body, from its start; not more than this.
+pub(super) fn body(body: Body, limit: usize) -> Result<Vec<u8>, HostError> {
     owned("proxy_get_buffer_bytes", |data, size| unsafe {
-        proxy_get_buffer_bytes(BufferType::HttpCallResponseBody as u32, 0, limit, data, size)
+        proxy_get_buffer_bytes(body.number(), 0, limit, data, size)
+    })
+}
+
+/// Puts other bytes in place of a whole body.
+pub(super) fn replace_body(body: Body, bytes: &[u8]) -> Result<(), HostError> {
+    checked("proxy_set_buffer_bytes", unsafe {
+        proxy_set_buffer_bytes(body.number(), 0, usize::MAX, bytes.as_ptr(), bytes.len())
     })
 }
 
@@ -381,76 +420,6 @@ fn serialized(headers: &[(&str, Clean)]) -> Vec<u8> {
         map.push(0);
     }
     map
-}
-
-#[link(wasm_import_module = "env")]
-unsafe extern "C" {
-    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
-    fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
-    fn proxy_add_header_map_value(
-        map: u32,
-        name: *const u8,
-        name_size: usize,
-        value: *const u8,
-        value_size: usize,
-    ) -> u32;
-    fn proxy_replace_header_map_value(
-        map: u32,
-        name: *const u8,
-        name_size: usize,
-        value: *const u8,
-        value_size: usize,
-    ) -> u32;
-    fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> u32;
-    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> u32;
-    fn proxy_send_local_response(
-        status: u32,
-        details: *const u8,
-        details_size: usize,
-        body: *const u8,
-        body_size: usize,
-        headers: *const u8,
-        headers_size: usize,
-        grpc_status: i32,
-    ) -> u32;
-    fn proxy_call_foreign_function(
-        name: *const u8,
-        name_size: usize,
-        arguments: *const u8,
-        arguments_size: usize,
-        data: *mut *mut u8,
-        size: *mut usize,
-    ) -> u32;
-    fn proxy_get_log_level(level: *mut u32) -> u32;
-    fn proxy_log(level: u32, line: *const u8, size: usize) -> u32;
-    fn proxy_get_buffer_bytes(
-        buffer: u32,
-        start: usize,
-        max_size: usize,
-        data: *mut *mut u8,
-        size: *mut usize,
-    ) -> u32;
-    fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, number: *mut u32) -> u32;
-    fn proxy_increment_metric(number: u32, offset: i64) -> u32;
-    fn proxy_record_metric(number: u32, value: u64) -> u32;
-    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
-    fn proxy_set_effective_context(context: u32) -> u32;
-    fn proxy_continue_stream(stream: u32) -> u32;
-    fn proxy_get_shared_data(
-        key: *const u8,
-        key_size: usize,
-        data: *mut *mut u8,
-        size: *mut usize,
-        version: *mut u32,
-    ) -> u32;
-    fn proxy_set_shared_data(
-        key: *const u8,
-        key_size: usize,
-        value: *const u8,
-        value_size: usize,
-        version: u32,
-    ) -> u32;
-    fn proxy_get_current_time_nanoseconds(nanoseconds: *mut u64) -> u32;
 }
 
 /// How Envoy's answer for a signature that is not good begins, 1.36 to 1.40. Its other texts are about keys and hashes.

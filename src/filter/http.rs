@@ -7,9 +7,9 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, LogLevel};
 
-use crate::decision::{self, Decision, Held, Means, Permit, Step, Wish};
+use crate::decision::{self, CardMeans, Decision, Held, Means, Permit, Step, Wish};
 use crate::filter::attachment::Attachment;
-use crate::filter::host::{self, HostError, Map};
+use crate::filter::host::{self, Body, HostError, Map};
 use crate::filter::state::Store;
 use crate::http::{Edits, Headers, Reply, Request};
 use crate::jwt;
@@ -88,13 +88,17 @@ impl HttpContext for Stream {
     }
 
     /// A body must not pass what its headers did not.
-    fn on_http_request_body(&mut self, _size: usize, _end_of_stream: bool) -> Action {
+    fn on_http_request_body(&mut self, _size: usize, end_of_stream: bool) -> Action {
+        if let State::Forwarded(permit) = &mut *self.slot.state.borrow_mut() {
+            see_request(permit, end_of_stream);
+            return Action::Continue;
+        }
         self.action()
     }
 
     /// An answer that cannot be cleaned is not shown.
     fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        let cleaned = match &*self.slot.state.borrow() {
+        let cleaned = match &mut *self.slot.state.borrow_mut() {
             State::Forwarded(permit) if permit.looks_at_answer() => {
                 clean_answer(&self.slot.attachment, permit)
             }
@@ -109,6 +113,25 @@ impl HttpContext for Stream {
         }
         self.slot.state.replace(State::Answered);
         Action::Pause
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        match &mut *self.slot.state.borrow_mut() {
+            State::Forwarded(permit) if permit.holds_answer() => {
+                take_answer(&self.slot.attachment, permit, size, end_of_stream)
+            }
+            State::Undecided | State::Waiting(_) | State::Forwarded(_) | State::Answered => Action::Continue,
+        }
+    }
+
+    /// Trailers end a body that is held.
+    fn on_http_response_trailers(&mut self, _count: usize) -> Action {
+        match &mut *self.slot.state.borrow_mut() {
+            State::Forwarded(permit) if permit.holds_answer() => {
+                take_answer(&self.slot.attachment, permit, 0, true)
+            }
+            State::Undecided | State::Waiting(_) | State::Forwarded(_) | State::Answered => Action::Continue,
+        }
     }
 
     fn on_log(&mut self) {
@@ -331,12 +354,56 @@ fn clean_trailers(attachment: &Attachment, permit: &Permit) -> Result<(), HostEr
     Ok(())
 }
 
-fn clean_answer(attachment: &Attachment, permit: &Permit) -> Result<(), HostError> {
+fn clean_answer(attachment: &Attachment, permit: &mut Permit) -> Result<(), HostError> {
     let answer = host::read(Map::Answer)?;
     if let Some(errands) = &attachment.errands {
         permit.forget_refused(&answer, errands.answers(), host::now()?);
     }
-    apply_to(Map::Answer, &permit.decide_answer(&answer), Some(&answer))
+    let mut edits = permit.decide_answer(&answer);
+    if let Some(policy) = &attachment.policy {
+        let (of_card, note) = permit.decide_card(policy, &answer);
+        edits.merge(of_card);
+        note.into_iter().for_each(|note| attachment.note_card(note));
+    }
+    apply_to(Map::Answer, &edits, Some(&answer))
+}
+
+/// Shows the permit a part of the request's body, if it wants to see one. That it sees none refuses no request.
+fn see_request(permit: &mut Permit, is_end: bool) {
+    if let wanted @ 1.. = permit.wants_request() {
+        let part = host::body(Body::Request, wanted).unwrap_or_default();
+        permit.see_request(&part, is_end);
+    }
+}
+
+/// Takes what has come of the answer's body, and gives back what is to go on.
+///
+/// The host is left nothing to hold, so that none of its limits is met; it is told to hold so that there is a body still
+/// when trailers come. A body that cannot be changed goes on as it is.
+fn take_answer(attachment: &Attachment, permit: &mut Permit, size: usize, is_end: bool) -> Action {
+    let Some(policy) = &attachment.policy else {
+        return Action::Continue;
+    };
+    let means = CardMeans {
+        policy,
+        signer: attachment.signer(),
+        cards: &attachment.cards,
+    };
+    let part = match size {
+        0 => Ok(Vec::new()),
+        size => host::body(Body::Answer, size),
+    };
+    let taken = part.and_then(|part| match permit.take_answer(means, &part, is_end) {
+        Some(passed) => {
+            attachment.note_card(passed.note);
+            host::replace_body(Body::Answer, &passed.body).map(|()| Action::Continue)
+        }
+        None => host::replace_body(Body::Answer, &[]).map(|()| Action::Pause),
+    });
+    taken.unwrap_or_else(|error| {
+        log_failure(error);
+        Action::Continue
+    })
 }
 
 fn log_failure(error: HostError) {

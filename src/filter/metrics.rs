@@ -8,7 +8,7 @@ use proxy_wasm::types::LogLevel;
 
 use crate::decision::log_budget::LogBudget;
 use crate::decision::record::{Outcome, Severity};
-use crate::decision::{Exposure, Record};
+use crate::decision::{CardNote, Exposure, Record};
 use crate::filter::host;
 use crate::http::Request;
 use crate::policy::Enforcement;
@@ -22,6 +22,7 @@ pub(super) struct Metrics {
     /// By what their names are made of.
     counters: RefCell<HashMap<Key, u32>>,
     exposures: RefCell<HashMap<String, u32>>,
+    cards: RefCell<HashMap<CardNote, u32>>,
     warned: Cell<bool>,
     /// The rules of which it was said that logs show their credential.
     exposed: RefCell<HashSet<String>>,
@@ -54,6 +55,18 @@ impl Metrics {
             && exposed.insert(exposure.rule.to_owned())
         {
             host::log(LogLevel::Error, &exposure.line(redactor));
+        }
+    }
+
+    /// Counts what became of an agent card, and says so once for each kind.
+    pub(super) fn note_card(&self, note: CardNote, redactor: &Redactor) {
+        let is_new = self
+            .cards
+            .try_borrow()
+            .is_ok_and(|cards| !cards.contains_key(&note));
+        count(&self.cards, note, || note.counter());
+        if let Some(line) = note.line(redactor).filter(|_| is_new) {
+            host::log(LogLevel::Warn, &line);
         }
     }
 }

@@ -6,7 +6,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
 
 use crate::config::{self, Environment};
-use crate::decision::{self, KnownTokens, state};
+use crate::decision::{self, Cards, KnownTokens, state};
 use crate::filter::attachment::Attachment;
 use crate::filter::errands::Errands;
 use crate::filter::host;
@@ -74,6 +74,7 @@ impl RootContext for Root {
                     errands: Some(Errands::new(&loaded.policy)),
                     policy: Some(loaded.policy),
                     known,
+                    cards: Cards::default(),
                     machine_key: key,
                     node_id,
                     metrics: Metrics::default(),

@@ -10,6 +10,7 @@ use crate::claims::ClaimPath;
 use crate::jwt::{self, Audiences};
 use crate::oauth::Client;
 use crate::policy::Published;
+use crate::policy::card::AgentCard;
 use crate::policy::location::{Location, TokenLocation};
 use crate::policy::resource::Resource;
 use crate::policy::rule::Rule;
@@ -55,6 +56,8 @@ pub struct Inbound {
     pub resources: Vec<Resource>,
     /// What the filter serves itself, before any rule.
     pub published: Published,
+    /// What becomes of agent cards.
+    pub card: AgentCard,
     /// What rules ask of a token's claims.
     pub asked: Asked,
     /// How many verified tokens are kept.

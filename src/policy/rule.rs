@@ -24,6 +24,8 @@ pub struct Rule {
     pub passes_token: bool,
     /// Whether it decides. One that does not is passed over once it is known what it would say.
     pub enforcement: Enforcement,
+    /// Whether the bodies of its requests are looked into for the JSON-RPC methods that get the extended card.
+    pub has_card_rpc: bool,
 }
 
 impl Indexed for Rule {

@@ -97,8 +97,7 @@ impl Vm {
                 }
                 None => std::mem::take(&mut stream.upstream),
             };
-            let body = Some(response.body).filter(|body| !body.is_empty());
-            stream.response = Flow::new(response.headers, body);
+            stream.response = Flow::new(response.headers, pieces(response.body));
         }
         let passed = self.flow(id, RESPONSE)?;
         let stream = self.stream(id);
@@ -172,6 +171,13 @@ impl Vm {
             _ => panic!("context {id} is no stream"),
         }
     }
+}
+
+/// A body in the pieces in which it arrives: two, where it has two bytes.
+fn pieces(mut body: Vec<u8>) -> Vec<Vec<u8>> {
+    let second = body.split_off(body.len() / 2);
+    let is_there = |piece: &Vec<u8>| !piece.is_empty();
+    [body, second].into_iter().filter(is_there).collect()
 }
 
 /// One of the two directions.

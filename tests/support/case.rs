@@ -103,9 +103,11 @@ pub(crate) struct Case {
     #[serde(default)]
     pub(crate) before: Vec<Before>,
     pub(crate) request: Request,
-    /// Headers of the upstream's answer, as `name: value` lines.
+    /// Headers of the upstream's answer, as `name: value` lines; `:status` is 200 unless it is there.
     #[serde(default)]
     pub(crate) answered: Vec<String>,
+    /// Its body: a text, or JSON.
+    pub(crate) answered_body: Option<Value>,
     /// What the router has put into `x-envoy-original-path` when the request is logged.
     pub(crate) original_path_at_log: Option<String>,
     pub(crate) expect: Expect,
@@ -138,6 +140,8 @@ pub(crate) struct Request {
     /// `name: value` lines; a name may come more than once. `\xNN` is that byte.
     #[serde(default)]
     pub(crate) headers: Vec<String>,
+    /// The body: a text, or JSON.
+    pub(crate) body: Option<Value>,
 }
 
 /// What must come of a request. What is not written is not looked at, but for `status`: without one the request must
@@ -164,6 +168,8 @@ pub(crate) struct Expect {
     /// Headers of the upstream's answer as the caller sees them; `null` must be absent.
     #[serde(default)]
     pub(crate) returned: BTreeMap<String, Option<String>>,
+    /// The body of the upstream's answer as the caller sees it: a text, byte by byte, or what it says as JSON.
+    pub(crate) returned_body: Option<Value>,
     /// Filter state; `null` must be absent.
     #[serde(default)]
     pub(crate) state: BTreeMap<String, Option<String>>,
@@ -191,8 +197,12 @@ pub(crate) struct Prepared {
     pub(crate) before: Vec<Sent>,
     /// Pseudo-headers first.
     pub(crate) headers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The body.
+    pub(crate) body: Vec<u8>,
     /// Headers of the upstream's answer.
     pub(crate) answered: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Its body.
+    pub(crate) answered_body: Vec<u8>,
     pub(crate) original_path_at_log: Option<String>,
     pub(crate) expect: Expect,
     /// What no log may show.
@@ -250,6 +260,7 @@ fn read(path: &Path) -> Vec<Prepared> {
             let mut policy = policy.clone();
             merge(&mut policy, case.policy.unwrap_or_default());
             insert_key_sets(&mut policy);
+            let body = content(case.request.body.as_ref());
             let headers = case.request.into_headers(&tokens);
             let sent = |before: Before| Sent {
                 headers: before.request.into_headers(&tokens),
@@ -279,7 +290,9 @@ fn read(path: &Path) -> Vec<Prepared> {
                 place,
                 before,
                 headers,
-                answered: case.answered.iter().map(|line| header(line, bytes)).collect(),
+                body,
+                answered: answer(&case.answered),
+                answered_body: content(case.answered_body.as_ref()),
                 original_path_at_log: case.original_path_at_log,
                 expect,
                 secrets,
@@ -351,10 +364,30 @@ impl Request {
     }
 }
 
+/// The headers of an answer.
+fn answer(lines: &[String]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut headers: Vec<_> = lines.iter().map(|line| header(line, bytes)).collect();
+    if !headers.iter().any(|(name, _)| name == b":status") {
+        headers.insert(0, (b":status".to_vec(), b"200".to_vec()));
+    }
+    headers
+}
+
+/// A body: a text as it is, or JSON.
+fn content(value: Option<&Value>) -> Vec<u8> {
+    match value {
+        None => Vec::new(),
+        Some(Value::String(text)) => bytes(text),
+        Some(value) => value.to_string().into_bytes(),
+    }
+}
+
 /// A header out of a `name: value` line.
 fn header(line: &str, fill: impl Fn(&str) -> Vec<u8>) -> (Vec<u8>, Vec<u8>) {
-    let (name, value) = line
-        .split_once(':')
+    let start = usize::from(line.starts_with(':'));
+    let (name, value) = line[start..]
+        .find(':')
+        .map(|colon| (&line[..start + colon], &line[start + colon + 1..]))
         .unwrap_or_else(|| panic!("no header line: {line}"));
     let value = fill(value.strip_prefix(' ').unwrap_or(value));
     (name.trim().as_bytes().to_vec(), value)

@@ -15,6 +15,8 @@ pub(crate) struct Seen {
     pub(crate) upstream: Option<Vec<(Vec<u8>, Vec<u8>)>>,
     /// Headers of the upstream's answer as the caller sees them.
     pub(crate) returned: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Its body.
+    pub(crate) returned_body: Vec<u8>,
     /// The answer of the filter.
     pub(crate) reply: Option<Reply>,
     pub(crate) state: BTreeMap<String, Vec<u8>>,
@@ -109,6 +111,24 @@ fn differences(case: &Prepared, seen: &Seen) -> Vec<String> {
             joined(&seen.returned, name),
             value.clone(),
         );
+    }
+    match &expect.returned_body {
+        None => {}
+        Some(Value::String(expected)) => {
+            compare(
+                "returned body",
+                Some(text(&seen.returned_body)),
+                Some(expected.clone()),
+            );
+        }
+        Some(expected) => compare(
+            "returned body",
+            Some(match serde_json::from_slice::<Value>(&seen.returned_body) {
+                Ok(body) => body.to_string(),
+                Err(_) => text(&seen.returned_body),
+            }),
+            Some(expected.to_string()),
+        ),
     }
     for (name, value) in &expect.logged {
         compare(

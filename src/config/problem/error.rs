@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::config::path::Path;
-use crate::config::problem::{Problem, ShapeProblem};
+use crate::config::problem::Problem;
 use crate::redact::{Clean, Redactor};
 
 /// One thing that is wrong, and where. Prints as one line, `path: problem`.
@@ -23,15 +23,6 @@ impl Error {
 
     pub(in crate::config) fn at_root(problem: impl Into<Problem>) -> Self {
         Self::new(&Path::root(), problem)
-    }
-
-    /// Takes these from the members that an author is told of.
-    pub(in crate::config) fn leave_out(&mut self, members: impl Iterator<Item = &'static str>) {
-        if let Problem::Shape(ShapeProblem::UnknownMember { known, .. }) = &mut self.problem {
-            for member in members {
-                known.retain(|name| *name != member);
-            }
-        }
     }
 
     /// Where: `inbound.rules[2].match.paths[0]`, or `configuration` for all of it.

@@ -22,8 +22,6 @@ pub enum ShapeProblem {
         known: Vec<&'static str>,
         nearest: Option<&'static str>,
     },
-    /// A later release knows the member, or reads values of it that are not its default.
-    NotSupportedYet,
     /// A later release reads this value.
     ValueNotSupportedYet(Excerpt),
     /// A value of one kind stands where another is read.
@@ -87,7 +85,6 @@ impl ShapeProblem {
             Self::NullCondition => Some("write what it must be, or leave the name away too".into()),
             Self::Missing
             | Self::NoneOf(_)
-            | Self::NotSupportedYet
             | Self::ValueNotSupportedYet(_)
             | Self::WrongKind { .. }
             | Self::NotWithin { .. }
@@ -114,7 +111,6 @@ impl fmt::Display for ShapeProblem {
                 )
             }
             Self::UnknownMember { .. } => formatter.write_str("is unknown"),
-            Self::NotSupportedYet => formatter.write_str("is not supported yet"),
             Self::ValueNotSupportedYet(value) => write!(formatter, "`{value}` is not supported yet"),
             Self::WrongKind { expected, found } => write!(formatter, "expected {expected}, found {found}"),
             Self::NotWithin { range, found } => {

@@ -166,22 +166,4 @@ impl<'c> Object<'c> {
             _ => self.node.refuse(ShapeProblem::Excluding(found)),
         }
     }
-
-    /// Refuses members that a later release brings, whatever they say.
-    pub(in crate::config) fn not_yet(&self, names: &[&'static str]) {
-        self.node.context.bring_later(&self.node.path, names);
-        for name in names.iter().filter(|name| self.has(name)) {
-            self.refuse_member::<()>(name, ShapeProblem::NotSupportedYet);
-        }
-    }
-
-    /// Refuses flags that a later release brings, unless they are off.
-    pub(in crate::config) fn not_yet_unless_off(&self, names: &[&'static str]) {
-        self.node.context.bring_later(&self.node.path, names);
-        for node in names.iter().filter_map(|name| self.optional(name)) {
-            if node.flag() == Some(true) {
-                node.refuse::<()>(ShapeProblem::NotSupportedYet);
-            }
-        }
-    }
 }

@@ -1,0 +1,318 @@
+//! What agent cards are told of the rules (`inbound.agent_card`): how a caller may prove who it is, and what a message to an
+//! interface needs. It is worked out of the very rules that decide requests, when a card goes by.
+//!
+//! It looks at no request and at no answer, and does not know how a card is written.
+
+use crate::agent_card::{Card, Interface, Merge, Place, Requirement, Scheme, SchemeKind, Security};
+use crate::authority::Authority;
+use crate::http::{Headers, Request};
+use crate::path::RequestPath;
+use crate::policy::Enforcement;
+use crate::policy::inbound::Inbound;
+use crate::policy::rule::{Accept, Action, Rule};
+use crate::signer::{HostSigner, SigningKey};
+
+/// What becomes of the cards of upstreams (`inbound.agent_card`).
+#[derive(Debug)]
+pub struct AgentCard {
+    /// Whether cards are rewritten at all.
+    pub advertise: bool,
+    /// What becomes of the security that a card declares itself.
+    pub merge: Merge,
+    /// What becomes of signed cards.
+    pub signed: Signed,
+    /// How long a card may be that is held to be rewritten.
+    pub max_bytes: usize,
+    /// The host that the rules are asked for, in place of those that the interfaces of a card name.
+    pub host: Option<String>,
+    /// The credentials that can be told to a caller, in the order in which they are.
+    pub ways: Vec<Way>,
+}
+
+/// What becomes of signed cards (`signed`).
+#[derive(Debug)]
+pub enum Signed {
+    /// They go by as they are.
+    Pass,
+    /// They are rewritten, and their signatures go.
+    Drop,
+    /// Every card is signed anew. With the key that is written for it; without, with the assertion's first.
+    Resign(Option<SigningKey>),
+}
+
+/// One way in which a caller may prove who it is.
+#[derive(Debug)]
+pub struct Way {
+    /// What it takes.
+    pub credential: Credential,
+    /// How that is told.
+    pub scheme: Scheme,
+}
+
+/// A kind of first factor, as narrow as rules can name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// A token of the provider of this name.
+    Token(String),
+    /// An opaque token that the introspection of this name knows.
+    Opaque(String),
+    /// A static bearer token.
+    BearerToken,
+    /// An API key.
+    ApiKey,
+    /// The certificate of the connection.
+    Certificate,
+}
+
+impl Credential {
+    fn is_accepted(&self, accept: &Accept) -> bool {
+        match self {
+            Self::Token(provider) => accept.jwt.accepts(provider),
+            Self::Opaque(name) => accept.introspections.contains(name),
+            Self::BearerToken => accept.bearer_token,
+            Self::ApiKey => accept.api_key,
+            Self::Certificate => accept.mtls,
+        }
+    }
+
+    /// Whether a caller may ask for it with certain scopes. Those of other credentials are the policy's to give.
+    const fn has_scopes(&self) -> bool {
+        matches!(self, Self::Token(_) | Self::Opaque(_))
+    }
+}
+
+/// What callers must send to the interfaces of a card.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// It.
+    pub security: Security,
+    /// Whether the interfaces, or the rules that may meet a message, differ. The strictest counts.
+    pub differs: bool,
+}
+
+/// What became of a card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    /// It says what the rules want of every interface alike.
+    Exactly,
+    /// It says what the strictest of them wants.
+    Strictest,
+    /// It is signed, and stays as it is.
+    Signed,
+    /// No rule lets a message in, or none that could be told how: it stays as it is.
+    Unreachable,
+    /// It says what the rules want, and should be signed, and is not: the key is not there, or the card cannot be signed.
+    Unsigned,
+}
+
+impl Inbound {
+    /// Has a card say what the rules want.
+    pub fn tell(&self, card: &mut Card, host: &dyn HostSigner) -> Said {
+        if card.is_signed() && matches!(self.card.signed, Signed::Pass) {
+            return Said::Signed;
+        }
+        let mut interfaces = Vec::new();
+        let mut differs = false;
+        for interface in card.interfaces() {
+            match interface {
+                Ok(interface) => interfaces.push(interface),
+                Err(_) => differs = true,
+            }
+        }
+        let Some(asked) = self.asked_at(&interfaces) else {
+            return Said::Unreachable;
+        };
+        let is_signed = matches!(self.card.signed, Signed::Resign(_));
+        card.advertise(&asked.security, self.card.merge, is_signed);
+        card.unsign();
+        if let Signed::Resign(own) = &self.card.signed {
+            let key = own.as_ref().or_else(|| self.assertion.as_ref()?.key());
+            if !key.is_some_and(|key| card.sign(key, host)) {
+                return Said::Unsigned;
+            }
+        }
+        match differs || asked.differs {
+            true => Said::Strictest,
+            false => Said::Exactly,
+        }
+    }
+
+    /// What a message must carry to be let in at these interfaces: by the rules that a `POST` to each would meet. `None`:
+    /// none of them can be reached, or not with what can be told.
+    pub fn asked_at(&self, interfaces: &[Interface]) -> Option<Asked> {
+        let mut differs = false;
+        let mut first: Option<Offer> = None;
+        let mut met: Option<Offer> = None;
+        for interface in interfaces {
+            let offers = self.offers(interface);
+            // An interface that nobody can reach says nothing of the others.
+            differs |= offers.is_empty();
+            for offer in offers {
+                differs |= first.as_ref().is_some_and(|first| *first != offer);
+                met = Some(met.map_or_else(|| offer.clone(), |met| met.meet(&offer)));
+                first = Some(first.unwrap_or(offer));
+            }
+        }
+        // Where no credential is good for all, the preferred interface counts.
+        let offer = met.filter(Offer::is_possible).or(first)?;
+        offer.is_possible().then(|| Asked {
+            security: self.security(&offer),
+            differs,
+        })
+    }
+
+    /// What the rules want of a message to an interface: of the first that matches, and of those before it that may, by
+    /// headers that are not known.
+    fn offers(&self, interface: &Interface) -> Vec<Offer> {
+        let mut offers = Vec::new();
+        let host = self.card.host.as_deref().unwrap_or(&interface.authority);
+        let path = RequestPath::raw(interface.path.as_bytes()).where_marks_count(&self.path_marks);
+        let Ok(authority) = Authority::parse(host.as_bytes()) else {
+            return offers;
+        };
+        if path.is_ambiguous() {
+            return offers;
+        }
+        let message = message();
+        let enforced = |rule: &&Rule| rule.enforcement == Enforcement::Enforce;
+        for rule in self.rules.candidates(&path, &authority).filter(enforced) {
+            if rule.condition.matches_target(&message, &authority, &path) {
+                offers.extend(Offer::of(rule, &self.card.ways));
+                if rule.condition.headers.is_empty() {
+                    break;
+                }
+            }
+        }
+        offers
+    }
+
+    fn security(&self, offer: &Offer) -> Security {
+        let mut security = Security {
+            schemes: Vec::new(),
+            alternatives: Vec::new(),
+        };
+        // Nothing is looked at: there is nothing to be told.
+        let Some(ways) = &offer.ways else {
+            return security;
+        };
+        for way in ways.iter().filter_map(|way| self.card.ways.get(*way)) {
+            let scopes = match way.credential.has_scopes() {
+                true => offer.scopes.clone(),
+                false => Vec::new(),
+            };
+            let mut schemes = vec![(place(&mut security.schemes, &way.scheme), scopes)];
+            if offer.totp {
+                schemes.push((place(&mut security.schemes, &self.totp_scheme()), Vec::new()));
+            }
+            let requirement = Requirement { schemes };
+            // Two providers may be told alike.
+            if !security.alternatives.contains(&requirement) {
+                security.alternatives.push(requirement);
+            }
+        }
+        if offer.anonymous {
+            security.alternatives.push(Requirement { schemes: Vec::new() });
+        }
+        security
+    }
+
+    /// TOTP has no type of its own: a key in a header, beside another credential.
+    fn totp_scheme(&self) -> Scheme {
+        let header = &self.totp.header;
+        Scheme {
+            name: "totp".to_owned(),
+            description: Some(TOTP.to_owned()),
+            kind: SchemeKind::ApiKey {
+                place: Place::Header,
+                name: match header.as_str() {
+                    "x-totp" => "X-TOTP".to_owned(),
+                    other => other.to_owned(),
+                },
+            },
+        }
+    }
+}
+
+/// What a rule wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Offer {
+    /// The ways that it takes, by their index; `None`: it looks at none.
+    ways: Option<Vec<usize>>,
+    /// Whether it lets strangers through.
+    anonymous: bool,
+    totp: bool,
+    scopes: Vec<String>,
+}
+
+impl Offer {
+    /// `None`: it lets nobody through.
+    fn of(rule: &Rule, ways: &[Way]) -> Option<Self> {
+        match &rule.action {
+            Action::Deny => None,
+            Action::Public => Some(Self {
+                ways: None,
+                anonymous: true,
+                totp: false,
+                scopes: Vec::new(),
+            }),
+            Action::Authenticate(accept, require) => {
+                let ways = ways.iter().enumerate();
+                let taken = ways.filter(|(_, way)| way.credential.is_accepted(accept));
+                Some(Self {
+                    ways: Some(taken.map(|(index, _)| index).collect()),
+                    anonymous: accept.none,
+                    totp: require.totp.is_some(),
+                    scopes: require.scopes.clone(),
+                })
+            }
+        }
+    }
+
+    /// What both let through.
+    fn meet(self, other: &Self) -> Self {
+        let ways = match (self.ways, &other.ways) {
+            (None, ways) => ways.clone(),
+            (ways, None) => ways,
+            (Some(mut ways), Some(other)) => {
+                ways.retain(|way| other.contains(way));
+                Some(ways)
+            }
+        };
+        let mut scopes = self.scopes;
+        for scope in &other.scopes {
+            if !scopes.contains(scope) {
+                scopes.push(scope.clone());
+            }
+        }
+        Self {
+            ways,
+            anonymous: self.anonymous && other.anonymous,
+            totp: self.totp || other.totp,
+            scopes,
+        }
+    }
+
+    fn is_possible(&self) -> bool {
+        self.anonymous || self.ways.as_ref().is_some_and(|ways| !ways.is_empty())
+    }
+}
+
+/// The place of a scheme in a list, which has it from now on.
+fn place(schemes: &mut Vec<Scheme>, scheme: &Scheme) -> usize {
+    let known = schemes.iter().position(|other| other == scheme);
+    known.unwrap_or_else(|| {
+        schemes.push(scheme.clone());
+        schemes.len() - 1
+    })
+}
+
+/// A message to an agent: rules look at its method.
+fn message() -> Request {
+    Request {
+        headers: Headers::new([(b":method".to_vec(), b"POST".to_vec())]),
+        ..Request::default()
+    }
+}
+
+/// For who reads a card: nothing else in it tells that the key is a new one each time.
+const TOTP: &str = "TOTP code (RFC 6238)";
