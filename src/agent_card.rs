@@ -203,18 +203,17 @@ impl Card {
         if merge == Merge::And && asks_nothing && asked.is_empty() {
             return;
         }
-        let mut schemes = scheme::take(&mut self.members);
-        if merge == Merge::Replace {
-            let named = requirement::named_by_skills(&self.members);
-            schemes.retain(|name, _| named.contains_key(name));
-        }
+        let named = match merge {
+            Merge::Replace => Some(requirement::named_by_skills(&self.members)),
+            Merge::And => None,
+        };
+        let mut schemes = scheme::take(&mut self.members, named.as_ref());
         if !asks_nothing {
-            let own = security.schemes.iter();
-            let names: Vec<String> = own
-                .map(|own| scheme::place(&mut schemes, &own.name, own.definition(self.shape)))
-                .collect();
-            let ours = requirement::own(&security.alternatives, &names);
-            asked = requirement::together(ours, asked);
+            let mut names = Vec::new();
+            for own in &security.schemes {
+                names.push(scheme::place(&mut schemes, &own.name, own.definition(self.shape)));
+            }
+            asked = requirement::together(requirement::own(&security.alternatives, &names), &asked);
         }
         if fills_lists {
             requirement::fill(&mut asked, &schemes);
@@ -227,15 +226,13 @@ impl Card {
 
     /// The document.
     pub fn to_bytes(&self) -> Vec<u8> {
-        match &self.answer {
-            None => serde_json::to_vec(&self.members),
-            Some(answer) => {
-                let mut answer = answer.clone();
-                answer.insert("result".into(), Value::Object(self.members.clone()));
-                serde_json::to_vec(&answer)
-            }
+        let mut document = Value::Object(self.members.clone());
+        if let Some(answer) = &self.answer {
+            let mut answer = answer.clone();
+            answer.insert("result".into(), document);
+            document = Value::Object(answer);
         }
-        .unwrap_or_default()
+        document.to_string().into_bytes()
     }
 }
 

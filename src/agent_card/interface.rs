@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::callout::{Url, UrlError};
 
+use super::requirement::array;
 use super::{is_legacy, member};
 
 /// Where a message is POSTed.
@@ -34,36 +35,44 @@ impl fmt::Display for UnreadableUrl {
 
 impl std::error::Error for UnreadableUrl {}
 
-/// All of a card, each once: those of 1.0, then the one at the top, which is preferred in 0.3, and those beside it.
+/// All of a card: those of 1.0, then the one at the top, which is preferred in 0.3, and those beside it. None comes twice.
 pub(super) fn of(card: &Map<String, Value>) -> Vec<Result<Interface, UnreadableUrl>> {
     let mut found = Vec::new();
-    let mut add = |members: &Map<String, Value>, binding: &str, is_legacy: bool| {
-        let text = |name| member(members, name).and_then(Value::as_str).unwrap_or_default();
-        let interface = interface(text("url"), text(binding), text("tenant"), is_legacy);
-        let interface = interface.map_err(|error| UnreadableUrl { error });
-        if !found.contains(&interface) {
-            found.push(interface);
+    for each in array(member(card, "supportedInterfaces"))
+        .iter()
+        .take(MAX_INTERFACES)
+    {
+        if let Value::Object(each) = each {
+            add(&mut found, each, "protocolBinding", is_legacy(each, ""));
         }
-    };
-    for interface in list(card, "supportedInterfaces") {
-        add(interface, "protocolBinding", is_legacy(interface, ""));
     }
     let is_legacy = is_legacy(card, UNSAID_VERSION);
     if member(card, "url").is_some() {
-        add(card, "preferredTransport", is_legacy);
+        add(&mut found, card, "preferredTransport", is_legacy);
     }
-    for interface in list(card, "additionalInterfaces") {
-        add(interface, "transport", is_legacy);
+    for each in array(member(card, "additionalInterfaces"))
+        .iter()
+        .take(MAX_INTERFACES)
+    {
+        if let Value::Object(each) = each {
+            add(&mut found, each, "transport", is_legacy);
+        }
     }
     found
 }
 
-fn list<'c>(card: &'c Map<String, Value>, name: &str) -> impl Iterator<Item = &'c Map<String, Value>> {
-    let list = member(card, name).and_then(Value::as_array);
-    list.into_iter()
-        .flatten()
-        .filter_map(Value::as_object)
-        .take(MAX_INTERFACES)
+fn add(
+    found: &mut Vec<Result<Interface, UnreadableUrl>>,
+    members: &Map<String, Value>,
+    binding: &str,
+    is_legacy: bool,
+) {
+    let text = |name| member(members, name).and_then(Value::as_str).unwrap_or_default();
+    let interface = interface(text("url"), text(binding), text("tenant"), is_legacy);
+    let interface = interface.map_err(|error| UnreadableUrl { error });
+    if !found.contains(&interface) {
+        found.push(interface);
+    }
 }
 
 fn interface(url: &str, binding: &str, tenant: &str, is_legacy: bool) -> Result<Interface, UrlError> {

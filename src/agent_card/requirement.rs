@@ -4,7 +4,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{MAX_ALTERNATIVES, Requirement, Shape, scheme};
+use super::scheme::{self, within};
+use super::{MAX_ALTERNATIVES, Requirement, Shape};
 
 /// The members of a card, or of a skill, that hold them: of two, clients go by the former.
 const MEMBERS: [&str; 3] = [V1, "security_requirements", V03];
@@ -17,14 +18,20 @@ type Alternative = Map<String, Value>;
 /// What a card declares at its top, as far as it can be read: what cannot is left out, and never read as a call without
 /// credentials.
 pub(super) fn declared(card: &Map<String, Value>) -> Vec<Alternative> {
+    let mut declared = Vec::new();
     let list = MEMBERS.iter().find_map(|name| card.get(*name)?.as_array());
-    let alternatives = list.into_iter().flatten().filter_map(alternative);
-    alternatives.take(MAX_ALTERNATIVES).collect()
+    for entry in list.map(Vec::as_slice).unwrap_or_default() {
+        declared.extend(alternative(entry));
+        if declared.len() == MAX_ALTERNATIVES {
+            break;
+        }
+    }
+    declared
 }
 
 fn alternative(entry: &Value) -> Option<Alternative> {
     let mut read = Map::new();
-    let mut bytes: usize = 0;
+    let mut bytes = MAX_ALTERNATIVE_BYTES;
     for (name, scopes) in schemes(entry)? {
         let scopes = match scopes {
             // Not all servers wrap what they should.
@@ -32,16 +39,20 @@ fn alternative(entry: &Value) -> Option<Alternative> {
             Value::Object(members) if members.is_empty() => &[],
             wrapped => wrapped.get("list")?.as_array()?,
         };
-        bytes = bytes.saturating_add(name.len());
+        bytes = room_for(name, bytes)?;
+        add(&mut read, name, None);
         for scope in scopes {
-            bytes = bytes.saturating_add(scope.as_str()?.len()).saturating_add(1);
+            let scope = scope.as_str()?;
+            bytes = room_for(scope, bytes)?;
+            add(&mut read, name, Some(scope));
         }
-        if bytes > MAX_ALTERNATIVE_BYTES {
-            return None;
-        }
-        read.insert(name.clone(), scopes.into());
     }
     Some(read)
+}
+
+/// How many bytes are left behind a name or a scope.
+fn room_for(text: &str, bytes: usize) -> Option<usize> {
+    bytes.checked_sub(text.len())?.checked_sub(BYTES_BESIDE)
 }
 
 /// The members of an alternative that name schemes, in either shape.
@@ -55,84 +66,94 @@ fn schemes(entry: &Value) -> Option<&Map<String, Value>> {
 /// The schemes that a card's skills name, as the members of an object.
 pub(super) fn named_by_skills(card: &Map<String, Value>) -> Map<String, Value> {
     let mut named = Map::new();
-    let skills = card.get("skills").and_then(Value::as_array);
-    for skill in skills.into_iter().flatten() {
-        let lists = MEMBERS.iter().filter_map(|name| skill.get(name)?.as_array());
-        for schemes in lists.flatten().filter_map(schemes) {
-            named.extend(schemes.keys().map(|name| (name.clone(), Value::Null)));
+    for skill in array(card.get("skills")) {
+        for member in MEMBERS {
+            for entry in array(skill.get(member)) {
+                for (name, _) in schemes(entry).into_iter().flatten() {
+                    named.insert(name.clone(), Value::Null);
+                }
+            }
         }
     }
     named
 }
 
+/// The elements of an array; none of what is no array.
+pub(super) fn array(value: Option<&Value>) -> &[Value] {
+    match value {
+        Some(Value::Array(elements)) => elements,
+        _ => &[],
+    }
+}
+
 /// What the filter asks for, by the names that its schemes have in the card. An alternative of a scheme that is none is
 /// left out: without it, it would ask for less.
 pub(super) fn own(alternatives: &[Requirement], names: &[String]) -> Vec<Alternative> {
-    let own = alternatives.iter().filter_map(|requirement| {
-        let mut own = Map::new();
+    let mut own = Vec::new();
+    'alternatives: for requirement in alternatives {
+        let mut alternative = Map::new();
         for (scheme, scopes) in &requirement.schemes {
-            add(
-                &mut own,
-                names.get(*scheme)?,
-                scopes.iter().map(|scope| scope.as_str().into()),
-            );
+            let Some(name) = names.get(*scheme) else {
+                continue 'alternatives;
+            };
+            add(&mut alternative, name, None);
+            for scope in scopes {
+                add(&mut alternative, name, Some(scope));
+            }
         }
-        Some(own)
-    });
-    own.collect()
+        own.push(alternative);
+    }
+    own
 }
 
 /// Each of the one with each of the other; where the card has none of its own, ours.
-pub(super) fn together(ours: Vec<Alternative>, theirs: Vec<Alternative>) -> Vec<Alternative> {
+pub(super) fn together(ours: Vec<Alternative>, theirs: &[Alternative]) -> Vec<Alternative> {
     if theirs.is_empty() {
         return ours;
     }
-    let mut all = Vec::new();
-    for (own, other) in ours
-        .iter()
-        .flat_map(|own| theirs.iter().map(move |other| (own, other)))
-    {
-        let mut both = own.clone();
-        for (name, scopes) in other {
-            add(&mut both, name, scopes.as_array().into_iter().flatten().cloned());
-        }
-        if !all.contains(&both) {
-            all.push(both);
-        }
-        if all.len() == MAX_ALTERNATIVES {
-            break;
+    let mut all: Vec<Alternative> = Vec::new();
+    for own in &ours {
+        for other in theirs {
+            if all.len() == MAX_ALTERNATIVES {
+                return all;
+            }
+            let mut both = own.clone();
+            for (name, scopes) in other {
+                add(&mut both, name, None);
+                for scope in array(Some(scopes)) {
+                    add(&mut both, name, scope.as_str());
+                }
+            }
+            if !all.contains(&both) {
+                all.push(both);
+            }
         }
     }
     all
 }
 
-/// Asks for a scheme in an alternative, and for these scopes beside those that are asked of it already.
-fn add(alternative: &mut Alternative, name: &str, scopes: impl Iterator<Item = Value>) {
-    let list = alternative
-        .entry(name)
-        .or_insert_with(|| Value::Array(Vec::new()));
-    if let Value::Array(list) = list {
-        for scope in scopes {
-            if !list.contains(&scope) {
-                list.push(scope);
-            }
-        }
+/// Asks for a scheme in an alternative, and for a scope beside those that are asked of it already.
+fn add(alternative: &mut Alternative, name: &str, scope: Option<&str>) {
+    if !alternative.contains_key(name) {
+        alternative.insert(name.into(), Value::Array(Vec::new()));
+    }
+    if let (Some(Value::Array(list)), Some(scope)) = (alternative.get_mut(name), scope)
+        && !list.iter().any(|other| other == scope)
+    {
+        list.push(scope.into());
     }
 }
 
 /// Leaves no list empty for which there is a word.
 pub(super) fn fill(alternatives: &mut [Alternative], schemes: &Map<String, Value>) {
-    for (name, scopes) in alternatives
-        .iter_mut()
-        .flat_map(|alternative| alternative.iter_mut())
-    {
-        if let Value::Array(scopes) = scopes
-            && scopes.is_empty()
-        {
-            let word = schemes
-                .get(name)
-                .and_then(|definition| scheme::word(name, definition));
-            scopes.extend(word.map(Value::from));
+    for alternative in alternatives {
+        let asked = alternative.clone();
+        for (name, scopes) in &asked {
+            if array(Some(scopes)).is_empty()
+                && let Some(definition) = schemes.get(name)
+            {
+                add(alternative, name, scheme::word(name, definition));
+            }
         }
     }
 }
@@ -145,28 +166,27 @@ pub(super) fn write(card: &mut Map<String, Value>, alternatives: Vec<Alternative
     if alternatives.is_empty() {
         return;
     }
+    let mut flat = Vec::new();
+    let mut wrapped = Vec::new();
+    for alternative in alternatives {
+        // Clients of 1.0 take a list that is not there for an empty one, and one that is empty too.
+        let mut schemes = Map::new();
+        for (name, scopes) in &alternative {
+            schemes.insert(name.clone(), within("list", scopes.clone()));
+        }
+        wrapped.push(within("schemes", Value::Object(schemes)));
+        flat.push(Value::Object(alternative));
+    }
     if shape != Shape::V03 {
-        card.insert(V1.into(), alternatives.iter().map(wrapped).collect());
+        card.insert(V1.into(), Value::Array(wrapped));
     }
     if shape != Shape::V1 {
-        card.insert(V03.into(), alternatives.into_iter().map(Value::Object).collect());
+        card.insert(V03.into(), Value::Array(flat));
     }
 }
 
-/// As 1.0 has it. Clients take a list that is not there for an empty one, and one that is empty too.
-fn wrapped(alternative: &Alternative) -> Value {
-    let within = |name: &str, value: Value| {
-        let mut members = Map::new();
-        members.insert(name.into(), value);
-        Value::Object(members)
-    };
-    let mut schemes = Map::new();
-    for (name, scopes) in alternative {
-        schemes.insert(name.clone(), within("list", scopes.clone()));
-    }
-    within("schemes", Value::Object(schemes))
-}
-
-/// The longest alternative of a card that is asked beside ours, by its names and scopes: with 64 of ours it makes a quarter of
-/// a megabyte.
+/// The longest alternative of a card that is asked beside ours: 64 of them make less than a megabyte in both shapes, and none
+/// has more than 256 names and scopes.
 const MAX_ALTERNATIVE_BYTES: usize = 4096;
+/// What a name or a scope counts for besides its own bytes.
+const BYTES_BESIDE: usize = 16;

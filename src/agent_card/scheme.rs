@@ -10,39 +10,40 @@ pub(super) const MEMBER: &str = "securitySchemes";
 impl Scheme {
     /// As it stands in a card. In a hybrid it has nested and flat members: clients of 1.0 let the flat ones win.
     pub(super) fn definition(&self, shape: Shape) -> Value {
-        let (mut members, kind) = self.kind.members();
+        let mut members = Map::new();
+        let kind = self.kind.write(&mut members);
         if let Some(description) = &self.description {
             set(&mut members, "description", description);
         }
         let mut definition = Map::new();
-        if shape != Shape::V03 {
-            definition.insert(kind.wrapped.into(), Value::Object(members.clone()));
-        }
         if shape != Shape::V1 {
-            // The 0.3 client refuses a card for one `location` in place of `in`.
-            if let Some(place) = members.remove("location") {
-                members.insert("in".into(), place);
-            }
-            definition.append(&mut members);
             set(&mut definition, "type", kind.flat);
+            for (name, value) in &members {
+                // The 0.3 client refuses a card for one `location` in place of `in`.
+                let name = if name == "location" { "in" } else { name };
+                definition.insert(name.into(), value.clone());
+            }
+        }
+        if shape != Shape::V03 {
+            definition.insert(kind.wrapped.into(), Value::Object(members));
         }
         Value::Object(definition)
     }
 }
 
 impl SchemeKind {
-    fn members(&self) -> (Map<String, Value>, Kind) {
-        let mut members = Map::new();
-        let kind = match self {
+    /// What a scheme of it says, as 1.0 calls it.
+    fn write(&self, members: &mut Map<String, Value>) -> &'static Kind {
+        match self {
             Self::Http {
                 scheme,
                 bearer_format,
             } => {
-                set(&mut members, "scheme", scheme);
+                set(members, "scheme", scheme);
                 if let Some(format) = bearer_format {
-                    set(&mut members, "bearerFormat", format);
+                    set(members, "bearerFormat", format);
                 }
-                HTTP
+                &HTTP
             }
             Self::ApiKey { place, name } => {
                 let place = match place {
@@ -50,42 +51,52 @@ impl SchemeKind {
                     Place::Cookie => "cookie",
                     Place::Query => "query",
                 };
-                set(&mut members, "location", place);
-                set(&mut members, "name", name);
-                API_KEY
+                set(members, "location", place);
+                set(members, "name", name);
+                &API_KEY
             }
             Self::OpenIdConnect { url } => {
-                set(&mut members, "openIdConnectUrl", url);
-                OPEN_ID_CONNECT
+                set(members, "openIdConnectUrl", url);
+                &OPEN_ID_CONNECT
             }
             Self::OAuth2 { token_url, scopes } => {
+                let mut described = Map::new();
+                for scope in scopes {
+                    set(&mut described, scope, "");
+                }
                 let mut flow = Map::new();
                 set(&mut flow, "tokenUrl", token_url);
-                let mut described = Map::new();
-                scopes.iter().for_each(|scope| set(&mut described, scope, ""));
                 flow.insert("scopes".into(), Value::Object(described));
-                let mut flows = Map::new();
-                flows.insert("clientCredentials".into(), Value::Object(flow));
-                members.insert("flows".into(), Value::Object(flows));
-                OAUTH2
+                members.insert("flows".into(), within("clientCredentials", Value::Object(flow)));
+                &OAUTH2
             }
-            Self::MutualTls => MUTUAL_TLS,
-        };
-        (members, kind)
+            Self::MutualTls => &MUTUAL_TLS,
+        }
     }
+}
+
+/// An object with one member.
+pub(super) fn within(name: &str, value: Value) -> Value {
+    let mut members = Map::new();
+    members.insert(name.into(), value);
+    Value::Object(members)
 }
 
 fn set(members: &mut Map<String, Value>, name: &str, text: &str) {
     members.insert(name.into(), text.into());
 }
 
-/// Takes the schemes of a card away, of whichever spelling. It is not known which of two came later, which is what clients
-/// go by.
-pub(super) fn take(card: &mut Map<String, Value>) -> Map<String, Value> {
+/// Takes the schemes of a card away, of whichever spelling, and returns all of them, or those that are named. It is not
+/// known which of two spellings came later, which is what clients go by.
+pub(super) fn take(card: &mut Map<String, Value>, named: Option<&Map<String, Value>>) -> Map<String, Value> {
     let mut taken = Map::new();
-    for name in [&snake_case(MEMBER), MEMBER] {
-        if let Some(Value::Object(mut schemes)) = card.remove(name) {
-            taken.append(&mut schemes);
+    for member in [&snake_case(MEMBER), MEMBER] {
+        if let Some(Value::Object(schemes)) = card.remove(member) {
+            for (name, definition) in &schemes {
+                if named.is_none_or(|named| named.contains_key(name)) {
+                    taken.insert(name.clone(), definition.clone());
+                }
+            }
         }
     }
     taken
@@ -112,11 +123,9 @@ pub(super) fn place(schemes: &mut Map<String, Value>, wish: &str, definition: Va
 /// What stands in a list that must not be empty. Nothing for OAuth, whose servers would refuse it, and for what is not
 /// known.
 pub(super) fn word(name: &str, definition: &Value) -> Option<&'static str> {
-    let is_kind = |kind: &&Kind| {
-        definition.get("type").and_then(Value::as_str) == Some(kind.flat)
-            || definition.get(kind.wrapped).is_some()
-    };
-    match KINDS.iter().find(is_kind)?.word {
+    let flat = definition.get("type").and_then(Value::as_str);
+    let is_its_own = |kind: &&&Kind| flat == Some(kind.flat) || definition.get(kind.wrapped).is_some();
+    match KINDS.iter().find(is_its_own)?.word {
         "key" if name.starts_with("totp") => Some("otp"),
         "" => None,
         word => Some(word),
@@ -124,36 +133,35 @@ pub(super) fn word(name: &str, definition: &Value) -> Option<&'static str> {
 }
 
 /// How a kind of scheme is called.
-#[derive(Clone, Copy)]
 struct Kind {
     flat: &'static str,
     wrapped: &'static str,
     word: &'static str,
 }
 
-const API_KEY: Kind = Kind {
+static API_KEY: Kind = Kind {
     flat: "apiKey",
     wrapped: "apiKeySecurityScheme",
     word: "key",
 };
-const HTTP: Kind = Kind {
+static HTTP: Kind = Kind {
     flat: "http",
     wrapped: "httpAuthSecurityScheme",
     word: "token",
 };
-const OAUTH2: Kind = Kind {
+static OAUTH2: Kind = Kind {
     flat: "oauth2",
     wrapped: "oauth2SecurityScheme",
     word: "",
 };
-const OPEN_ID_CONNECT: Kind = Kind {
+static OPEN_ID_CONNECT: Kind = Kind {
     flat: "openIdConnect",
     wrapped: "openIdConnectSecurityScheme",
     word: "openid",
 };
-const MUTUAL_TLS: Kind = Kind {
+static MUTUAL_TLS: Kind = Kind {
     flat: "mutualTLS",
     wrapped: "mtlsSecurityScheme",
     word: "certificate",
 };
-const KINDS: [Kind; 5] = [API_KEY, HTTP, OAUTH2, OPEN_ID_CONNECT, MUTUAL_TLS];
+static KINDS: [&Kind; 5] = [&API_KEY, &HTTP, &OAUTH2, &OPEN_ID_CONNECT, &MUTUAL_TLS];

@@ -327,9 +327,12 @@ fn what_is_combined_is_bounded() {
     assert_eq!(combined(many(31)).len(), 62);
     // None is cut short: one that is too long is left out.
     let long = |bytes: usize| json!([{("a".repeat(bytes)): []}, {"b": []}]);
-    assert_eq!(combined(long(4096)).len(), 4);
-    assert_eq!(combined(long(4097)).len(), 2);
-    assert_eq!(combined(json!([{"a": ["s".repeat(4095)]}, {"b": []}])).len(), 2);
+    assert_eq!(combined(long(4080)).len(), 4);
+    assert_eq!(combined(long(4081)).len(), 2);
+    assert_eq!(combined(json!([{"a": ["s".repeat(4064)]}, {"b": []}])).len(), 2);
+    let scopes = |count: usize| -> Value { (0..count).map(|number| number.to_string()).collect() };
+    assert_eq!(combined(json!([{"a": scopes(200)}, {"b": []}])).len(), 4);
+    assert_eq!(combined(json!([{"a": scopes(256)}, {"b": []}])).len(), 2);
     // Ours alone are as many as they are.
     let ours = Security {
         schemes: vec![totp()],
