@@ -12,8 +12,12 @@
 
 #[path = "cards_random/mutated.rs"]
 mod mutated;
+#[path = "cards_random/offered.rs"]
+mod offered;
 #[path = "cards_random/reader.rs"]
 mod reader;
+#[path = "cards_random/world.rs"]
+mod world;
 
 use fastrand::Rng;
 

@@ -144,10 +144,12 @@ impl Inbound {
         let mut first: Option<Offer> = None;
         let mut met: Option<Offer> = None;
         for interface in interfaces {
-            let offers = self.offers(interface);
-            // An interface that nobody can reach says nothing of the others.
-            differs |= offers.is_empty();
-            for offer in offers {
+            for offer in self.offers(interface) {
+                // What nobody can reach says nothing of the others.
+                let Some(offer) = offer else {
+                    differs = true;
+                    continue;
+                };
                 differs |= first.as_ref().is_some_and(|first| *first != offer);
                 met = Some(met.map_or_else(|| offer.clone(), |met| met.meet(&offer)));
                 first = Some(first.unwrap_or(offer));
@@ -162,27 +164,29 @@ impl Inbound {
     }
 
     /// What the rules want of a message to an interface: of the first that matches, and of those before it that may, by
-    /// headers that are not known.
-    fn offers(&self, interface: &Interface) -> Vec<Offer> {
+    /// headers that are not known. `None`: nobody is let in.
+    fn offers(&self, interface: &Interface) -> Vec<Option<Offer>> {
         let mut offers = Vec::new();
         let host = self.card.host.as_deref().unwrap_or(&interface.authority);
         let path = RequestPath::raw(interface.path.as_bytes()).where_marks_count(&self.path_marks);
         let Ok(authority) = Authority::parse(host.as_bytes()) else {
-            return offers;
+            return vec![None];
         };
         if path.is_ambiguous() {
-            return offers;
+            return vec![None];
         }
         let message = message();
         let enforced = |rule: &&Rule| rule.enforcement == Enforcement::Enforce;
         for rule in self.rules.candidates(&path, &authority).filter(enforced) {
             if rule.condition.matches_target(&message, &authority, &path) {
-                offers.extend(Offer::of(rule, &self.card.ways));
+                offers.push(Offer::of(rule, &self.card.ways));
                 if rule.condition.headers.is_empty() {
-                    break;
+                    return offers;
                 }
             }
         }
+        // No rule.
+        offers.push(None);
         offers
     }
 
