@@ -115,7 +115,6 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
         forward,
         totp,
         rules,
-        resources,
         limits,
         errors,
         api_key_locations,
@@ -177,13 +176,14 @@ pub(super) fn inbound(node: &Node<'_>, clients: &Clients<'_>) -> Option<InboundH
         asked: asked(&rules),
         rules: rules.into(),
         forward,
-        resources,
+        // Without them an error was reported where they stand.
+        resources: resources.unwrap_or_default(),
         published: Published::default(),
         assertion,
         card,
         token_cache_entries: limits.token_cache_entries,
     };
-    half.published = published(&inbound, &half)?;
+    half.published = published(&inbound, &half);
     serve(&inbound, served, &mut half)?;
     Some(InboundHalf {
         inbound: half,

@@ -7,12 +7,13 @@ use crate::policy::published::{Kind, Page, Taken};
 use crate::policy::{Inbound, Published};
 
 /// All documents of a half that was read.
-pub(super) fn published(object: &Object<'_>, inbound: &Inbound) -> Option<Published> {
+pub(super) fn published(object: &Object<'_>, inbound: &Inbound) -> Published {
     let mut published = Published::default();
     if let Some(assertion) = &inbound.assertion
         && let Some(path) = &assertion.jwks_path
     {
-        published.add_keys(path, &assertion.public_jwks()).ok()?;
+        // It is the first.
+        let _ = published.add_keys(path, &assertion.public_jwks());
     }
     for resource in &inbound.resources {
         let path = resource.metadata_path();
@@ -23,8 +24,8 @@ pub(super) fn published(object: &Object<'_>, inbound: &Inbound) -> Option<Publis
             body: resource.metadata(inbound),
         };
         if let Err(Taken) = published.add(page) {
-            return object.refuse_member("protected_resources", RuleProblem::PathPublished(path));
+            object.refuse_member::<()>("protected_resources", RuleProblem::PathPublished(path));
         }
     }
-    Some(published)
+    published
 }

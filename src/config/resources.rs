@@ -3,7 +3,7 @@
 use crate::authority::Authority;
 use crate::callout::{Url, UrlError};
 use crate::config::problem::{RuleProblem, ShapeProblem};
-use crate::config::reader::{Node, Object};
+use crate::config::reader::{Node, Object, all};
 use crate::config::text::text;
 use crate::matcher::PathPrefix;
 use crate::policy::resource::Resource;
@@ -13,16 +13,15 @@ pub(super) fn resources(inbound: &Object<'_>) -> Option<Vec<Resource>> {
     let Some(node) = inbound.optional("protected_resources") else {
         return Some(Vec::new());
     };
-    let mut seen: Vec<Option<Resource>> = Vec::new();
-    let resources = node.list(|node| {
-        let read = resource(&node, &seen);
-        seen.push(read.clone());
-        read
-    })?;
-    match resources.len() > MAX_RESOURCES {
-        true => node.refuse(ShapeProblem::TooMany(MAX_RESOURCES)),
-        false => Some(resources),
+    let mut resources = Vec::new();
+    for node in node.list(Some)? {
+        let resource = resource(&node, &resources);
+        resources.push(resource);
     }
+    if resources.len() > MAX_RESOURCES {
+        return node.refuse(ShapeProblem::TooMany(MAX_RESOURCES));
+    }
+    all(resources.into_iter())
 }
 
 fn resource(node: &Node<'_>, others: &[Option<Resource>]) -> Option<Resource> {

@@ -22,26 +22,21 @@ pub(super) fn published(policy: &Policy, request: &Request) -> Option<(Reply, Ki
     }
     let page = published.find(request.path()?, request.authority())?;
     let redactor = &policy.errors.redactor;
-    let header = |name, value: &str| (name, redactor.clean(value.to_owned()));
-    let mut headers = vec![header("access-control-allow-origin", "*")];
-    let (status, body) = match request.method() {
-        b"OPTIONS" => {
-            headers.push(header("access-control-allow-methods", "GET, HEAD"));
-            headers.push(header("access-control-allow-headers", ALLOWED_HEADERS));
-            headers.push(header("access-control-max-age", MAX_AGE_SECONDS));
-            (204, "")
-        }
-        _ => {
-            headers.push(header("content-type", page.kind.content_type()));
-            headers.push(header("cache-control", CACHE_CONTROL));
-            (200, page.body.as_str())
-        }
+    let answer = [
+        ("access-control-allow-origin", "*"),
+        ("content-type", page.kind.content_type()),
+        ("cache-control", CACHE_CONTROL),
+    ];
+    let (status, headers, body) = match request.method() {
+        b"OPTIONS" => (204, PREFLIGHT.as_slice(), ""),
+        _ => (200, answer.as_slice(), page.body.as_str()),
     };
+    let clean = |&(name, value): &(&'static str, &str)| (name, redactor.clean(value.to_owned()));
     let reply = Reply {
         status,
         details: reason(page.kind),
         grpc_status: None,
-        headers,
+        headers: headers.iter().map(clean).collect(),
         body: redactor.clean(body.to_owned()),
         edits: answer::without_secrets(redactor, request),
     };
@@ -57,8 +52,12 @@ pub(super) const fn reason(kind: Kind) -> &'static str {
     }
 }
 
-/// All of them: `*` leaves `authorization` out, which must be named (Fetch standard §3.3.4). Clients send
-/// `mcp-protocol-version` and `a2a-version`, and some the token that they have.
-const ALLOWED_HEADERS: &str = "*, authorization";
-/// What Chromium holds it down to.
-const MAX_AGE_SECONDS: &str = "7200";
+/// What a preflight is told. Of headers, all: `*` leaves `authorization` out, which must be named (Fetch standard §3.3.4);
+/// clients send `mcp-protocol-version` and `a2a-version`, and some the token that they have.
+const PREFLIGHT: [(&str, &str); 4] = [
+    ("access-control-allow-origin", "*"),
+    ("access-control-allow-methods", "GET, HEAD"),
+    ("access-control-allow-headers", "*, authorization"),
+    // What Chromium holds it down to.
+    ("access-control-max-age", "7200"),
+];

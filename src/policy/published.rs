@@ -18,8 +18,8 @@ pub struct Published {
 pub struct Page {
     /// Exactly this path, whatever the query.
     pub path: String,
-    /// The host that it is chosen by where several documents have the path, in the spelling of [`Authority::host`]. `None`
-    /// is any.
+    /// The host that it is chosen by where several documents have the path, in the spelling of [`Authority::host`]. `None`:
+    /// there is no other.
     pub host: Option<String>,
     /// What it is.
     pub kind: Kind,
@@ -51,14 +51,18 @@ impl Kind {
 impl Published {
     /// Adds a document, unless another one stands in its way: of another kind at its path, or at its path and host.
     pub fn add(&mut self, page: Page) -> Result<(), Taken> {
-        let mut others = self.pages.iter().filter(|other| other.path == page.path);
-        match others.find(|other| other.kind != page.kind || other.host == page.host) {
-            Some(_) => Err(Taken),
-            None => {
-                self.pages.push(page);
-                Ok(())
-            }
+        let is_in_its_way = |other: &Page| {
+            other.path == page.path
+                && (other.kind != page.kind
+                    || other.host.is_none()
+                    || page.host.is_none()
+                    || other.host == page.host)
+        };
+        if self.pages.iter().any(is_in_its_way) {
+            return Err(Taken);
         }
+        self.pages.push(page);
+        Ok(())
     }
 
     /// Adds public keys. Those of one path are one JWK Set, each of them once.
@@ -96,13 +100,17 @@ impl Published {
             return None;
         }
         let path = RequestPath::raw(target).path();
-        let of_path = || self.pages.iter().filter(|page| page.path.as_bytes() == path);
-        let first = of_path().next()?;
-        if of_path().nth(1).is_none() {
-            return Some(first);
+        let authority = Authority::parse(authority).ok();
+        let host = authority.as_ref().map(Authority::host);
+        let (mut only, mut chosen, mut count) = (None, None, 0_usize);
+        for page in self.pages.iter().filter(|page| page.path.as_bytes() == path) {
+            count += 1;
+            only = Some(page);
+            if page.host.as_deref() == host {
+                chosen = only;
+            }
         }
-        let authority = Authority::parse(authority).ok()?;
-        of_path().find(|page| page.host.as_deref() == Some(authority.host()))
+        if count == 1 { only } else { chosen }
     }
 }
 
@@ -176,6 +184,7 @@ mod tests {
         assert_eq!(add(Some("a.example"), Kind::Metadata), Err(Taken));
         assert_eq!(add(Some("b.example"), Kind::Card), Err(Taken));
         assert_eq!(add(Some("b.example"), Kind::Metadata), Ok(()));
+        assert_eq!(add(None, Kind::Metadata), Err(Taken));
         assert_eq!(published.add_keys("/a", &["{}"]), Err(Taken));
     }
 

@@ -51,48 +51,40 @@ impl Resource {
             let Action::Authenticate(accept, require) = &rule.action else {
                 continue;
             };
-            let providers = inbound.providers.iter().filter(|provider| {
+            for provider in &inbound.providers {
                 // A gateway's assertions are nothing that a client could ask for.
-                !provider.is_assertion && accept.jwt.accepts(&provider.name)
-            });
-            let introspections = inbound.introspections.iter();
-            let asked = introspections.filter(|asked| accept.introspections.contains(&asked.name));
-            let issuers = providers
-                .map(|provider| &provider.issuer)
-                .chain(asked.filter_map(|asked| asked.issuer.as_ref()));
-            for issuer in issuers.filter(|issuer| Url::parse(issuer).is_ok()) {
-                add(&mut servers, issuer);
+                if !provider.is_assertion && accept.jwt.accepts(&provider.name) {
+                    add_server(&mut servers, &provider.issuer);
+                }
+            }
+            for asked in &inbound.introspections {
+                if let (true, Some(issuer)) = (accept.introspections.contains(&asked.name), &asked.issuer) {
+                    add_server(&mut servers, issuer);
+                }
             }
             // Scopes of keys are nothing that a client could ask for.
             if accept.takes_issued_tokens() {
-                for scope in require.scopes.iter().filter(|scope| *scope != OFFLINE_ACCESS) {
-                    add(&mut scopes, scope);
+                for scope in &require.scopes {
+                    if scope != OFFLINE_ACCESS {
+                        add(&mut scopes, scope);
+                    }
                 }
             }
         }
         let mut document = "{\"resource\":".to_owned();
-        document.push_str(&json(&self.identifier));
-        let mut member = |name: &str, value: &str| {
-            document.push_str(",\"");
-            document.push_str(name);
-            document.push_str("\":");
-            document.push_str(value);
-        };
-        for (name, values) in [("authorization_servers", servers), ("scopes_supported", scopes)] {
-            if !values.is_empty() {
-                member(name, &Value::from(values).to_string());
-            }
-        }
-        member("bearer_methods_supported", "[\"header\"]");
+        add_json(&mut document, &self.identifier);
+        add_list(&mut document, ",\"authorization_servers\":", &servers);
+        add_list(&mut document, ",\"scopes_supported\":", &scopes);
+        document.push_str(",\"bearer_methods_supported\":[\"header\"]");
         if let Some(name) = &self.name {
-            member("resource_name", &json(name));
+            document.push_str(",\"resource_name\":");
+            add_json(&mut document, name);
         }
-        if let Some(path) = inbound
-            .assertion
-            .as_ref()
-            .and_then(|assertion| assertion.jwks_path.as_deref())
+        if let Some(assertion) = &inbound.assertion
+            && let Some(path) = &assertion.jwks_path
         {
-            member("jwks_uri", &json(&(self.origin.clone() + path)));
+            document.push_str(",\"jwks_uri\":");
+            add_json(&mut document, &(self.origin.clone() + path));
         }
         document.push('}');
         document
@@ -101,16 +93,14 @@ impl Resource {
     /// The rules that decide at the resource or below it, in their order, up to the one that leaves nothing to others.
     pub fn rules<'r>(&self, rules: &'r [Rule]) -> Vec<&'r Rule> {
         let mut deciding = Vec::new();
-        let enforced = rules
-            .iter()
-            .filter(|rule| rule.enforcement == Enforcement::Enforce);
-        for rule in enforced {
-            let Some(is_all) = self.is_reached_by(&rule.condition) else {
-                continue;
-            };
-            deciding.push(rule);
-            if is_all {
-                break;
+        for rule in rules {
+            if rule.enforcement == Enforcement::Enforce
+                && let Some(is_all) = self.is_reached_by(&rule.condition)
+            {
+                deciding.push(rule);
+                if is_all {
+                    break;
+                }
             }
         }
         deciding
@@ -122,20 +112,25 @@ impl Resource {
             return None;
         }
         let own = self.path.as_bytes();
-        let paths = condition.paths.iter();
-        let exact = paths.filter_map(|path| is_within(path.as_bytes(), own).then_some(false));
-        let prefixes = condition.path_prefixes.iter();
-        let below = prefixes.filter_map(|prefix| match is_within(own, prefix.as_bytes()) {
-            true => Some(true),
-            false => is_within(prefix.as_bytes(), own).then_some(false),
-        });
-        let templates = condition.path_templates.iter();
-        let free = templates.filter_map(|template| is_reached_by_template(own, template));
         // Whether one of the paths is reached, and one of them whole.
-        let reached = match condition.is_any_path() {
-            true => Some(true),
-            false => exact.chain(below).chain(free).reduce(|one, other| one || other),
-        };
+        let mut reached = condition.is_any_path().then_some(true);
+        let mut note = |is_all: bool| reached = Some(is_all || reached == Some(true));
+        for path in &condition.paths {
+            if is_within(path.as_bytes(), own) {
+                note(false);
+            }
+        }
+        for prefix in &condition.path_prefixes {
+            let is_all = is_within(own, prefix.as_bytes());
+            if is_all || is_within(prefix.as_bytes(), own) {
+                note(is_all);
+            }
+        }
+        for template in &condition.path_templates {
+            if let Some(is_all) = is_reached_by_template(own, template) {
+                note(is_all);
+            }
+        }
         reached.map(|is_all| is_all && condition.methods.is_empty() && condition.headers.is_empty())
     }
 
@@ -153,14 +148,25 @@ pub fn of_request<'p>(
     path: &RequestPath<'_>,
     authority: &[u8],
 ) -> Option<&'p Resource> {
-    let above = || resources.iter().filter(|resource| resource.path.matches(path));
-    let first = above().next()?;
-    let is_one_host = above().all(|resource| resource.host == first.host);
-    let authority = Authority::parse(authority).ok();
-    let host = authority.as_ref().map(Authority::host);
-    above()
-        .filter(|resource| is_one_host || host == Some(&resource.host))
-        .max_by_key(|resource| resource.path.as_bytes().len())
+    let longest_of = |host: Option<&str>| {
+        let mut longest: Option<&Resource> = None;
+        for resource in resources {
+            let length = resource.path.as_bytes().len();
+            if resource.path.matches(path)
+                && host.is_none_or(|host| host == resource.host)
+                && longest.is_none_or(|other| other.path.as_bytes().len() < length)
+            {
+                longest = Some(resource);
+            }
+        }
+        longest
+    };
+    let longest = longest_of(None)?;
+    let is_of_another = |other: &Resource| other.host != longest.host && other.path.matches(path);
+    match resources.iter().any(is_of_another) {
+        true => longest_of(Some(Authority::parse(authority).ok()?.host())),
+        false => Some(longest),
+    }
 }
 
 /// Whether a path is a prefix, or below it.
@@ -184,6 +190,13 @@ fn is_reached_by_template(own: &[u8], template: &PathTemplate) -> Option<bool> {
     }
 }
 
+/// Adds an issuer, if it is a URL that a client can ask.
+fn add_server<'t>(servers: &mut Vec<&'t str>, issuer: &'t str) {
+    if Url::parse(issuer).is_ok() {
+        add(servers, issuer);
+    }
+}
+
 /// Adds a text that is not there yet.
 fn add<'t>(texts: &mut Vec<&'t str>, text: &'t str) {
     if !texts.contains(&text) {
@@ -191,8 +204,19 @@ fn add<'t>(texts: &mut Vec<&'t str>, text: &'t str) {
     }
 }
 
-fn json(text: &str) -> String {
-    Value::from(text).to_string()
+fn add_json(document: &mut String, text: &str) {
+    document.push_str(&Value::from(text).to_string());
+}
+
+fn add_list(document: &mut String, name: &str, texts: &[&str]) {
+    for (index, text) in texts.iter().enumerate() {
+        document.push_str(if index == 0 { name } else { "," });
+        document.push_str(if index == 0 { "[" } else { "" });
+        add_json(document, text);
+    }
+    if !texts.is_empty() {
+        document.push(']');
+    }
 }
 
 /// RFC 9728 §3.
