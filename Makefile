@@ -80,7 +80,7 @@ clean: ## remove everything that was built or installed here
 
 .PHONY: module
 module: target/.wasm-target .venv/node/.installed
-	cargo build --locked --release --lib --target $(MODULE_TARGET)
+	cargo rustc --locked --release --lib --crate-type cdylib --target $(MODULE_TARGET)
 	@$(MAKE) --no-print-directory $(MODULE)
 
 # A module that LLVM made small is a fifth smaller yet behind Binaryen, which also drops the exports that cost each request.
