@@ -10,7 +10,7 @@ mod write;
 
 use serde_json::{Map, Value};
 
-use self::members::{CARD, Kind, Member, SCHEME, SCHEME_TYPES, TRANSPORT, V1, V03, VERSION};
+use self::members::{CARD, FLAT, Flat, Kind, Member, SCHEME, TRANSPORT, V1, V03, VERSION};
 use self::write::Style;
 use super::Shape;
 
@@ -39,13 +39,14 @@ impl Form {
     /// What is signed of a card without its signatures, as this form has it. `None` if cards of this shape have none, or
     /// this card has none.
     pub(super) fn of(self, members: &Map<String, Value>, shape: Shape) -> Option<String> {
-        let canonical = match (self, shape) {
+        let object = match (self, shape) {
             (Self::Known, Shape::V03) | (Self::Sdk03, Shape::V1) => return None,
+            (Self::Document, _) if CLAIMS.iter().any(|claim| members.contains_key(*claim)) => return None,
             (Self::Document | Self::Known | Self::Sdk03, _) => self.object(members, &CARD),
             (Self::Sdk1, _) => self.object(&upgraded(members), &CARD),
         };
         let mut out = String::new();
-        self.style().object(&canonical.ok()?, &mut out);
+        self.style().value(&object.ok()?, &mut out);
         Some(out)
     }
 
@@ -56,31 +57,30 @@ impl Form {
         }
     }
 
-    /// Whether nothing empty is left anywhere.
-    const fn cleans(self) -> bool {
-        matches!(self, Self::Sdk1 | Self::Sdk03)
-    }
-
-    fn object(self, members: &Map<String, Value>, known: &[Member]) -> Result<Map<String, Value>, Unfit> {
+    fn object(self, members: &Map<String, Value>, known: &[Member]) -> Result<Value, Unfit> {
         let mut object = Map::new();
         for (name, value) in members {
-            let Some(member) = known.iter().find(|member| self.is_named(member, name)) else {
-                if self == Self::Document {
-                    object.extend(self.any(value).map(|value| (self.style().key(name), value)));
+            let member = known.iter().find(|member| self.is_named(member, name));
+            let (name, kind, is_kept) = match member {
+                Some(member) if member.name != name && members.contains_key(member.name) => {
+                    return Err(Unfit);
                 }
-                continue;
+                // What is null is not there (ProtoJSON).
+                Some(_) if value.is_null() => continue,
+                Some(member) => (member.name, &member.kind, member.is_kept()),
+                None if self == Self::Document => (name.as_str(), &Kind::Any, true),
+                None => continue,
             };
-            if member.name != name && members.contains_key(member.name) {
-                return Err(Unfit);
-            }
-            // What is null is not there (ProtoJSON).
-            if !value.is_null()
-                && let Some(value) = self.value(value, &member.kind, member.is_kept())?
-            {
-                object.insert(member.name.to_owned(), value);
-            }
+            self.put(&mut object, name, self.value(value, kind, is_kept)?);
         }
-        Ok(object)
+        Ok(Value::Object(object))
+    }
+
+    /// A member, if it is there at all.
+    fn put(self, object: &mut Map<String, Value>, name: &str, value: Option<Value>) {
+        if let Some(value) = value {
+            object.insert(self.style().key(name), value);
+        }
     }
 
     /// The SDKs take the names of their own too, with underscores.
@@ -92,62 +92,51 @@ impl Form {
         }
     }
 
-    /// What is left of a value. `is_kept` says that its default is.
+    /// What is left of a value. `is_kept` says that a default is.
     fn value(self, value: &Value, kind: &Kind, is_kept: bool) -> Result<Option<Value>, Unfit> {
-        let left: Value = match (kind, value) {
-            (Kind::Any, value) => return Ok(self.any(value)),
+        let left = match (kind, value) {
             (Kind::TextOr(default), Value::String(text)) if text == default => return Ok(None),
-            (Kind::Text | Kind::TextOr(_), Value::String(_)) => value.clone(),
             (Kind::Flag, Value::Bool(false)) if !is_kept && self != Self::Sdk03 => return Ok(None),
-            (Kind::Flag, Value::Bool(_)) => value.clone(),
-            (Kind::List(kind), Value::Array(values)) => {
-                let mut list = Vec::new();
-                for value in values {
-                    list.extend(self.value(value, kind, true)?);
-                }
-                list.into()
+            (Kind::Text | Kind::TextOr(_), Value::String(_)) | (Kind::Flag, Value::Bool(_)) => value.clone(),
+            (Kind::List(kind), Value::Array(values)) => self.list(values, kind)?,
+            (Kind::Map(kind), Value::Object(members)) => self.map(members, kind)?,
+            (Kind::Object(known), Value::Object(members)) => self.object(members, known)?,
+            (Kind::Scheme, Value::Object(members)) => {
+                let known = match self {
+                    Self::Document | Self::Known | Self::Sdk1 => &SCHEME[..],
+                    Self::Sdk03 => flat(members).ok_or(Unfit)?.known,
+                };
+                self.object(members, known)?
             }
-            (Kind::Map(kind), Value::Object(members)) => {
-                let mut map = Map::new();
-                for (name, value) in members {
-                    let value = self.value(value, kind, true)?;
-                    map.extend(value.map(|value| (self.style().key(name), value)));
-                }
-                map.into()
-            }
-            (Kind::Object(known), Value::Object(members)) => return self.nested(members, known),
-            (Kind::Scheme, Value::Object(members)) if self == Self::Sdk03 => {
-                match scheme(members).map(|member| &member.kind) {
-                    Some(Kind::Object(known)) => return self.nested(members, known),
-                    _ => return Err(Unfit),
-                }
-            }
-            (Kind::Scheme, Value::Object(members)) => return self.nested(members, &SCHEME),
-            _ if self == Self::Document => return Ok(self.any(value)),
+            (Kind::Any, Value::Array(values)) => self.list(values, kind)?,
+            (Kind::Any, Value::Object(members)) => self.map(members, kind)?,
+            (Kind::Any, _) => value.clone(),
+            _ if self == Self::Document => return self.value(value, &Kind::Any, true),
             _ => return Err(Unfit),
         };
-        Ok((is_kept && !self.cleans() || !is_empty(&left)).then_some(left))
-    }
-
-    /// An object that is there is told from one that is not, even if it is empty.
-    fn nested(self, members: &Map<String, Value>, known: &[Member]) -> Result<Option<Value>, Unfit> {
-        let object = Value::Object(self.object(members, known)?);
-        Ok((!self.cleans() || !is_empty(&object)).then_some(object))
-    }
-
-    /// What is left of a value of any kind.
-    fn any(self, value: &Value) -> Option<Value> {
-        let left = match value {
-            Value::Array(values) => values.iter().filter_map(|value| self.any(value)).collect(),
-            Value::Object(members) => {
-                let left = members
-                    .iter()
-                    .filter_map(|(name, value)| Some((self.style().key(name), self.any(value)?)));
-                Value::Object(left.collect())
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+        let is_left = match self {
+            Self::Document | Self::Known => is_kept || !is_empty(&left),
+            Self::Sdk1 | Self::Sdk03 => !is_empty(&left),
         };
-        (!self.cleans() || !is_empty(&left)).then_some(left)
+        Ok(is_left.then_some(left))
+    }
+
+    fn list(self, values: &[Value], kind: &Kind) -> Result<Value, Unfit> {
+        let mut list = Vec::new();
+        for value in values {
+            if let Some(value) = self.value(value, kind, true)? {
+                list.push(value);
+            }
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn map(self, members: &Map<String, Value>, kind: &Kind) -> Result<Value, Unfit> {
+        let mut map = Map::new();
+        for (name, value) in members {
+            self.put(&mut map, name, self.value(value, kind, true)?);
+        }
+        Ok(Value::Object(map))
     }
 }
 
@@ -173,14 +162,10 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// A flat scheme's place in a wrapped one.
-fn scheme(flat: &Map<String, Value>) -> Option<&'static Member> {
-    let name = flat.get("type")?.as_str()?;
-    let types = SCHEME_TYPES.iter().zip(&SCHEME);
-    types
-        .filter(|(other, _)| **other == name)
-        .map(|(_, member)| member)
-        .next()
+/// What a flat scheme is.
+fn flat(scheme: &Map<String, Value>) -> Option<&'static Flat> {
+    let name = scheme.get("type")?.as_str()?;
+    FLAT.iter().find(|flat| flat.name == name)
 }
 
 /// A card as the SDK 1.3 understands it: what a card of 0.3 says in the words of 1.0. Members that 1.0 does not know stay.
@@ -190,23 +175,25 @@ fn upgraded(card: &Map<String, Value>) -> Map<String, Value> {
         && let Some(url) = card.get("url").filter(|url| !is_empty(url))
     {
         let interfaces = interfaces(&card, url);
-        card.insert("supportedInterfaces".into(), interfaces);
+        card.insert("supportedInterfaces".to_owned(), interfaces);
     }
     upgrade_requirements(&mut card);
     if let Some(Value::Array(skills)) = card.get_mut("skills") {
-        skills
-            .iter_mut()
-            .filter_map(Value::as_object_mut)
-            .for_each(upgrade_requirements);
+        for skill in skills {
+            if let Value::Object(skill) = skill {
+                upgrade_requirements(skill);
+            }
+        }
     }
     if let Some(Value::Object(schemes)) = card.get_mut("securitySchemes") {
-        schemes
-            .values_mut()
-            .filter_map(Value::as_object_mut)
-            .for_each(upgrade_scheme);
+        for (_, scheme) in schemes {
+            if let Value::Object(scheme) = scheme {
+                upgrade_scheme(scheme);
+            }
+        }
     }
     if let Some(Value::Bool(true)) = card.get("supportsAuthenticatedExtendedCard") {
-        let capabilities = card.entry("capabilities").or_insert_with(|| Map::new().into());
+        let capabilities = card.entry("capabilities").or_insert(Value::Object(Map::new()));
         if let Value::Object(capabilities) = capabilities {
             capabilities
                 .entry("extendedAgentCard")
@@ -221,27 +208,26 @@ fn interfaces(card: &Map<String, Value>, url: &Value) -> Value {
     let (transport, version) = (Value::from(TRANSPORT), Value::from(VERSION));
     let transport = card.get("preferredTransport").unwrap_or(&transport);
     let version = card.get("protocolVersion").unwrap_or(&version);
-    let interface = |url: Option<&Value>, transport: Option<&Value>| {
-        let members = [
-            ("url", url),
-            ("protocolBinding", transport),
-            ("protocolVersion", Some(version)),
-        ];
-        let mut interface = Map::new();
-        for (name, value) in members {
-            interface.extend(value.map(|value| (name.to_owned(), value.clone())));
-        }
-        Value::Object(interface)
-    };
-    let mut interfaces = vec![interface(Some(url), Some(transport))];
+    let mut interfaces = vec![interface(url, transport, version)];
     if let Some(Value::Array(others)) = card.get("additionalInterfaces") {
-        interfaces.extend(
-            others
-                .iter()
-                .map(|other| interface(other.get("url"), other.get("transport"))),
-        );
+        for other in others {
+            let member = |name| other.get(name).unwrap_or(&Value::Null);
+            interfaces.push(interface(member("url"), member("transport"), version));
+        }
     }
-    interfaces.into()
+    Value::Array(interfaces)
+}
+
+fn interface(url: &Value, transport: &Value, version: &Value) -> Value {
+    let mut interface = Map::new();
+    for (name, value) in [
+        ("url", url),
+        ("protocolBinding", transport),
+        ("protocolVersion", version),
+    ] {
+        interface.insert(name.to_owned(), value.clone());
+    }
+    Value::Object(interface)
 }
 
 /// `security` as `securityRequirements`, unless they are there.
@@ -252,28 +238,39 @@ fn upgrade_requirements(object: &mut Map<String, Value>) {
     if object.contains_key("securityRequirements") {
         return;
     }
-    let wrap = |name: &str, value: Value| Value::Object(Map::from_iter([(name.to_owned(), value)]));
     let mut requirements = Vec::new();
     for requirement in flat {
         let mut schemes = Map::new();
-        for (name, scopes) in requirement.as_object().into_iter().flatten() {
-            schemes.insert(name.clone(), wrap("list", scopes.clone()));
+        if let Value::Object(flat) = requirement {
+            for (name, scopes) in flat {
+                schemes.insert(name.clone(), wrapped("list", scopes.clone()));
+            }
         }
-        requirements.push(wrap("schemes", schemes.into()));
+        requirements.push(wrapped("schemes", Value::Object(schemes)));
     }
-    object.insert("securityRequirements".into(), requirements.into());
+    object.insert("securityRequirements".to_owned(), Value::Array(requirements));
+}
+
+fn wrapped(name: &str, value: Value) -> Value {
+    let mut object = Map::new();
+    object.insert(name.to_owned(), value);
+    Value::Object(object)
 }
 
 /// A flat scheme as a wrapped one. Where both stand in one document, the flat one is it.
-fn upgrade_scheme(flat: &mut Map<String, Value>) {
-    let Some(member) = scheme(flat) else {
+fn upgrade_scheme(scheme: &mut Map<String, Value>) {
+    let Some(flat) = flat(scheme) else {
         return;
     };
-    let mut inner = std::mem::take(flat);
-    if member.name == "apiKeySecurityScheme"
-        && let Some(place) = inner.remove("in")
-    {
-        inner.insert("location".into(), place);
+    let mut inner = std::mem::take(scheme);
+    if let Some(place) = inner.remove("in") {
+        inner.insert("location".to_owned(), place);
     }
-    flat.insert(member.name.into(), inner.into());
+    scheme.insert(flat.wrapper.to_owned(), Value::Object(inner));
 }
+
+/// What says of a JWT whose and for whom it is (RFC 7519 §4.1), and of an assertion who called. A key may sign those too, and
+/// an upstream that writes them into its card must not be handed a token: it is signed without what nobody knows.
+const CLAIMS: [&str; 11] = [
+    "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "idp_iss", "peer", "act", "amr",
+];

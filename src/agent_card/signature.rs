@@ -22,18 +22,17 @@ impl Card {
         let mut signed: Vec<String> = Vec::new();
         let mut signatures = Vec::new();
         for form in Form::ALL {
-            let Some(canonical) = form.of(&self.members, self.shape) else {
-                continue;
-            };
-            if signed.contains(&canonical) {
-                continue;
+            if let Some(canonical) = form.of(&self.members, self.shape)
+                && !signed.contains(&canonical)
+                && let Some(signature) = signature(&canonical, key, host)
+            {
+                signatures.push(signature);
+                signed.push(canonical);
             }
-            signatures.extend(signature(&canonical, key, host));
-            signed.push(canonical);
         }
         let is_signed = !signatures.is_empty();
         if is_signed {
-            self.members.insert("signatures".into(), signatures.into());
+            self.members.insert("signatures".into(), Value::Array(signatures));
         }
         is_signed
     }
@@ -51,5 +50,5 @@ fn signature(canonical: &str, key: &SigningKey, host: &dyn HostSigner) -> Option
     let mut members = Map::new();
     members.insert("protected".into(), protected.into());
     members.insert("signature".into(), signature.into());
-    Some(members.into())
+    Some(Value::Object(members))
 }

@@ -18,7 +18,7 @@ impl Member {
         self.uses & version != 0
     }
 
-    /// Whether 1.0 tells its default from its absence (A2A 1.0 §5.7): it is `REQUIRED`, or `optional`.
+    /// Whether 1.0 tells its default from its absence (A2A 1.0 §5.7): it is `REQUIRED`, `optional`, or an object.
     pub(super) const fn is_kept(&self) -> bool {
         self.uses & KEPT != 0
     }
@@ -61,7 +61,7 @@ const SCOPES: Kind = Kind::Map(&Kind::Text);
 /// `AgentCard`, without its signatures.
 pub(super) static CARD: [Member; 19] = [
     of("additionalInterfaces", Kind::List(&Kind::Object(&INTERFACE)), V03),
-    of("capabilities", Kind::Object(&CAPABILITIES), BOTH),
+    of("capabilities", Kind::Object(&CAPABILITIES), BOTH | KEPT),
     of("defaultInputModes", TEXTS, BOTH | KEPT),
     of("defaultOutputModes", TEXTS, BOTH | KEPT),
     of("description", Kind::Text, BOTH | KEPT),
@@ -70,7 +70,7 @@ pub(super) static CARD: [Member; 19] = [
     of("name", Kind::Text, BOTH | KEPT),
     of("preferredTransport", Kind::TextOr(TRANSPORT), V03),
     of("protocolVersion", Kind::TextOr(VERSION), V03),
-    of("provider", Kind::Object(&PROVIDER), BOTH),
+    of("provider", Kind::Object(&PROVIDER), BOTH | KEPT),
     of("security", Kind::List(&Kind::Map(&TEXTS)), V03),
     of(
         "securityRequirements",
@@ -107,7 +107,7 @@ static CAPABILITIES: [Member; 5] = [
 
 static EXTENSION: [Member; 4] = [
     of("description", Kind::Text, BOTH),
-    of("params", Kind::Any, BOTH),
+    of("params", Kind::Any, BOTH | KEPT),
     of("required", Kind::Flag, BOTH),
     of("uri", Kind::Text, BOTH),
 ];
@@ -138,15 +138,39 @@ static SCOPE_LIST: [Member; 1] = [of("list", TEXTS, V1)];
 
 /// `SecurityScheme` of 1.0. The objects within hold what those of 0.3 hold.
 pub(super) static SCHEME: [Member; 5] = [
-    of("apiKeySecurityScheme", Kind::Object(&API_KEY), V1),
-    of("httpAuthSecurityScheme", Kind::Object(&HTTP), V1),
-    of("mtlsSecurityScheme", Kind::Object(&MUTUAL_TLS), V1),
-    of("oauth2SecurityScheme", Kind::Object(&OAUTH2), V1),
-    of("openIdConnectSecurityScheme", Kind::Object(&OPENID_CONNECT), V1),
+    of("apiKeySecurityScheme", Kind::Object(&API_KEY), V1 | KEPT),
+    of("httpAuthSecurityScheme", Kind::Object(&HTTP), V1 | KEPT),
+    of("mtlsSecurityScheme", Kind::Object(&MUTUAL_TLS), V1 | KEPT),
+    of("oauth2SecurityScheme", Kind::Object(&OAUTH2), V1 | KEPT),
+    of(
+        "openIdConnectSecurityScheme",
+        Kind::Object(&OPENID_CONNECT),
+        V1 | KEPT,
+    ),
 ];
 
-/// What a scheme of 0.3 has as its `type`, in the order of [`SCHEME`].
-pub(super) static SCHEME_TYPES: [&str; 5] = ["apiKey", "http", "mutualTLS", "oauth2", "openIdConnect"];
+/// A kind of scheme in 0.3.
+pub(super) struct Flat {
+    /// Its `type`.
+    pub(super) name: &'static str,
+    /// The member of [`SCHEME`] that wraps it in 1.0.
+    pub(super) wrapper: &'static str,
+    /// What it holds.
+    pub(super) known: &'static [Member],
+}
+
+/// The schemes of 0.3.
+pub(super) static FLAT: [Flat; 5] = [
+    flat("apiKey", "apiKeySecurityScheme", &API_KEY),
+    flat("http", "httpAuthSecurityScheme", &HTTP),
+    flat("mutualTLS", "mtlsSecurityScheme", &MUTUAL_TLS),
+    flat("oauth2", "oauth2SecurityScheme", &OAUTH2),
+    flat("openIdConnect", "openIdConnectSecurityScheme", &OPENID_CONNECT),
+];
+
+const fn flat(name: &'static str, wrapper: &'static str, known: &'static [Member]) -> Flat {
+    Flat { name, wrapper, known }
+}
 
 static API_KEY: [Member; 4] = [
     of("description", Kind::Text, BOTH),
@@ -165,7 +189,7 @@ static MUTUAL_TLS: [Member; 1] = [of("description", Kind::Text, BOTH)];
 
 static OAUTH2: [Member; 3] = [
     of("description", Kind::Text, BOTH),
-    of("flows", Kind::Object(&FLOWS), BOTH),
+    of("flows", Kind::Object(&FLOWS), BOTH | KEPT),
     of("oauth2MetadataUrl", Kind::Text, BOTH),
 ];
 
@@ -175,11 +199,19 @@ static OPENID_CONNECT: [Member; 2] = [
 ];
 
 static FLOWS: [Member; 5] = [
-    of("authorizationCode", Kind::Object(&AUTHORIZATION_CODE), BOTH),
-    of("clientCredentials", Kind::Object(&CLIENT_CREDENTIALS), BOTH),
-    of("deviceCode", Kind::Object(&DEVICE_CODE), V1),
-    of("implicit", Kind::Object(&IMPLICIT), BOTH),
-    of("password", Kind::Object(&PASSWORD), BOTH),
+    of(
+        "authorizationCode",
+        Kind::Object(&AUTHORIZATION_CODE),
+        BOTH | KEPT,
+    ),
+    of(
+        "clientCredentials",
+        Kind::Object(&CLIENT_CREDENTIALS),
+        BOTH | KEPT,
+    ),
+    of("deviceCode", Kind::Object(&DEVICE_CODE), V1 | KEPT),
+    of("implicit", Kind::Object(&IMPLICIT), BOTH | KEPT),
+    of("password", Kind::Object(&PASSWORD), BOTH | KEPT),
 ];
 
 static AUTHORIZATION_CODE: [Member; 5] = [

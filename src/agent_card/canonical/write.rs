@@ -2,7 +2,7 @@
 //!
 //! It does not know what a card is. The two differ in the order of members, in what is escaped, and in numbers.
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 
 /// How JSON is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,43 +21,34 @@ impl Style {
             Value::Number(number) => self.number(number, out),
             Value::String(text) => self.text(text, out),
             Value::Array(values) => {
-                let mut before = '[';
-                for value in values {
-                    out.push(before);
-                    before = ',';
+                out.push('[');
+                for (at, value) in values.iter().enumerate() {
+                    part(at, out);
                     self.value(value, out);
-                }
-                if before == '[' {
-                    out.push(before);
                 }
                 out.push(']');
             }
-            Value::Object(members) => self.object(members, out),
+            Value::Object(members) => {
+                out.push('{');
+                for (at, (key, value)) in members.iter().enumerate() {
+                    part(at, out);
+                    match self {
+                        Self::Jcs => self.text(&each(key, from_utf16_order), out),
+                        Self::Python => self.text(key, out),
+                    }
+                    out.push(':');
+                    self.value(value, out);
+                }
+                out.push('}');
+            }
         }
     }
 
-    /// An object that has the keys of [`Style::key`].
-    pub(super) fn object(self, members: &Map<String, Value>, out: &mut String) {
-        out.push('{');
-        for (at, (key, value)) in members.iter().enumerate() {
-            if at > 0 {
-                out.push(',');
-            }
-            match self {
-                Self::Jcs => self.text(&key.chars().map(from_utf16_order).collect::<String>(), out),
-                Self::Python => self.text(key, out),
-            }
-            out.push(':');
-            self.value(value, out);
-        }
-        out.push('}');
-    }
-
-    /// A name as it stands in an object that is to be written: a [`Map`] keeps its members in the order of their UTF-8,
+    /// A name as it stands in an object that is to be written: a map keeps its members in the order of their UTF-8,
     /// which is Python's order, and RFC 8785 §3.2.3 wants that of their UTF-16.
     pub(super) fn key(self, name: &str) -> String {
         match self {
-            Self::Jcs => name.chars().map(to_utf16_order).collect(),
+            Self::Jcs => each(name, to_utf16_order),
             Self::Python => name.to_owned(),
         }
     }
@@ -78,7 +69,7 @@ impl Style {
                 out.push_str("\\u");
                 for shift in [12, 8, 4, 0] {
                     let digit = u32::from(*unit >> shift & 15);
-                    out.extend(char::from_digit(digit, 16));
+                    out.push(char::from_digit(digit, 16).unwrap_or_default());
                 }
             }
         }
@@ -93,60 +84,70 @@ impl Style {
         };
         // The shortest digits that make this number, which is what both want.
         let text = Value::from(float).to_string();
-        let text = match text.strip_prefix('-') {
-            Some(text) if self == Self::Python || float != 0.0 => {
-                out.push('-');
-                text
-            }
-            Some(text) => text,
-            None => &text,
-        };
-        let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+        let unsigned = text.trim_start_matches('-');
+        if unsigned.len() < text.len() && (self == Self::Python || float != 0.0) {
+            out.push('-');
+        }
+        let (mantissa, exponent) = unsigned.split_once('e').unwrap_or((unsigned, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let digits = [whole, fraction].concat();
         let significant = digits.trim_start_matches('0');
         let point = size(whole) + exponent.parse().unwrap_or(0) - (size(&digits) - size(significant));
-        self.decimal(significant.trim_end_matches('0'), point, out);
+        match significant.trim_end_matches('0') {
+            "" => self.decimal("0", 1, out),
+            significant => self.decimal(significant, point, out),
+        }
     }
 
-    /// A number of these digits: 0.DIGITS × 10^`point`.
+    /// The number 0.DIGITS × 10^`point`.
     fn decimal(self, digits: &str, point: i32, out: &mut String) {
-        let (fixed, whole_ends) = match self {
+        let (plain, whole_ends) = match self {
             Self::Jcs => (-5..=21, ""),
             Self::Python => (-3..=16, ".0"),
         };
-        let zeros = |count: i32, out: &mut String| (0..count).for_each(|_| out.push('0'));
-        let before = usize::try_from(point).unwrap_or(0);
-        if digits.is_empty() {
-            out.push('0');
+        let (place, whole_ends) = match plain.contains(&point) {
+            true => (point, whole_ends),
+            false => (1, ""),
+        };
+        let zeros = |count: i32| {
+            ZEROS
+                .get(..usize::try_from(count).unwrap_or(0))
+                .unwrap_or_default()
+        };
+        let padded = [zeros(1 - place), digits, zeros(place - size(digits))].concat();
+        let ones = usize::try_from(place).unwrap_or(0).max(1);
+        let (whole, fraction) = padded.split_at_checked(ones).unwrap_or_default();
+        out.push_str(whole);
+        if fraction.is_empty() {
             out.push_str(whole_ends);
-        } else if !fixed.contains(&point) {
-            let (first, rest) = digits.split_at_checked(1).unwrap_or_default();
-            out.push_str(first);
-            if !rest.is_empty() {
-                out.push('.');
-                out.push_str(rest);
-            }
+        } else {
+            out.push('.');
+            out.push_str(fraction);
+        }
+        if !plain.contains(&point) {
             let exponent = point - 1;
             out.push_str(if exponent < 0 { "e-" } else { "e+" });
             if self == Self::Python && exponent.abs() < 10 {
                 out.push('0');
             }
             out.push_str(&exponent.abs().to_string());
-        } else if let Some((whole, fraction)) = digits
-            .split_at_checked(before)
-            .filter(|(_, rest)| !rest.is_empty())
-        {
-            out.push_str(if whole.is_empty() { "0" } else { whole });
-            out.push('.');
-            zeros(-point, out);
-            out.push_str(fraction);
-        } else {
-            out.push_str(digits);
-            zeros(point - size(digits), out);
-            out.push_str(whole_ends);
         }
     }
+}
+
+/// A comma before all but the first.
+fn part(at: usize, out: &mut String) {
+    if at > 0 {
+        out.push(',');
+    }
+}
+
+fn each(name: &str, place: fn(char) -> char) -> String {
+    let mut placed = String::new();
+    for character in name.chars() {
+        placed.push(place(character));
+    }
+    placed
 }
 
 fn size(digits: &str) -> i32 {
@@ -175,3 +176,6 @@ fn from_utf16_order(character: char) -> char {
     };
     char::from_u32(code).unwrap_or(character)
 }
+
+/// As many as stand side by side in a number: more are an exponent.
+const ZEROS: &str = "000000000000000000000";
