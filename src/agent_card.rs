@@ -308,8 +308,8 @@ fn is_legacy(members: &Map<String, Value>, unsaid: &str) -> bool {
     version.unwrap_or(unsaid).starts_with("0.")
 }
 
-/// The longest card that is read: real ones are a few kilobytes.
-pub const MAX_BYTES: usize = 256 * 1024;
+/// The longest card that is read, whatever is configured: real ones are a few kilobytes.
+pub const MAX_BYTES: usize = 1024 * 1024;
 /// How deep a card may nest, an answer around it included. Real ones have 9 levels; parameters of extensions may hold
 /// anything, and clients read up to 100 (protobuf).
 const MAX_DEPTH: usize = 64;

@@ -34,7 +34,12 @@ pub(super) enum Watch {
     /// It may; so much of its body was seen.
     MayAsk(Vec<u8>),
     /// The body of the answer is held.
-    Held { form: Form, body: Vec<u8> },
+    Held {
+        form: Form,
+        body: Vec<u8>,
+        /// How long it will be, where that was said.
+        length: Option<usize>,
+    },
 }
 
 /// How a card stands in an answer.
@@ -122,6 +127,7 @@ impl Permit {
         self.card = Some(Watch::Held {
             form,
             body: Vec::new(),
+            length,
         });
         (edits, None)
     }
@@ -134,12 +140,14 @@ impl Permit {
     /// Takes a part of the answer's body. What comes back takes the place of all that was taken.
     pub fn take_answer(&mut self, means: CardMeans<'_>, part: &[u8], is_end: bool) -> Option<Passed> {
         let inbound = means.policy.inbound.as_ref()?;
-        let Some(Watch::Held { form, body }) = &mut self.card else {
+        let Some(Watch::Held { form, body, length }) = &mut self.card else {
             return None;
         };
         body.extend(part);
         let is_too_long = body.len() > inbound.card.max_bytes;
-        if !is_end && !is_too_long {
+        // Trailers may follow, after which nothing can be written any more.
+        let is_whole = is_end || *length == Some(body.len());
+        if !is_whole && !is_too_long {
             return None;
         }
         let (form, body) = (*form, std::mem::take(body));

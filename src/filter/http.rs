@@ -108,11 +108,7 @@ impl HttpContext for Stream {
             return Action::Continue;
         };
         log_failure(error);
-        if let Step::Reply(reply) = decision::host_failed(None, &Request::default()).step {
-            let _ = host::send_local_response(&reply);
-        }
-        self.slot.state.replace(State::Answered);
-        Action::Pause
+        self.refuse_answer()
     }
 
     fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
@@ -124,13 +120,12 @@ impl HttpContext for Stream {
         }
     }
 
-    /// Trailers end a body that is held.
+    /// Trailers end a card whose length was not said: too late for another body, and an answer without one is no card.
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
-        match &mut *self.slot.state.borrow_mut() {
-            State::Forwarded(permit) if permit.holds_answer() => {
-                take_answer(&self.slot.attachment, permit, 0, true)
-            }
-            State::Undecided | State::Waiting(_) | State::Forwarded(_) | State::Answered => Action::Continue,
+        let is_held = matches!(&*self.slot.state.borrow(), State::Forwarded(permit) if permit.holds_answer());
+        match is_held {
+            true => self.refuse_answer(),
+            false => Action::Continue,
         }
     }
 
@@ -169,6 +164,15 @@ impl Stream {
             State::Forwarded(_) => Action::Continue,
             State::Undecided | State::Waiting(_) | State::Answered => Action::Pause,
         }
+    }
+
+    /// Has the caller see nothing of what the upstream answers. Where the headers are gone already, its stream breaks off.
+    fn refuse_answer(&self) -> Action {
+        if let Step::Reply(reply) = decision::host_failed(None, &Request::default()).step {
+            let _ = host::send_local_response(&reply);
+        }
+        self.slot.state.replace(State::Answered);
+        Action::Pause
     }
 }
 
@@ -378,8 +382,9 @@ fn see_request(permit: &mut Permit, is_end: bool) {
 
 /// Takes what has come of the answer's body, and gives back what is to go on.
 ///
-/// The host is left nothing to hold, so that none of its limits is met; it is told to hold so that there is a body still
-/// when trailers come. A body that cannot be changed goes on as it is.
+/// What has come goes on as nothing, and the host is never told to hold it: what it holds must not grow beyond its limit,
+/// for then it ends the stream within the call, and calls a module that it has not left (Envoy 1.40 dies of it). What goes
+/// on has no limit. A body that cannot be changed goes on as it is.
 fn take_answer(attachment: &Attachment, permit: &mut Permit, size: usize, is_end: bool) -> Action {
     let Some(policy) = &attachment.policy else {
         return Action::Continue;
@@ -396,14 +401,14 @@ fn take_answer(attachment: &Attachment, permit: &mut Permit, size: usize, is_end
     let taken = part.and_then(|part| match permit.take_answer(means, &part, is_end) {
         Some(passed) => {
             attachment.note_card(passed.note);
-            host::replace_body(Body::Answer, &passed.body).map(|()| Action::Continue)
+            host::replace_body(Body::Answer, &passed.body)
         }
-        None => host::replace_body(Body::Answer, &[]).map(|()| Action::Pause),
+        None => host::replace_body(Body::Answer, &[]),
     });
-    taken.unwrap_or_else(|error| {
+    if let Err(error) = taken {
         log_failure(error);
-        Action::Continue
-    })
+    }
+    Action::Continue
 }
 
 fn log_failure(error: HostError) {

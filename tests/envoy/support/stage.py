@@ -22,6 +22,8 @@ class Answer:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    #: The body comes in chunks of so many bytes, without a length.
+    chunk: int | None = None
     #: The answer waits until this is set.
     after: threading.Event | None = None
 
@@ -73,9 +75,22 @@ class _Player(_Handler):
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        self.send_header("content-length", str(len(answer.body)))
+        if answer.chunk is None:
+            self.send_header("content-length", str(len(answer.body)))
+        else:
+            self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        self.wfile.write(answer.body)
+        if self.command == "HEAD":
+            return
+        if answer.chunk is None:
+            self.wfile.write(answer.body)
+            return
+        # The last one is empty (RFC 9112 §7.1).
+        for start in range(0, len(answer.body) + answer.chunk, answer.chunk):
+            part = answer.body[start : start + answer.chunk]
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
+            if not part:
+                break
 
     def _websocket(self) -> None:
         """Shake hands (RFC 6455 §4.2.2), then send each short message back, without its mask (§5.3)."""

@@ -68,6 +68,8 @@ class Http2:
         self._data = b""
         self._has_ended = False
         self.headers: dict[str, str] = {}
+        self.trailers: dict[str, str] = {}
+        self.was_reset = False
         while not self.headers:
             self._read()
         self.status = int(self.headers[":status"])
@@ -105,11 +107,15 @@ class Http2:
             match event:
                 case h2.events.ResponseReceived():
                     self.headers = {text(name): text(value) for name, value in event.headers}
+                case h2.events.TrailersReceived():
+                    self.trailers = {text(name): text(value) for name, value in event.headers}
                 case h2.events.DataReceived():
                     self._data += event.data
                     self._h2.acknowledge_received_data(event.flow_controlled_length, 1)
-                case h2.events.StreamEnded() | h2.events.StreamReset():
+                case h2.events.StreamEnded():
                     self._has_ended = True
+                case h2.events.StreamReset():
+                    self._has_ended = self.was_reset = True
         self._flush()
 
     def _flush(self) -> None:
