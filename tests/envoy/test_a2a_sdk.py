@@ -3,25 +3,32 @@
 A client knows nothing of peergate. It reads the card that comes through the filter, and sends what that asks for.
 """
 
+import base64
 import contextlib
+import copy
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import httpx
 import pytest
 
 from support.a2a import NOT_READ, User, agents, client
 from support.bootstrap import bootstrap, cluster, listener, peergate
 from support.cast import ENVIRONMENT, MRPINK_SEED, bearer, policy, rule, token
-from support.credentials import totp, wrong_totp
+from support.credentials import SigningKey, totp, wrong_totp
 from support.ports import free_ports
 
 V1, V03 = "a2a-1", "a2a-0.3"
+
+#: Whose signatures the agents' cards bear, and the filter's.
+AGENTS_KEY, FILTERS_KEY = SigningKey.generate("ES256", "agents-1"), SigningKey.generate("ES256", "filters-1")
 
 WELL_KNOWN = ["/.well-known/agent-card.json", "/.well-known/agent.json"]
 
 
 def card_v1(url, name, *versions):
-    """What the agent says of itself, in the form of A2A 1.0: that it wants a token and a code."""
+    """What the agent says of itself, in the form of A2A 1.0: that it wants a key of its own."""
     return {
         "name": name,
         "description": "Says what it is told",
@@ -35,11 +42,8 @@ def card_v1(url, name, *versions):
         "defaultInputModes": ["text/plain"],
         "defaultOutputModes": ["text/plain"],
         "skills": [{"id": "echo", "name": "Echo", "description": "Says it again", "tags": ["echo"]}],
-        "securitySchemes": {
-            "bearer": {"httpAuthSecurityScheme": {"scheme": "bearer", "bearerFormat": "JWT"}},
-            "totp": {"apiKeySecurityScheme": {"location": "header", "name": "X-TOTP"}},
-        },
-        "securityRequirements": [{"schemes": {"bearer": {}, "totp": {}}}],
+        "securitySchemes": {"own": {"apiKeySecurityScheme": {"location": "header", "name": "X-Own"}}},
+        "securityRequirements": [{"schemes": {"own": {}}}],
     }
 
 
@@ -58,11 +62,8 @@ def card_v03(url, name):
         "defaultInputModes": ["text/plain"],
         "defaultOutputModes": ["text/plain"],
         "skills": [{"id": "echo", "name": "Echo", "description": "Says it again", "tags": ["echo"]}],
-        "securitySchemes": {
-            "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-            "totp": {"type": "apiKey", "in": "header", "name": "X-TOTP"},
-        },
-        "security": [{"bearer": [], "totp": []}],
+        "securitySchemes": {"own": {"type": "apiKey", "in": "header", "name": "X-Own"}},
+        "security": [{"own": []}],
     }
 
 
@@ -82,18 +83,27 @@ class Agent:
 
     release: str
     card: Callable[[str, str], dict]
+    #: Whether it signs its cards.
+    signs: bool = False
+    #: What becomes of signed cards.
+    signed: str = "pass"
     #: What a code is asked for with.
     totp: object = True
 
     def settings(self, url):
         """What its program is told."""
-        return {"card": self.card(url, "Echo"), "extended": self.card(url, "Echo for friends")}
+        made = {"card": self.card(url, "Echo"), "extended": self.card(url, "Echo for friends")}
+        return made | ({"key": AGENTS_KEY.private_pem(), "kid": AGENTS_KEY.kid} if self.signs else {})
 
     def policy(self):
         """That of the filter."""
+        advertised = {"signed": self.signed}
+        if self.signed == "resign":
+            advertised["keys"] = [{"kid": FILTERS_KEY.kid, "key": {"env": "CARD_KEY"}}]
         return policy(
             {"name": "card", "match": {"paths": WELL_KNOWN}, "accept": ["none"]},
-            rule("agent", ["jwt"], require={"totp": self.totp}),
+            rule("agent", ["jwt"], require={"totp": self.totp}, extended_card_rpc=True),
+            agent_card=advertised,
         )
 
 
@@ -102,6 +112,14 @@ AGENTS = {
     "new": Agent(V1, card_new),
     "both": Agent(V1, card_both),
     "old": Agent(V03, card_v03),
+    "new-pass": Agent(V1, card_new, signs=True),
+    "both-pass": Agent(V1, card_both, signs=True),
+    "old-pass": Agent(V03, card_v03, signs=True),
+    "new-drop": Agent(V1, card_new, signs=True, signed="drop"),
+    "old-drop": Agent(V03, card_v03, signs=True, signed="drop"),
+    "new-resign": Agent(V1, card_new, signs=True, signed="resign"),
+    "both-resign": Agent(V1, card_both, signs=True, signed="resign"),
+    "old-resign": Agent(V03, card_v03, signs=True, signed="resign"),
     "once": Agent(V1, card_new, totp={"replay": "one_time"}),
     "bound": Agent(V1, card_new, totp={"replay": "per_token"}),
 }
@@ -112,6 +130,7 @@ def running(envoy):
     """Each agent behind a listener of its own, and a client of each release; the address of each listener."""
     ports = dict(zip(AGENTS, free_ports(len(AGENTS)), strict=True))
     urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+    environment = ENVIRONMENT | {"CARD_KEY": FILTERS_KEY.private_pem()}
     with contextlib.ExitStack() as stack:
         # They start side by side: each is waited for when it is first asked.
         clients = {release: stack.enter_context(client(release)) for release in (V1, V03)}
@@ -123,11 +142,11 @@ def running(envoy):
             upstreams |= stack.enter_context(agents(release, settings))
         listeners = []
         for name, port in ports.items():
-            built = listener(name, [peergate(AGENTS[name].policy(), ENVIRONMENT)], name)
+            built = listener(name, [peergate(AGENTS[name].policy(), environment)], name)
             built["address"]["socket_address"]["port_value"] = port
             listeners.append(built)
         clusters = [cluster(name, upstreams[name]) for name in AGENTS]
-        yield envoy(bootstrap(listeners, clusters), ENVIRONMENT), clients, urls
+        yield envoy(bootstrap(listeners, clusters), environment), clients, urls
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +162,7 @@ def user(running):
 
 
 BEARER = {"scheme": "bearer", "bearerFormat": "JWT"}
-TOTP = {"name": "X-TOTP"}
+TOTP = {"name": "X-TOTP", "description": "TOTP code (RFC 6238)"}
 
 #: What each release reads in every card: that a token and a code are wanted, both.
 WANTED = {
@@ -315,3 +334,92 @@ def test_codes_that_count_once_break_a_client_that_says_two_things_with_one(user
     assert (first, reason(second)) == (said, "Invalid TOTP code")
     _, *answers, _ = user(V1, "bound", **mine).does(*steps, "stream")
     assert answers == [said, said]
+
+
+#: Who reads the signed card of which agent.
+SIGNED = pytest.mark.parametrize(("release", "before"), [(V1, "new"), (V1, "both"), (V03, "old")])
+
+AGENTS_KEYS, FILTERS_KEYS = [AGENTS_KEY.public_jwk()], [FILTERS_KEY.public_jwk()]
+
+
+def names(release, card):
+    """The names of the schemes that a card asks for, in its only alternative."""
+    member = "security" if release == V03 else "securityRequirements"
+    (requirement,) = card[member]
+    return set(requirement if release == V03 else requirement["schemes"])
+
+
+@SIGNED
+def test_a_signed_card_that_passes_still_verifies(user, release, before):
+    """And says what the agent has said, which is not what the filter wants: the log says so."""
+    (card,) = user(release, f"{before}-pass", keys=AGENTS_KEYS).does("card")
+    assert names(release, card) == {"own"}
+
+
+@pytest.mark.parametrize(("release", "before"), [(V1, "new"), (V03, "old")])
+def test_a_signature_that_is_dropped_is_gone(user, release, before):
+    refused, card = [
+        *user(release, f"{before}-drop", keys=AGENTS_KEYS).does("card"),
+        *user(release, f"{before}-drop").does("card"),
+    ]
+    assert (refused.error, refused.text) == ("NoSignatureError", "AgentCard has no signatures to verify.")
+    assert wanted(release, card) == WANTED[release]
+
+
+RESIGNED = pytest.mark.parametrize(
+    ("release", "before"),
+    [(V1, "new-resign"), (V1, "both-resign"), (V03, "both-resign"), (V03, "old-resign")],
+)
+
+
+@RESIGNED
+def test_a_card_that_is_signed_anew_verifies_with_the_filters_key_and_no_other(user, release, before):
+    steps = ["card", "extended", ["send", "hello"]]
+    card, extended, answer = user(release, before, keys=FILTERS_KEYS).does(*steps)
+    assert names(release, card) == names(release, extended) == {"bearer", "totp"}
+    assert answer == "mrpink said: hello"
+    (refused,) = user(release, before, keys=AGENTS_KEYS).does("card")
+    assert refused.error == "InvalidSignaturesError"
+    # Every signature is the filter's: the agent's is stale.
+    assert {unprotected(each)["kid"] for each in card["signatures"]} == {FILTERS_KEY.kid}
+
+
+@RESIGNED
+def test_a_card_that_is_signed_anew_cannot_be_made_to_ask_for_less(user, running, release, before):
+    """Neither SDK's signature covers credentials without scopes, so the filter writes some for each."""
+    url = running[2][before]
+    fetched = httpx.get(f"{url}/.well-known/agent-card.json", trust_env=False).json()
+    without, either = copy.deepcopy(fetched), copy.deepcopy(fetched)
+    for card, change in ((without, only_bearer), (either, one_or_the_other)):
+        for member in {"security", "securityRequirements"} & card.keys():
+            card[member] = change(card[member])
+    verified, *refused = user(release, before, keys=FILTERS_KEYS).does(
+        *(["verify", card] for card in (fetched, without, either))
+    )
+    assert verified is None
+    assert [each.error for each in refused] == ["InvalidSignaturesError"] * 2
+
+
+def only_bearer(requirements):
+    """Without the code."""
+    return [
+        {"schemes": {"bearer": each["schemes"]["bearer"]}}
+        if "schemes" in each
+        else {"bearer": each["bearer"]}
+        for each in requirements
+    ]
+
+
+def one_or_the_other(requirements):
+    """The code or the token, where both were asked for."""
+    return [
+        {"schemes": {name: scopes}} if "schemes" in each else {name: scopes}
+        for each in requirements
+        for name, scopes in each.get("schemes", each).items()
+    ]
+
+
+def unprotected(signature):
+    """The header that a signature protects."""
+    protected = signature["protected"]
+    return json.loads(base64.urlsafe_b64decode(protected + "=" * (-len(protected) % 4)))
