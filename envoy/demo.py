@@ -7,6 +7,7 @@ ports; the demo stops what it started. With `--keep` it stays up for requests of
 import argparse
 import base64
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -97,7 +98,7 @@ def started(directory: Path) -> Iterator["Demo"]:
     }
     remember("demo: API key of mrwhite", MRWHITE_KEY)
     with (
-        Upstream("agent") as agent,
+        Agent("agent") as agent,
         Upstream("api") as api,
         Upstream("charlie") as charlie,
         TokenServerDouble("issuer") as issuer,
@@ -105,6 +106,30 @@ def started(directory: Path) -> Iterator["Demo"]:
         configuration = demo_configuration(agent.port, api.port, charlie.port, issuer.port)
         with Envoy("envoy", configuration, directory, environment=secrets) as envoy:
             yield Demo(envoy, agent, api, charlie, issuer)
+
+
+class Agent(Upstream):
+    """The agent. Its card says nothing of credentials: that is not its business here."""
+
+    def answer_to(self, received: Received) -> dict:
+        """The card, or what every upstream of the demo says."""
+        if received.path != CARD:
+            return super().answer_to(received)
+        interface = {
+            "url": "http://agent.example/a2a",
+            "protocolBinding": "JSONRPC",
+            "protocolVersion": "1.0",
+        }
+        return {
+            "name": "Agent of the demo",
+            "description": "Says who called",
+            "version": "1.0.0",
+            "supportedInterfaces": [interface],
+            "capabilities": {},
+            "defaultInputModes": ["text/plain"],
+            "defaultOutputModes": ["text/plain"],
+            "skills": [{"id": "who", "name": "Who", "description": "Says who called", "tags": ["who"]}],
+        }
 
 
 def demo_configuration(*ports: int) -> dict:
@@ -145,6 +170,7 @@ class Demo:
         print(paint("peergate in a real Envoy, configured by envoy/demo.yaml", BOLD))
         self.refusals()
         self.permits()
+        self.card()
         self.way_out()
         self.exchange()
         self.metrics()
@@ -183,6 +209,22 @@ class Demo:
         expect("what the agent sees", identity(seen), MRWHITE)
         seen = self.permitted("a public path, with a forged identity", CARD, {"X-Agent-Peer": "admin"})
         expect("what the agent sees", identity(seen), {})
+
+    def card(self) -> None:
+        """The agent's card, as the agent has it and as callers get it."""
+        self.chapter("What callers read in the agent's card")
+        before = self.client.get(f"http://127.0.0.1:{self.agent.port}{CARD}").json()
+        after = self.send("the card says what the rules want", "inbound", CARD, {}).json()
+        expect(
+            "what the filter adds", after.keys() - before.keys(), {"securitySchemes", "securityRequirements"}
+        )
+        expect("what it leaves alone", {name: after[name] for name in before}, before)
+        say("agent says", f"{', '.join(before)}")
+        for name, scheme in after["securitySchemes"].items():
+            say("callers read", f"{name}: {json.dumps(scheme)}")
+        (together,) = after["securityRequirements"]
+        expect("what goes together", together["schemes"].keys(), {"bearer", "totp"})
+        say("and", json.dumps(together))
 
     def way_out(self) -> None:
         """The agent's own call to an API that takes its key in the query only."""

@@ -52,7 +52,7 @@ def test_each_step_comes_out_as_said(demo):
     output, _ = process.communicate(timeout=60)
     (DIRECTORY / "output.log").write_text(output, encoding="utf-8")
     assert process.returncode == 0, output
-    assert output.endswith("All 15 requests came out as said.\n")
+    assert output.endswith("All 16 requests came out as said.\n")
     assert "\x1b" not in output
 
 
