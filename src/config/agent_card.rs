@@ -356,5 +356,5 @@ const CARD_PATHS: [&str; 2] = ["/.well-known/agent-card.json", "/.well-known/age
 /// Cards that are signed, with all their skills, have some ten kilobytes.
 const DEFAULT_MAX_BYTES: usize = 256 * 1024;
 const MIN_MAX_BYTES: i64 = 1024;
-/// Ours: it is held for each request of a card.
+/// As [`crate::agent_card::MAX_BYTES`] has it.
 const MAX_MAX_BYTES: i64 = 1024 * 1024;
