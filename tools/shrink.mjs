@@ -32,6 +32,12 @@ const KEPT = new Set([
   "proxy_on_log",
 ]);
 
+// What writes backtraces, which Rust's panic hook does where RUST_BACKTRACE is set: in a module without names there is nothing
+// in them, and all that reads names comes along, thirty kilobytes. It traps instead, as the panic then does. By the names of
+// Rust's mangling: all of the crate that reads names, and what std has for the texts.
+const BACKTRACES =
+  /^_R(?:(?!Cs)\w)*Cs[0-9A-Za-z]+_14rustc_demangle|3std9backtraceNt\w+9BacktraceNtNt\w+4core3fmt7Display3fmt|13BacktraceLock5print|9symbolizeNt\w+10SymbolNameNt\w+7Display3fmt/;
+
 const [from, to] = process.argv.slice(2);
 // It stands where npm has put it, beside the working directory's environment and not beside this file.
 const resolve = createRequire(`${process.cwd()}/.venv/node/`).resolve;
@@ -55,9 +61,22 @@ const exported = Array.from({ length: module.getNumExports() }, (_, index) =>
 for (const name of exported.filter((name) => !KEPT.has(name))) {
   module.removeExport(name);
 }
+const names = Array.from({ length: module.getNumFunctions() }, (_, index) =>
+  binaryen.getFunctionInfo(module.getFunctionByIndex(index)).name,
+);
+const traps = names.filter((name) => BACKTRACES.test(name));
+if (traps.length === 0) {
+  throw new Error("nothing in the module writes backtraces: Rust gives it other names now");
+}
+for (const name of traps) {
+  const { params, results } = binaryen.getFunctionInfo(module.getFunction(name));
+  module.removeFunction(name);
+  module.addFunction(name, params, results, [], module.unreachable());
+}
 binaryen.setOptimizeLevel(2);
 binaryen.setShrinkLevel(2);
 module.optimize();
+module.runPasses(["strip-debug"]);
 if (!module.validate()) {
   throw new Error("the module is not valid");
 }
