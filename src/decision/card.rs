@@ -39,7 +39,46 @@ pub(super) enum Watch {
         body: Vec<u8>,
         /// How long it will be, where that was said.
         length: Option<usize>,
+        object: Outline,
     },
+}
+
+/// How far an object of JSON has come, by its braces and texts alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Outline {
+    depth: usize,
+    is_in_text: bool,
+    is_escaped: bool,
+}
+
+/// What has come of an object.
+#[derive(Debug, PartialEq, Eq)]
+enum Come {
+    /// It goes on.
+    Part,
+    /// All of it.
+    All,
+    /// It is none.
+    Other,
+}
+
+impl Outline {
+    fn with(&mut self, part: &[u8]) -> Come {
+        for byte in part {
+            match byte {
+                _ if self.is_escaped => self.is_escaped = false,
+                b'\\' if self.is_in_text => self.is_escaped = true,
+                b'"' if self.depth > 0 => self.is_in_text = !self.is_in_text,
+                _ if self.is_in_text => {}
+                b'{' => self.depth = self.depth.saturating_add(1),
+                b'}' if self.depth == 1 => return Come::All,
+                b'}' if self.depth > 1 => self.depth -= 1,
+                _ if self.depth > 0 || byte.is_ascii_whitespace() => {}
+                _ => return Come::Other,
+            }
+        }
+        Come::Part
+    }
 }
 
 /// How a card stands in an answer.
@@ -128,6 +167,7 @@ impl Permit {
             form,
             body: Vec::new(),
             length,
+            object: Outline::default(),
         });
         (edits, None)
     }
@@ -140,13 +180,19 @@ impl Permit {
     /// Takes a part of the answer's body. What comes back takes the place of all that was taken.
     pub fn take_answer(&mut self, means: CardMeans<'_>, part: &[u8], is_end: bool) -> Option<Passed> {
         let inbound = means.policy.inbound.as_ref()?;
-        let Some(Watch::Held { form, body, length }) = &mut self.card else {
+        let Some(Watch::Held {
+            form,
+            body,
+            length,
+            object,
+        }) = &mut self.card
+        else {
             return None;
         };
         body.extend(part);
         let is_too_long = body.len() > inbound.card.max_bytes;
         // Trailers may follow, after which nothing can be written any more.
-        let is_whole = is_end || *length == Some(body.len());
+        let is_whole = is_end || *length == Some(body.len()) || object.with(part) != Come::Part;
         if !is_whole && !is_too_long {
             return None;
         }
@@ -395,3 +441,29 @@ const MAX_REQUEST_BYTES: usize = 16 * 1024;
 const MAX_REQUEST_DEPTH: usize = 16;
 /// Ours: a card for each of a few agents behind one filter, its old form, its extended one.
 const MAX_CARDS: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_ends_with_its_last_brace_however_it_comes() {
+        let object = br#" {"a":{"}":"\"}{","b":[{}]},"c\\":"{"} "#;
+        let end = object.iter().rposition(|byte| *byte == b'}').unwrap();
+        for cut in 0..=end {
+            let (first, second) = object.split_at(cut);
+            let mut outline = Outline::default();
+            assert_eq!(outline.with(first), Come::Part, "{cut}");
+            assert_eq!(outline.with(second), Come::All, "{cut}");
+        }
+        assert_eq!(Outline::default().with(&object[..end]), Come::Part);
+    }
+
+    #[test]
+    fn what_begins_otherwise_is_none() {
+        for other in ["[{}]", " \"{}\"", "1", "<html>", "\u{feff}{}", "}"] {
+            assert_eq!(Outline::default().with(other.as_bytes()), Come::Other, "{other}");
+        }
+        assert_eq!(Outline::default().with(b" \r\n"), Come::Part);
+    }
+}

@@ -120,7 +120,7 @@ impl HttpContext for Stream {
         }
     }
 
-    /// Trailers end a card whose length was not said: too late for another body, and an answer without one is no card.
+    /// Trailers before the end of a card: too late for another body, and an answer without one is no card.
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
         let is_held = matches!(&*self.slot.state.borrow(), State::Forwarded(permit) if permit.holds_answer());
         match is_held {

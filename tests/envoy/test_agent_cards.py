@@ -95,7 +95,11 @@ def node(envoy, stage):
     large = filter_with(policy(*RULES, agent_card={"max_bytes": 1024 * 1024}))
     resigns = POLICY | {"inbound": POLICY["inbound"] | RESIGN["inbound"]}
     tight = {"per_connection_buffer_limit_bytes": 1024}
-    with Trailing(card(20_000), True) as trailing, Trailing(card(20_000), False) as unsaid:
+    with (
+        Trailing(card(20_000), True) as trailing,
+        Trailing(card(20_000), False) as unsaid,
+        Trailing(card(20_000)[:-1], False) as unfinished,
+    ):
         listeners = [
             listener("guide", [filter_with(POLICY)], "agent"),
             listener("resigns", [filter_with(resigns)], "agent"),
@@ -105,12 +109,14 @@ def node(envoy, stage):
             listener("tight", [large], "tight") | tight,
             listener("trailing", [usual], "trailing"),
             listener("unsaid", [usual], "unsaid"),
+            listener("unfinished", [usual], "unfinished"),
         ]
         clusters = [
             cluster("agent", stage.port),
             cluster("tight", stage.port) | tight,
             cluster("trailing", trailing.port, http2=True),
             cluster("unsaid", unsaid.port, http2=True),
+            cluster("unfinished", unfinished.port, http2=True),
             cluster("issuer", free_port()),
         ]
         yield envoy(bootstrap(listeners, clusters), environment)
@@ -199,8 +205,9 @@ def asked_by_http2(node, way):
     )
 
 
-def test_a_card_before_trailers_ends_where_its_length_says_so(node, counted):
-    with asked_by_http2(node, "trailing") as answer:
+@pytest.mark.parametrize("way", ["trailing", "unsaid"])
+def test_a_card_before_trailers_is_rewritten_whether_or_not_its_length_is_said(node, counted, way):
+    with asked_by_http2(node, way) as answer:
         rewritten = json.loads(answer.body)
         assert answer.trailers == TRAILERS
     assert set(rewritten["securityRequirements"][0]["schemes"]) == {"bearer", "totp"}
@@ -208,9 +215,9 @@ def test_a_card_before_trailers_ends_where_its_length_says_so(node, counted):
     assert counted() == {"rewritten": 1}
 
 
-def test_a_card_that_only_trailers_end_is_none(node):
+def test_a_card_whose_end_trailers_come_in_place_of_is_none(node):
     """When they come, nothing can be written any more. An answer without a body would be taken for a card."""
-    with asked_by_http2(node, "unsaid") as answer:
+    with asked_by_http2(node, "unfinished") as answer:
         assert answer.body == b""
         assert answer.was_reset
 
