@@ -23,6 +23,7 @@ mod door;
 mod token;
 
 mod algorithms;
+mod cards;
 mod claims;
 mod credentials;
 mod encoding;
