@@ -203,11 +203,10 @@ impl Card {
         if merge == Merge::And && asks_nothing && asked.is_empty() {
             return;
         }
-        let named = match merge {
-            Merge::Replace => Some(requirement::named_by_skills(&self.members)),
-            Merge::And => None,
-        };
-        let mut schemes = scheme::take(&mut self.members, named.as_ref());
+        let mut schemes = scheme::take(&mut self.members);
+        if merge == Merge::Replace {
+            schemes = requirement::named_by_skills(&self.members, &schemes);
+        }
         if !asks_nothing {
             let mut names = Vec::new();
             for own in &security.schemes {
@@ -220,7 +219,7 @@ impl Card {
         }
         requirement::write(&mut self.members, asked, self.shape);
         if !schemes.is_empty() {
-            self.members.insert(scheme::MEMBER.into(), Value::Object(schemes));
+            scheme::put(&mut self.members, scheme::MEMBER, Value::Object(schemes));
         }
     }
 

@@ -69,9 +69,12 @@ fn add(
 ) {
     let text = |name| member(members, name).and_then(Value::as_str).unwrap_or_default();
     let interface = interface(text("url"), text(binding), text("tenant"), is_legacy);
-    let interface = interface.map_err(|error| UnreadableUrl { error });
-    if !found.contains(&interface) {
-        found.push(interface);
+    let is_there = |other: &Result<Interface, UnreadableUrl>| match (other, &interface) {
+        (Ok(other), Ok(interface)) => *other == *interface,
+        (Ok(_) | Err(_), _) => false,
+    };
+    if !found.iter().any(is_there) {
+        found.push(interface.map_err(|error| UnreadableUrl { error }));
     }
 }
 

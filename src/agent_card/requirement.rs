@@ -1,10 +1,10 @@
 //! Requirements: lists of alternatives, each of schemes that are asked for together (A2A 0.3 §5.5, A2A 1.0 §4.5).
 //!
-//! They are kept as 0.3 has them, `{"oidc":["a2a.invoke"],"totp":[]}`; 1.0 wraps the same.
+//! An alternative is kept as 0.3 has it, an object: `{"oidc":["a2a.invoke"],"totp":[]}`; 1.0 wraps the same.
 
 use serde_json::{Map, Value};
 
-use super::scheme::{self, within};
+use super::scheme::{self, put, within};
 use super::{MAX_ALTERNATIVES, Requirement, Shape};
 
 /// The members of a card, or of a skill, that hold them: of two, clients go by the former.
@@ -12,12 +12,9 @@ const MEMBERS: [&str; 3] = [V1, "security_requirements", V03];
 const V1: &str = "securityRequirements";
 const V03: &str = "security";
 
-/// One alternative: the lists of scopes, by the names of their schemes.
-type Alternative = Map<String, Value>;
-
 /// What a card declares at its top, as far as it can be read: what cannot is left out, and never read as a call without
 /// credentials.
-pub(super) fn declared(card: &Map<String, Value>) -> Vec<Alternative> {
+pub(super) fn declared(card: &Map<String, Value>) -> Vec<Value> {
     let mut declared = Vec::new();
     let list = MEMBERS.iter().find_map(|name| card.get(*name)?.as_array());
     for entry in list.map(Vec::as_slice).unwrap_or_default() {
@@ -29,7 +26,7 @@ pub(super) fn declared(card: &Map<String, Value>) -> Vec<Alternative> {
     declared
 }
 
-fn alternative(entry: &Value) -> Option<Alternative> {
+fn alternative(entry: &Value) -> Option<Value> {
     let mut read = Map::new();
     let mut bytes = MAX_ALTERNATIVE_BYTES;
     for (name, scopes) in schemes(entry)? {
@@ -47,7 +44,7 @@ fn alternative(entry: &Value) -> Option<Alternative> {
             add(&mut read, name, Some(scope));
         }
     }
-    Some(read)
+    Some(Value::Object(read))
 }
 
 /// How many bytes are left behind a name or a scope.
@@ -63,14 +60,16 @@ fn schemes(entry: &Value) -> Option<&Map<String, Value>> {
     }
 }
 
-/// The schemes that a card's skills name, as the members of an object.
-pub(super) fn named_by_skills(card: &Map<String, Value>) -> Map<String, Value> {
+/// Of these schemes those that a card's skills name.
+pub(super) fn named_by_skills(card: &Map<String, Value>, of: &Map<String, Value>) -> Map<String, Value> {
     let mut named = Map::new();
     for skill in array(card.get("skills")) {
         for member in MEMBERS {
             for entry in array(skill.get(member)) {
                 for (name, _) in schemes(entry).into_iter().flatten() {
-                    named.insert(name.clone(), Value::Null);
+                    if let Some(definition) = of.get(name) {
+                        put(&mut named, name, definition.clone());
+                    }
                 }
             }
         }
@@ -88,7 +87,7 @@ pub(super) fn array(value: Option<&Value>) -> &[Value] {
 
 /// What the filter asks for, by the names that its schemes have in the card. An alternative of a scheme that is none is
 /// left out: without it, it would ask for less.
-pub(super) fn own(alternatives: &[Requirement], names: &[String]) -> Vec<Alternative> {
+pub(super) fn own(alternatives: &[Requirement], names: &[String]) -> Vec<Value> {
     let mut own = Vec::new();
     'alternatives: for requirement in alternatives {
         let mut alternative = Map::new();
@@ -101,27 +100,29 @@ pub(super) fn own(alternatives: &[Requirement], names: &[String]) -> Vec<Alterna
                 add(&mut alternative, name, Some(scope));
             }
         }
-        own.push(alternative);
+        own.push(Value::Object(alternative));
     }
     own
 }
 
 /// Each of the one with each of the other; where the card has none of its own, ours.
-pub(super) fn together(ours: Vec<Alternative>, theirs: &[Alternative]) -> Vec<Alternative> {
+pub(super) fn together(ours: Vec<Value>, theirs: &[Value]) -> Vec<Value> {
     if theirs.is_empty() {
         return ours;
     }
-    let mut all: Vec<Alternative> = Vec::new();
+    let mut all = Vec::new();
     for own in &ours {
         for other in theirs {
             if all.len() == MAX_ALTERNATIVES {
                 return all;
             }
             let mut both = own.clone();
-            for (name, scopes) in other {
-                add(&mut both, name, None);
-                for scope in array(Some(scopes)) {
-                    add(&mut both, name, scope.as_str());
+            if let Value::Object(both) = &mut both {
+                for (name, scopes) in other.as_object().into_iter().flatten() {
+                    add(both, name, None);
+                    for scope in array(Some(scopes)) {
+                        add(both, name, scope.as_str());
+                    }
                 }
             }
             if !all.contains(&both) {
@@ -133,9 +134,9 @@ pub(super) fn together(ours: Vec<Alternative>, theirs: &[Alternative]) -> Vec<Al
 }
 
 /// Asks for a scheme in an alternative, and for a scope beside those that are asked of it already.
-fn add(alternative: &mut Alternative, name: &str, scope: Option<&str>) {
+fn add(alternative: &mut Map<String, Value>, name: &str, scope: Option<&str>) {
     if !alternative.contains_key(name) {
-        alternative.insert(name.into(), Value::Array(Vec::new()));
+        put(alternative, name, Value::Array(Vec::new()));
     }
     if let (Some(Value::Array(list)), Some(scope)) = (alternative.get_mut(name), scope)
         && !list.iter().any(|other| other == scope)
@@ -145,43 +146,41 @@ fn add(alternative: &mut Alternative, name: &str, scope: Option<&str>) {
 }
 
 /// Leaves no list empty for which there is a word.
-pub(super) fn fill(alternatives: &mut [Alternative], schemes: &Map<String, Value>) {
+pub(super) fn fill(alternatives: &mut [Value], schemes: &Map<String, Value>) {
     for alternative in alternatives {
-        let asked = alternative.clone();
-        for (name, scopes) in &asked {
-            if array(Some(scopes)).is_empty()
-                && let Some(definition) = schemes.get(name)
+        for (name, scopes) in alternative.as_object_mut().into_iter().flatten() {
+            if let Value::Array(scopes) = scopes
+                && scopes.is_empty()
+                && let Some(word) = scheme::word(name, schemes.get(name))
             {
-                add(alternative, name, scheme::word(name, definition));
+                scopes.push(word.into());
             }
         }
     }
 }
 
 /// Writes them into a card of this shape, in place of all that stand there.
-pub(super) fn write(card: &mut Map<String, Value>, alternatives: Vec<Alternative>, shape: Shape) {
+pub(super) fn write(card: &mut Map<String, Value>, alternatives: Vec<Value>, shape: Shape) {
     for name in MEMBERS {
         card.remove(name);
     }
     if alternatives.is_empty() {
         return;
     }
-    let mut flat = Vec::new();
-    let mut wrapped = Vec::new();
-    for alternative in alternatives {
-        // Clients of 1.0 take a list that is not there for an empty one, and one that is empty too.
-        let mut schemes = Map::new();
-        for (name, scopes) in &alternative {
-            schemes.insert(name.clone(), within("list", scopes.clone()));
-        }
-        wrapped.push(within("schemes", Value::Object(schemes)));
-        flat.push(Value::Object(alternative));
-    }
     if shape != Shape::V03 {
-        card.insert(V1.into(), Value::Array(wrapped));
+        let mut wrapped = Vec::new();
+        for alternative in &alternatives {
+            // Clients take a list that is not there for an empty one, and one that is empty too.
+            let mut schemes = Map::new();
+            for (name, scopes) in alternative.as_object().into_iter().flatten() {
+                put(&mut schemes, name, within("list", scopes.clone()));
+            }
+            wrapped.push(within("schemes", Value::Object(schemes)));
+        }
+        put(card, V1, Value::Array(wrapped));
     }
     if shape != Shape::V1 {
-        card.insert(V03.into(), Value::Array(flat));
+        put(card, V03, Value::Array(alternatives));
     }
 }
 

@@ -13,19 +13,19 @@ impl Scheme {
         let mut members = Map::new();
         let kind = self.kind.write(&mut members);
         if let Some(description) = &self.description {
-            set(&mut members, "description", description);
+            put(&mut members, "description", description.as_str().into());
         }
         let mut definition = Map::new();
         if shape != Shape::V1 {
-            set(&mut definition, "type", kind.flat);
+            put(&mut definition, "type", kind.flat.into());
             for (name, value) in &members {
                 // The 0.3 client refuses a card for one `location` in place of `in`.
                 let name = if name == "location" { "in" } else { name };
-                definition.insert(name.into(), value.clone());
+                put(&mut definition, name, value.clone());
             }
         }
         if shape != Shape::V03 {
-            definition.insert(kind.wrapped.into(), Value::Object(members));
+            put(&mut definition, kind.wrapped, Value::Object(members));
         }
         Value::Object(definition)
     }
@@ -34,72 +34,62 @@ impl Scheme {
 impl SchemeKind {
     /// What a scheme of it says, as 1.0 calls it.
     fn write(&self, members: &mut Map<String, Value>) -> &'static Kind {
-        match self {
+        let (kind, texts) = match self {
             Self::Http {
                 scheme,
                 bearer_format,
-            } => {
-                set(members, "scheme", scheme);
-                if let Some(format) = bearer_format {
-                    set(members, "bearerFormat", format);
-                }
-                &HTTP
-            }
+            } => (&HTTP, [Some(scheme.as_str()), *bearer_format]),
             Self::ApiKey { place, name } => {
                 let place = match place {
                     Place::Header => "header",
                     Place::Cookie => "cookie",
                     Place::Query => "query",
                 };
-                set(members, "location", place);
-                set(members, "name", name);
-                &API_KEY
+                (&API_KEY, [Some(place), Some(name.as_str())])
             }
-            Self::OpenIdConnect { url } => {
-                set(members, "openIdConnectUrl", url);
-                &OPEN_ID_CONNECT
-            }
+            Self::OpenIdConnect { url } => (&OPEN_ID_CONNECT, [Some(url.as_str()), None]),
             Self::OAuth2 { token_url, scopes } => {
                 let mut described = Map::new();
                 for scope in scopes {
-                    set(&mut described, scope, "");
+                    put(&mut described, scope, "".into());
                 }
                 let mut flow = Map::new();
-                set(&mut flow, "tokenUrl", token_url);
-                flow.insert("scopes".into(), Value::Object(described));
-                members.insert("flows".into(), within("clientCredentials", Value::Object(flow)));
-                &OAUTH2
+                put(&mut flow, "tokenUrl", token_url.as_str().into());
+                put(&mut flow, "scopes", Value::Object(described));
+                put(members, "flows", within("clientCredentials", Value::Object(flow)));
+                (&OAUTH2, [None, None])
             }
-            Self::MutualTls => &MUTUAL_TLS,
+            Self::MutualTls => (&MUTUAL_TLS, [None, None]),
+        };
+        for (name, text) in kind.members.iter().zip(texts) {
+            if let Some(text) = text {
+                put(members, name, text.into());
+            }
         }
+        kind
     }
+}
+
+/// Puts a member into an object, in place of one that is there.
+pub(super) fn put(members: &mut Map<String, Value>, name: &str, value: Value) {
+    members.insert(name.into(), value);
 }
 
 /// An object with one member.
 pub(super) fn within(name: &str, value: Value) -> Value {
     let mut members = Map::new();
-    members.insert(name.into(), value);
+    put(&mut members, name, value);
     Value::Object(members)
 }
 
-fn set(members: &mut Map<String, Value>, name: &str, text: &str) {
-    members.insert(name.into(), text.into());
-}
-
-/// Takes the schemes of a card away, of whichever spelling, and returns all of them, or those that are named. It is not
-/// known which of two spellings came later, which is what clients go by.
-pub(super) fn take(card: &mut Map<String, Value>, named: Option<&Map<String, Value>>) -> Map<String, Value> {
-    let mut taken = Map::new();
-    for member in [&snake_case(MEMBER), MEMBER] {
-        if let Some(Value::Object(schemes)) = card.remove(member) {
-            for (name, definition) in &schemes {
-                if named.is_none_or(|named| named.contains_key(name)) {
-                    taken.insert(name.clone(), definition.clone());
-                }
-            }
-        }
+/// Takes the schemes of a card away. Of two spellings clients read the one that comes later, and it is not known which that
+/// was.
+pub(super) fn take(card: &mut Map<String, Value>) -> Map<String, Value> {
+    let other = card.remove(&snake_case(MEMBER));
+    match card.remove(MEMBER).or(other) {
+        Some(Value::Object(schemes)) => schemes,
+        _ => Map::new(),
     }
-    taken
 }
 
 /// Puts a definition among others, under its name or the first free one behind it, and returns the name. The same
@@ -122,7 +112,8 @@ pub(super) fn place(schemes: &mut Map<String, Value>, wish: &str, definition: Va
 
 /// What stands in a list that must not be empty. Nothing for OAuth, whose servers would refuse it, and for what is not
 /// known.
-pub(super) fn word(name: &str, definition: &Value) -> Option<&'static str> {
+pub(super) fn word(name: &str, definition: Option<&Value>) -> Option<&'static str> {
+    let definition = definition?;
     let flat = definition.get("type").and_then(Value::as_str);
     let is_its_own = |kind: &&&Kind| flat == Some(kind.flat) || definition.get(kind.wrapped).is_some();
     match KINDS.iter().find(is_its_own)?.word {
@@ -135,32 +126,39 @@ pub(super) fn word(name: &str, definition: &Value) -> Option<&'static str> {
 /// How a kind of scheme is called.
 struct Kind {
     flat: &'static str,
+    /// What it says, where that is a text.
+    members: [&'static str; 2],
     wrapped: &'static str,
     word: &'static str,
 }
 
 static API_KEY: Kind = Kind {
     flat: "apiKey",
+    members: ["location", "name"],
     wrapped: "apiKeySecurityScheme",
     word: "key",
 };
 static HTTP: Kind = Kind {
     flat: "http",
+    members: ["scheme", "bearerFormat"],
     wrapped: "httpAuthSecurityScheme",
     word: "token",
 };
 static OAUTH2: Kind = Kind {
     flat: "oauth2",
+    members: ["", ""],
     wrapped: "oauth2SecurityScheme",
     word: "",
 };
 static OPEN_ID_CONNECT: Kind = Kind {
     flat: "openIdConnect",
+    members: ["openIdConnectUrl", ""],
     wrapped: "openIdConnectSecurityScheme",
     word: "openid",
 };
 static MUTUAL_TLS: Kind = Kind {
     flat: "mutualTLS",
+    members: ["", ""],
     wrapped: "mtlsSecurityScheme",
     word: "certificate",
 };

@@ -60,15 +60,20 @@ fn replaced_schemes_stay_where_skills_name_them() {
     for shape in SHAPES {
         let mut card = small(shape, requirements(shape, &[&["gone"]]));
         card["skills"] = skills.clone();
-        for name in ["flat", "both", "wrapped", "gone"] {
+        for name in ["flat", "both", "wrapped", "snake", "gone"] {
             card["securitySchemes"][name] = certificate(shape);
         }
-        card["security_schemes"] = json!({"snake": certificate(shape), "also gone": certificate(shape)});
+        // Clients read one of two spellings.
+        card["security_schemes"] = json!({"flat": {}, "also gone": certificate(shape)});
         let rewritten = advertised(&card, &code(), Merge::Replace, true);
         let schemes = rewritten["securitySchemes"].as_object().unwrap();
         let names: Vec<&str> = schemes.keys().map(String::as_str).collect();
         assert_eq!(names, ["both", "flat", "snake", "totp", "wrapped"]);
-        assert_eq!(schemes["snake"], certificate(shape));
+        assert_eq!(schemes["flat"], certificate(shape));
+        let members = card.as_object_mut().unwrap();
+        let schemes = members.remove("securitySchemes").unwrap();
+        members.insert("security_schemes".into(), schemes);
+        assert_eq!(advertised(&card, &code(), Merge::Replace, true), rewritten);
         assert_eq!(rewritten["skills"], skills);
     }
 }
