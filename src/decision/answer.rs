@@ -1,6 +1,6 @@
 //! From a refusal to the answer that the caller understands: status, challenge, body.
 
-use serde::Serialize;
+use serde_json::Value;
 
 use crate::decision::deny::{Class, Deny, Told};
 use crate::decision::{ORIGINAL_PATH, ORIGINAL_URL};
@@ -262,102 +262,40 @@ fn description(text: &str) -> String {
         .collect()
 }
 
+/// The body, and its media type. Only the text may hold what needs an escape.
 fn body(
     speech: Speech,
     status: &Status,
     Told { reason, text }: &Told,
     style: &ErrorStyle,
 ) -> (&'static str, String) {
+    let message = Value::from(&**text).to_string();
+    let http = status.http.to_string();
     match speech {
         Speech::Grpc => ("application/grpc", text.to_string()),
         Speech::JsonRpc => {
-            let error = JsonRpcError {
-                code: style.jsonrpc_code,
-                message: text,
-            };
-            (
-                "application/json",
-                json(&JsonRpc {
-                    jsonrpc: "2.0",
-                    id: (),
-                    error,
-                }),
-            )
+            let code = style.jsonrpc_code.to_string();
+            let start = "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":";
+            let body = [start, &code, ",\"message\":", &message, "}}"].concat();
+            ("application/json", body)
         }
+        // The form of google.rpc.Status.
         Speech::A2aRest => {
-            let info = ErrorInfo {
-                kind: "type.googleapis.com/google.rpc.ErrorInfo",
-                reason,
-                domain: "peergate",
-            };
-            let error = RestError {
-                code: status.http,
-                status: status.google,
-                message: text,
-                details: [info],
-            };
-            ("application/json", json(&Rest { error }))
+            let start = "{\"error\":{\"code\":";
+            let info = ",\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\",\"reason\":\"";
+            let code = [start, &http, ",\"status\":\"", status.google].concat();
+            let end = [info, reason, "\",\"domain\":\"peergate\"}]}}"].concat();
+            let body = [&code, "\",\"message\":", &message, &end].concat();
+            ("application/json", body)
         }
         // RFC 9457 §4.2.1: with `about:blank` the title is the status's own phrase.
         Speech::Http => {
-            let problem = Problem {
-                kind: "about:blank",
-                title: status.title,
-                status: status.http,
-                detail: text,
-            };
-            ("application/problem+json", json(&problem))
+            let start = "{\"type\":\"about:blank\",\"title\":\"";
+            let status = [start, status.title, "\",\"status\":", &http].concat();
+            let body = [&status, ",\"detail\":", &message, "}"].concat();
+            ("application/problem+json", body)
         }
     }
-}
-
-/// The body; members stand in the order of their structs. Writing these structs cannot fail; were it to, the status
-/// and the challenge still say it all.
-fn json(body: &impl Serialize) -> String {
-    serde_json::to_string(body).unwrap_or_default()
-}
-
-#[derive(Serialize)]
-struct JsonRpc<'a> {
-    jsonrpc: &'static str,
-    id: (),
-    error: JsonRpcError<'a>,
-}
-
-#[derive(Serialize)]
-struct JsonRpcError<'a> {
-    code: i32,
-    message: &'a str,
-}
-
-#[derive(Serialize)]
-struct Rest<'a> {
-    error: RestError<'a>,
-}
-
-#[derive(Serialize)]
-struct RestError<'a> {
-    code: u16,
-    status: &'static str,
-    message: &'a str,
-    details: [ErrorInfo; 1],
-}
-
-#[derive(Serialize)]
-struct ErrorInfo {
-    #[serde(rename = "@type")]
-    kind: &'static str,
-    reason: &'static str,
-    domain: &'static str,
-}
-
-#[derive(Serialize)]
-struct Problem<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    title: &'static str,
-    status: u16,
-    detail: &'a str,
 }
 
 /// What access logs print of a refused request is the request as it stands when it is answered.
