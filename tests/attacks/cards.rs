@@ -73,3 +73,52 @@ fn tokens(door: &mut Door, card: &Value, keys: &Value) -> usize {
     };
     signatures.as_array().unwrap().iter().filter(is_good).count()
 }
+
+/// Clients take what they cannot read for a call without credentials, and of two spellings the one that comes later. Whoever
+/// asks for less in a card than the rules want has honest clients send less, here or to whom they pass the card on.
+#[test]
+fn no_card_asks_for_less_than_the_rules_do() {
+    let interface = json!({
+        "url": "https://agent.example/totp", "protocolBinding": "JSONRPC", "protocolVersion": "1.0",
+    });
+    let own = json!({"apiKeySecurityScheme": {"location": "query", "name": "own"}});
+    for merge in ["replace", "and"] {
+        let mut door = Door::with(json!({"inbound": {"agent_card": {"merge": merge}}}));
+        for members in [
+            json!({}),
+            json!({"securityRequirements": [{}]}),
+            json!({"security_requirements": [{"schemes": {}}]}),
+            json!({"security": [{}], "security_requirements": [{}]}),
+            json!({"securityRequirements": [{"bearer": []}]}),
+            json!({"securityRequirements": [{"schemes": null}, null, "bearer", {"Schemes": {}}]}),
+            json!({"securityRequirements": {}, "securitySchemes": []}),
+            json!({"securitySchemes": {"bearer": own, "totp": own, "totp_2": own}}),
+            json!({"security_schemes": {"totp": own}, "securityRequirements": [{"schemes": {"totp": {}}}]}),
+            json!({"skills": [{"securityRequirements": [{"schemes": {"totp": {}}}]}], "securitySchemes": {"totp": own}}),
+        ] {
+            let mut card = json!({"name": "Echo", "supportedInterfaces": [interface]});
+            card.as_object_mut()
+                .unwrap()
+                .extend(members.as_object().unwrap().clone());
+            let upstream = Response::new(200)
+                .header("content-type", "application/json")
+                .body(card.to_string());
+            let forwarded = door.admits("the card", get("/.well-known/agent-card.json").upstream(upstream));
+            let told: Value = serde_json::from_slice(&forwarded.response.body).unwrap();
+            for other in ["security", "security_requirements", "security_schemes"] {
+                assert!(told.get(other).is_none(), "{told}");
+            }
+            let alternatives = told["securityRequirements"].as_array().unwrap();
+            assert!(!alternatives.is_empty(), "{told}");
+            for alternative in alternatives {
+                let names = alternative["schemes"].as_object().unwrap().keys();
+                let asked: Vec<&Value> = names.map(|name| &told["securitySchemes"][name]).collect();
+                let is_asked = |kind: &str, member: &str, value: &str| {
+                    asked.iter().any(|scheme| scheme[kind][member] == value)
+                };
+                assert!(is_asked("httpAuthSecurityScheme", "scheme", "bearer"), "{told}");
+                assert!(is_asked("apiKeySecurityScheme", "name", "X-TOTP"), "{told}");
+            }
+        }
+    }
+}
