@@ -31,6 +31,8 @@ pub(super) struct Slot {
     state: RefCell<State>,
     /// Whether trailers have come while it waited: the host does not show them again.
     holds_trailers: Cell<bool>,
+    /// Whether a body has come while it waited, and whether to its end: nor that.
+    holds_body: Cell<Option<bool>>,
 }
 
 /// How far a stream is.
@@ -73,6 +75,7 @@ impl Stream {
                 attachment,
                 state: RefCell::new(State::Undecided),
                 holds_trailers: Cell::new(false),
+                holds_body: Cell::new(None),
             }),
         }
     }
@@ -93,6 +96,7 @@ impl HttpContext for Stream {
             see_request(permit, end_of_stream);
             return Action::Continue;
         }
+        self.slot.holds_body.set(Some(end_of_stream));
         self.action()
     }
 
@@ -197,9 +201,14 @@ pub(super) fn resume(slot: &Rc<Slot>, now: UnixTime) -> Resumed {
     } = *waiting;
     let moment = Moment { since, now };
     let ended = decide_at(slot, role, &mut request, held, moment, |_, _| true);
-    let ended = ended.and_then(|state| {
-        if let (State::Forwarded(permit), true) = (&state, slot.holds_trailers.get()) {
-            clean_trailers(&slot.attachment, permit)?;
+    let ended = ended.and_then(|mut state| {
+        if let State::Forwarded(permit) = &mut state {
+            if slot.holds_trailers.get() {
+                clean_trailers(&slot.attachment, permit)?;
+            }
+            if let Some(is_end) = slot.holds_body.get() {
+                see_request(permit, is_end);
+            }
         }
         Ok(state)
     });
