@@ -56,7 +56,7 @@ def cors(**members):
 
 @pytest.fixture(scope="module")
 def envoys(envoy, agent):
-    """A proxy with four listeners: plain, with CORS before the filter, with headers that it exposes, and CORS behind."""
+    """Four listeners: plain, with CORS before the filter, with headers that it exposes, and CORS behind."""
     filter_, settings = cors()
     _, exposing = cors(expose_headers="x-request-id, www-authenticate")
     authentication = peergate(POLICY, ENVIRONMENT)
