@@ -356,6 +356,14 @@ def test_a_signed_card_that_passes_still_verifies(user, release, before):
     assert names(release, card) == {"own"}
 
 
+def test_what_the_new_release_signs_verifies_in_the_old_one_once_the_filter_has_signed_it(user):
+    """The one has the form of its own release only, the filter both."""
+    (refused,) = user(V03, "both-pass", keys=AGENTS_KEYS).does("card")
+    assert refused.error == "InvalidSignaturesError"
+    (card,) = user(V03, "both-resign", keys=FILTERS_KEYS).does("card")
+    assert names(V03, card) == {"bearer", "totp"}
+
+
 @pytest.mark.parametrize(("release", "before"), [(V1, "new"), (V03, "old")])
 def test_a_signature_that_is_dropped_is_gone(user, release, before):
     refused, card = [
