@@ -214,7 +214,7 @@ impl CardSettings {
             signed: match self.signed {
                 Signing::Pass => Signed::Pass,
                 Signing::Drop => Signed::Drop,
-                Signing::Resign => Signed::Resign(self.keys.into_iter().next()),
+                Signing::Resign => Signed::Resign(self.keys.into_iter().next().map(Box::new)),
             },
             max_bytes: self.max_bytes,
             host: self.host,

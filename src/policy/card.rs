@@ -37,7 +37,7 @@ pub enum Signed {
     /// They are rewritten, and their signatures go.
     Drop,
     /// Every card is signed anew. With the key that is written for it; without, with the assertion's first.
-    Resign(Option<SigningKey>),
+    Resign(Option<Box<SigningKey>>),
 }
 
 /// One way in which a caller may prove who it is.
@@ -126,7 +126,7 @@ impl Inbound {
         card.advertise(&asked.security, self.card.merge, is_signed);
         card.unsign();
         if let Signed::Resign(own) = &self.card.signed {
-            let key = own.as_ref().or_else(|| self.assertion.as_ref()?.key());
+            let key = own.as_deref().or_else(|| self.assertion.as_ref()?.key());
             if !key.is_some_and(|key| card.sign(key, host)) {
                 return Said::Unsigned;
             }
