@@ -279,11 +279,13 @@ fn way(credential: Credential, kind: SchemeKind) -> Way {
         SchemeKind::OAuth2 { .. } => "oauth2",
         SchemeKind::MutualTls => "mtls",
     };
+    // A scheme without members of its own vanishes from what the SDKs sign, and could then be taken away.
+    let description = (kind == SchemeKind::MutualTls).then(|| "client certificate".to_owned());
     Way {
         credential,
         scheme: Scheme {
             name: name.to_owned(),
-            description: None,
+            description,
             kind,
         },
     }
