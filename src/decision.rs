@@ -25,6 +25,7 @@ mod questions;
 pub mod record;
 mod second_factor;
 mod shadow;
+pub mod state;
 
 use std::mem;
 use std::rc::Rc;
@@ -36,6 +37,7 @@ use crate::http::{Edits, Headers, Reply, Request};
 use crate::jwks::NoHostSignatures;
 use crate::jwt;
 use crate::policy::inbound::Peer;
+use crate::policy::location::AUTHORIZATION;
 use crate::policy::owned::is_same_header;
 use crate::policy::{Enforcement, ErrorStyle, NO_RULE, Policy};
 use crate::redact::Redactor;
@@ -89,6 +91,8 @@ pub struct Permit {
     caller: Option<Rc<Caller>>,
     /// The caller's token, where an outbound rule may exchange it.
     callers_token: Option<CallersToken>,
+    /// Whether no token of the caller may go on, in trailers either.
+    bars_token: bool,
     /// Which token an outbound rule has put on the call.
     token: Option<Receipt>,
     /// What an outbound rule has put on the call.
@@ -114,6 +118,7 @@ impl Permit {
         Self {
             caller: self.caller.clone(),
             callers_token: self.callers_token.clone(),
+            bars_token: self.bars_token,
             card: self.card.clone(),
             ..Self::default()
         }
@@ -360,6 +365,9 @@ pub fn decide_trailers(policy: &Policy, permit: &Permit, trailers: &Headers) -> 
         return Edits::default();
     }
     let mut edits = inbound::strip_trailers(policy, trailers);
+    if permit.bars_token {
+        edits.remove_all(trailers, |name| name == AUTHORIZATION.as_bytes());
+    }
     // What is put on comes once, and not again behind the body.
     edits.remove_all(trailers, |name| {
         let mut given = permit.given_headers.iter();
@@ -461,30 +469,6 @@ fn show(records: &[Record<'_>], edits: &mut Edits) {
             }
         }
     }
-}
-
-/// Names of the filter state objects, `wasm.<name>` in Envoy.
-pub mod state {
-    /// Why the request was refused, or `ok`.
-    pub const REASON: &str = "peergate.reason";
-    /// The rule that decided.
-    pub const RULE: &str = "peergate.rule";
-    /// What a rule or a policy in shadow would have said.
-    pub const SHADOW_REASON: &str = "peergate.shadow_reason";
-    /// The rule in shadow that would have decided.
-    pub const SHADOW_RULE: &str = "peergate.shadow_rule";
-    /// What an outbound rule has put on a call: names, never values. It must outlive a redirect that the proxy follows.
-    pub const INJECTED: &str = "peergate.injected";
-    /// That an inbound decision let the request in: `verified` or `anonymous`, for the filters behind it.
-    pub const INBOUND: &str = "peergate.inbound";
-    /// The verified peer's name.
-    pub const PEER: &str = "peergate.peer";
-    /// The verified subject.
-    pub const SUB: &str = "peergate.sub";
-    /// The issuer of the verified credential.
-    pub const ISS: &str = "peergate.iss";
-    /// The kind of the verified credential.
-    pub const METHOD: &str = "peergate.method";
 }
 
 /// The property under which filter state [`state::INBOUND`] is read.

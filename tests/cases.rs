@@ -123,6 +123,44 @@ fn trailers_hold_no_credential_either() {
     assert_eq!(removed(&[("cookie", "a=1; keys=2")]), [""; 0]);
 }
 
+/// With MCP it is no place of a credential here, and goes all the same.
+#[test]
+fn trailers_carry_no_token_on_with_mcp() {
+    for (protocol, left) in [("mcp", vec!["authorization"]), ("http", vec![])] {
+        let policy = format!(
+            r#"{{"version": 1, "role": "inbound", "inbound": {{"rules": [
+            {{"accept": ["api_key", "none"], "protocol": "{protocol}"}}],
+            "peers": {{"mrpink": {{"api_keys": [{{"inline": "pinks-key-0001-long"}}]}}}}}}}}"#
+        );
+        let policy = config::from_plugin_configuration(policy.as_bytes(), &Environment::default())
+            .unwrap()
+            .policy;
+        let pairs = |pairs: &[(&str, &str)]| {
+            let bytes = |(name, value): &(&str, &str)| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+            Headers::new(pairs.iter().map(bytes))
+        };
+        let request = Request {
+            headers: pairs(&[
+                (":method", "POST"),
+                (":path", "/"),
+                (":authority", "agent.example"),
+            ]),
+            ..Request::default()
+        };
+        let now = UnixTime::from_seconds(0);
+        let decided = decision::decide(Means::of(&policy), Role::Inbound, &request, now);
+        let Step::Forward(permit, _) = decided.step else {
+            panic!("not let in")
+        };
+        let trailers = pairs(&[("authorization", "Bearer a"), ("grpc-status", "0")]);
+        let edits = decision::decide_trailers(&policy, &permit, &trailers);
+        assert_eq!(
+            edits.removals().collect::<Vec<_>>(),
+            left.iter().map(|name| name.as_bytes()).collect::<Vec<_>>()
+        );
+    }
+}
+
 /// What is put on comes once, and not again behind the body.
 #[test]
 fn trailers_do_not_repeat_what_was_put_on() {

@@ -64,6 +64,7 @@ pub(super) fn decide<'p>(means: Means<'p>, request: &Request, now: UnixTime) -> 
             let card = half
                 .zip(rule)
                 .and_then(|(half, rule)| card::watch(half, request, rule, &mut edits));
+            let bars_token = rule.is_some_and(Rule::bars_token);
             let rule = rule.map(|rule| rule.name.as_str());
             records.push(Record::new(Direction::Inbound, rule, Outcome::Allowed));
             let (caller, callers_token) = match admitted {
@@ -76,6 +77,7 @@ pub(super) fn decide<'p>(means: Means<'p>, request: &Request, now: UnixTime) -> 
             let permit = Permit {
                 caller,
                 callers_token,
+                bars_token,
                 card,
                 ..Permit::default()
             };

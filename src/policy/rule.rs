@@ -50,10 +50,11 @@ impl Indexed for Rule {
 }
 
 impl Rule {
-    /// Whether no token of a caller may go on to the upstream: it was issued for this server, and MCP forbids that another
+    /// Whether a credential is asked for, and no token of a caller may go on to the upstream: it was issued for this server, and MCP forbids that another
     /// one gets it (MCP 2025-06-18, Authorization, Access Token Privilege Restriction).
     pub fn bars_token(&self) -> bool {
-        self.protocol == Protocol::Mcp && !self.passes_token
+        let is_asked = matches!(self.action, Action::Authenticate(..));
+        is_asked && self.protocol == Protocol::Mcp && !self.passes_token
     }
 
     /// What becomes of a code that comes again; `None` where none is asked for.
