@@ -55,11 +55,33 @@ def client(sidecar):
 
 @pytest.fixture
 def connections(client):
-    """Connections of both workers: each is taken by whichever is free."""
-    opened = [client.connection() for _ in range(CONNECTIONS)]
+    """Connections of both workers. The kernel deals them out by chance: one time in 32 one worker gets all."""
+    opened, by_worker = [], [0]
+    while min(by_worker) == 0:
+        close(opened)
+        before = connections_by_worker(client.envoy)
+        opened += (client.connection() for _ in range(CONNECTIONS))
+        wanted = sum(before) + CONNECTIONS
+        wait_until(
+            lambda wanted=wanted: sum(connections_by_worker(client.envoy)) >= wanted,
+            PATIENCE_SECONDS,
+            "all are taken",
+        )
+        after = connections_by_worker(client.envoy)
+        by_worker = [later - earlier for later, earlier in zip(after, before, strict=True)]
     yield opened
-    for connection in opened:
-        connection.close()
+    close(opened)
+
+
+def close(connections):
+    while connections:
+        connections.pop().close()
+
+
+def connections_by_worker(envoy):
+    """How many each worker has had."""
+    listeners = envoy.admin("/stats?filter=listener.*worker_.*downstream_cx_total")
+    return [int(line.rpartition(" ")[2]) for line in listeners.splitlines() if "admin" not in line]
 
 
 def fresh(subject, path, **claims):
@@ -102,8 +124,7 @@ def test_of_racing_requests_one_wins(client, connections, agent):
         requests = [fresh(racer, "/once", jti=str(number)) for number in range(CONNECTIONS)]
         assert sorted(race(connections, requests)) == [200] + [401] * (CONNECTIONS - 1), racer
     assert len(agent.received) == len(RACERS)
-    listeners = client.envoy.admin("/stats?filter=listener.*worker_.*downstream_cx_total")
-    by_worker = [int(line.rpartition(" ")[2]) for line in listeners.splitlines() if "admin" not in line]
+    by_worker = connections_by_worker(client.envoy)
     assert len(by_worker) == 2
     assert min(by_worker) > 0, "both workers have taken part"
     replayed = metric(client.envoy, "peergate_requests_total", reason="totp_replayed", rule="once")
