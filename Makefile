@@ -41,7 +41,7 @@ test: setup ## all tests: Rust, a real Envoy with real identity providers, and t
 	rm -rf $(OUTPUT)
 	mkdir -p $(OUTPUT)
 	cargo test --locked 2>&1 | tee $(OUTPUT)/cargo-test.log
-	$(PYTHON) -m pytest 2>&1 | tee $(OUTPUT)/pytest.log
+	$(PYTHON) -m pytest --numprocesses=2 --dist=loadfile 2>&1 | tee $(OUTPUT)/pytest.log
 	$(PYTHON) tests/secrets_check.py
 
 .PHONY: bench

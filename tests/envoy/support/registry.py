@@ -4,7 +4,12 @@ A line of the register is a label, a tab and the secret. Six-digit codes are not
 to occur by chance, and of no use after a minute.
 """
 
+import os
+
 from .paths import SECRETS
+
+#: Each process of the tests writes a file of its own: `pytest-xdist` names them.
+FILE = SECRETS / f"envoy-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}.txt"
 
 #: Shorter values would be found by chance.
 SHORTEST_SECRET = 8
@@ -17,7 +22,7 @@ def remember(label: str, secret: str) -> str:
     if len(secret) < SHORTEST_SECRET or "\n" in secret or "\t" in secret:
         raise ValueError(f"{label}: a secret needs {SHORTEST_SECRET} characters, neither tab nor line feed")
     SECRETS.mkdir(parents=True, exist_ok=True)
-    with (SECRETS / "envoy.txt").open("a", encoding="utf-8") as register:
+    with FILE.open("a", encoding="utf-8") as register:
         register.write(f"{label}\t{secret}\n")
     return secret
 
