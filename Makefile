@@ -37,7 +37,7 @@ demo: setup module ## a real Envoy with envoy/demo.yaml, and requests that show 
 
 .PHONY: test
 test: setup ## all tests: Rust, a real Envoy with real identity providers, and that no secret stands in any output
-	@$(MAKE) --no-print-directory --jobs=2 module identity-providers sdks
+	@$(MAKE) --no-print-directory --jobs=3 module rust-tests identity-providers sdks
 	rm -rf $(OUTPUT)
 	mkdir -p $(OUTPUT)
 	cargo test --locked 2>&1 | tee $(OUTPUT)/cargo-test.log
@@ -98,6 +98,11 @@ bench-crates: target/.wasm-target
 .PHONY: program
 program:
 	cargo build --locked --release --bin peergate
+
+# The module waits for one core most of its time, and so these are built beside it.
+.PHONY: rust-tests
+rust-tests: target/.wasm-target
+	cargo test --locked --no-run
 
 # What the tests get their tokens from: an identity provider that runs on Node, and one that is built by Go.
 .PHONY: identity-providers
