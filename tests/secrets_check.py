@@ -77,18 +77,26 @@ def captured(output: Path) -> list[Path]:
 
 def search(secrets: dict[str, str], logs: list[Path]) -> Iterator[Find]:
     """Every place in `logs` that holds one of `secrets` in any form."""
-    needles = [
-        (label, form, needle)
-        for secret, label in secrets.items()
-        for needle, form in forms(secret.encode()).items()
-    ]
+    beginnings: dict[bytes, list[tuple[str, str, bytes]]] = {}
+    for secret, label in secrets.items():
+        for needle, form in forms(secret.encode()).items():
+            beginnings.setdefault(needle[:SHORTEST_SECRET], []).append((label, form, needle))
     for log in logs:
         text = log.read_bytes()
-        present = [(label, form, needle) for label, form, needle in needles if needle in text]
+        present = list(dict.fromkeys(found(text, beginnings)))
         if not present:
             continue
         for number, line in enumerate(text.split(b"\n"), start=1):
             yield from (Find(log, number, label, form) for label, form, needle in present if needle in line)
+
+
+def found(
+    text: bytes, beginnings: dict[bytes, list[tuple[str, str, bytes]]]
+) -> Iterator[tuple[str, str, bytes]]:
+    """The needles that a text holds, by their beginnings: one pass, however many there are."""
+    for start in range(len(text) - SHORTEST_SECRET + 1):
+        if (candidates := beginnings.get(text[start : start + SHORTEST_SECRET])) is not None:
+            yield from (each for each in candidates if text.startswith(each[2], start))
 
 
 def forms(secret: bytes) -> dict[bytes, str]:
