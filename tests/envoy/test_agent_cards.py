@@ -35,8 +35,9 @@ RULES = [
 GUIDE = (ROOT / "docs/agent-cards.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
 
-#: The whole of it, and what is added to have cards signed.
-POLICY, RESIGN = (yaml.safe_load(text) for kind, text in BLOCKS if kind == "yaml")
+#: The whole of it; what is added to have credentials told otherwise, to ask for the agent's own, and to have cards
+#: signed; and one with a card of its own.
+POLICY, TOLD, MERGED, RESIGN, OWN = (yaml.safe_load(text) for kind, text in BLOCKS if kind == "yaml")
 
 #: What the agent of the guide says of itself, and what its callers read.
 BEFORE, AFTER = (json.loads(text) for kind, text in BLOCKS if kind == "json")
@@ -112,6 +113,8 @@ def node(envoy, stage, keys):
     small = filter_with(policy(*RULES, agent_card={"max_bytes": MAX_BYTES}))
     large = filter_with(policy(*RULES, agent_card={"max_bytes": 1024 * 1024}))
     resigns = POLICY | {"inbound": POLICY["inbound"] | RESIGN["inbound"]}
+    settings = TOLD["inbound"]["agent_card"] | MERGED["inbound"]["agent_card"]
+    merges = POLICY | {"inbound": POLICY["inbound"] | {"agent_card": settings}}
     tight = {"per_connection_buffer_limit_bytes": 1024}
     slow = {"provider": discovered(keys, "keys", timeout_seconds=20), "limits": {"key_wait_seconds": 15}}
     waiting = {each: filter_with(policy(*RULES, **slow)) for each in WAITING}
@@ -125,6 +128,8 @@ def node(envoy, stage, keys):
         listeners = [
             listener("guide", [filter_with(POLICY)], "agent"),
             listener("resigns", [filter_with(resigns)], "agent"),
+            listener("merges", [filter_with(merges)], "agent"),
+            listener("own", [filter_with(OWN)], "agent"),
             listener("inbound", [usual], "agent"),
             listener("stopping", [stopping], "agent"),
             listener("small", [small], "agent"),
@@ -150,7 +155,7 @@ def node(envoy, stage, keys):
 def clients(node):
     clients = {
         name: Client(node, name)
-        for name in ("inbound", "stopping", "small", "tight", "guide", "resigns", *WAITING)
+        for name in ("inbound", "stopping", "small", "tight", "guide", "resigns", "merges", "own", *WAITING)
     }
     yield clients
     for client in clients.values():
@@ -187,6 +192,39 @@ def asks(answer):
 def test_the_card_of_the_guide_becomes_what_stands_there(clients, stage):
     stage.play(CARD, Answer(headers=JSON, body=json.dumps(BEFORE).encode()))
     assert clients["guide"].get(CARD).json() == AFTER
+
+
+def test_what_the_agent_asks_for_itself_is_asked_for_beside_the_rest(clients, stage):
+    """The rules are asked for another host than the card names."""
+    own, together = map(json.loads, re.findall(r'`(\{"schemes": \{"\w+": \{.*)`', GUIDE))
+    (interface,) = BEFORE["supportedInterfaces"]
+    there = [interface | {"url": "http://10.1.2.3:9000/rpc"}]
+    stage.play(
+        CARD,
+        Answer(
+            headers=JSON,
+            body=json.dumps(BEFORE | {"supportedInterfaces": there, "securityRequirements": [own]}).encode(),
+        ),
+    )
+    card = clients["merges"].get(CARD).json()
+    assert card["supportedInterfaces"] == there
+    assert together in card["securityRequirements"]
+    assert [sorted(each["schemes"]) for each in card["securityRequirements"]] == [
+        ["oauth2", "own", "totp"],
+        ["openId", "own", "totp"],
+        ["bearer", "own", "totp"],
+    ]
+    flow = {"tokenUrl": "https://issuer.example/token", "scopes": {"a2a.invoke": ""}}
+    assert card["securitySchemes"]["oauth2"]["oauth2SecurityScheme"]["flows"] == {"clientCredentials": flow}
+
+
+def test_the_card_of_the_guide_that_no_agent_is_asked_for(clients, stage):
+    for path in (CARD, "/.well-known/agent.json"):
+        answer = clients["own"].get(path)
+        assert answer.headers["cache-control"] == "public, max-age=300"
+        assert answer.json()["version"] == "1.10"
+        assert answer.json()["securitySchemes"].keys() == {"bearer", "openId"}
+    assert stage.received == []
 
 
 def test_a_card_that_is_signed_leaves_no_list_empty(clients, stage):

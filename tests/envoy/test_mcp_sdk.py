@@ -6,6 +6,7 @@ What a user of the SDK sees of each refusal is what docs/mcp.md says; its first 
 import json
 import re
 import ssl
+from functools import partial
 
 import httpx
 import pytest
@@ -26,6 +27,7 @@ GUIDE = (ROOT / "docs/mcp.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
 POLICIES = [yaml.safe_load(text) for kind, text in BLOCKS if kind == "yaml" and "version: 1\n" in text]
 (ROUTE,) = (yaml.safe_load(text) for kind, text in BLOCKS if kind == "yaml" and "timeout: " in text)
+(BROWSERS,) = (yaml.safe_load(text) for kind, text in BLOCKS if kind == "yaml" and "cors" in text)
 
 #: Where the servers are: that of the guide, one with a scope for each tool, one that wants a second factor, one whose
 #: tokens the filter does not accept, and one whose issuer is down.
@@ -134,10 +136,15 @@ def proxy(envoy, idp, server, authority):
     listeners = []
     for name, each in policies.items():
         each = yaml.safe_load(yaml.safe_dump(each).replace("https://issuer.example", idp.issuer))
-        built = listener(name, [peergate(each, ENVIRONMENT)], "mcp")
+        filters = [peergate(each, ENVIRONMENT)]
+        if name == "guide-0":
+            filters.insert(0, BROWSERS["http_filters"][0])
+        built = listener(name, filters, "mcp")
         (chain,) = built["filter_chains"]
         (hosts,) = chain["filters"][0]["typed_config"]["route_config"]["virtual_hosts"]
         hosts["routes"] = [ROUTE]
+        if name == "guide-0":
+            hosts["typed_per_filter_config"] = BROWSERS["virtual_hosts"][0]["typed_per_filter_config"]
         own = authority[0].sign(hosts=[MCP, "*.tests.example"])
         certificate = {
             "certificate_chain": {"inline_string": own.certificate},
@@ -396,15 +403,41 @@ def refused(text, connecting=False):
 
 def test_each_block_of_the_guide_is_one_that_is_tested():
     # All of the policies run: `proxy`.
-    assert len(POLICIES) == 3
-    # Besides them the route, the metadata, and a program.
-    assert len(BLOCKS) == len(POLICIES) + 3
+    assert len(POLICIES) == 4
+    # Besides them the route, what pages need, the metadata, and a program.
+    assert len(BLOCKS) == len(POLICIES) + 4
 
 
 def test_the_metadata_of_the_guide(proxy, authority, idp):
     (text,) = (text for kind, text in BLOCKS if kind == "json")
     said = asked(authority, proxy.port("guide-0"), "GET", f"{METADATA}/mcp", {"host": MCP})
     assert said.json() == json.loads(text.replace("https://issuer.example", idp.issuer))
+
+
+def test_a_page_may_ask_and_reads_where_tokens_come_from(proxy, authority):
+    page = {"host": MCP, "origin": "https://app.example"}
+    preflight = {
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization, mcp-method",
+    }
+    port = proxy.port("guide-0")
+    allowed = asked(authority, port, "OPTIONS", "/mcp", page | preflight)
+    assert (allowed.status_code, allowed.headers["access-control-allow-methods"]) == (
+        200,
+        "GET, POST, DELETE",
+    )
+    assert "mcp-method" in allowed.headers["access-control-allow-headers"]
+    refused = asked(authority, port, "POST", "/mcp", page, {})
+    assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, page["origin"])
+    assert "www-authenticate" in refused.headers["access-control-expose-headers"]
+    assert "resource_metadata=" in refused.headers["www-authenticate"]
+
+
+def test_servers_of_one_host_have_metadata_each_and_the_bare_path_is_nobodys(proxy, authority):
+    get = partial(asked, authority, proxy.port("guide-3"), "GET", headers={"host": MCP})
+    for path in ("/search", "/files"):
+        assert get(f"{METADATA}{path}").json()["resource"] == f"https://{MCP}{path}"
+    assert get(METADATA).status_code == 403
 
 
 def test_the_program_of_the_guide_is_one():
