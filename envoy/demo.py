@@ -328,6 +328,7 @@ class Demo:
         print(f'curl -i -H "Authorization: Bearer $TOKEN" {inbound}/tasks')
         print(f'curl -i -H "Authorization: Bearer $TOKEN" -H "X-TOTP: $({code})" {inbound}/tasks')
         print(f'curl -i -H "X-Api-Key: {MRWHITE_KEY}" {inbound}/reports/today')
+        print(f"curl -s {inbound}{CARD}")
         print(f'curl -i -H "Host: api.example" "{outbound}/search?q=agents"')
         print(f"\nEnvoy's log: {self.envoy.log_file}")
         print("Ctrl-C stops everything.", flush=True)

@@ -78,7 +78,7 @@ def test_it_stays_up_until_it_is_told_to_stop(demo, ending):
     assert len(envoys) == 1
     variables = dict(line.strip().split("=", 1) for line in lines if line.startswith("TOKEN="))
     commands = [line for line in lines if line.startswith("curl ")]
-    assert [run(command, variables) for command in commands] == [401, 401, 200, 200, 200]
+    assert [run(command, variables) for command in commands] == [401, 401, 200, 200, 200, 200]
     process.send_signal(ending)
     process.wait(PATIENCE_SECONDS)
     assert process.returncode == (0 if ending == signal.SIGINT else 128 + signal.SIGTERM)
