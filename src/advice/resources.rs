@@ -27,7 +27,8 @@ pub(super) fn advise(policy: &Policy, findings: &mut Findings<'_>) {
         let place = list.index(index);
         let taken = rule.condition.paths.iter().position(|path| {
             let page = inbound.published.find(path.as_bytes(), b"");
-            page.is_some_and(|page| page.kind != Kind::Card)
+            // A policy of several agents may have the card of one alone.
+            page.is_some_and(|page| page.kind != Kind::Card || rule.condition.hosts.is_empty())
         });
         if let Some(path) = taken {
             let paths = place.member("match");

@@ -104,6 +104,9 @@ fn repeated_default(rules: &Rules<'_>, findings: &mut Findings<'_>) {
 /// Whether callers can find out what the agent is and wants, at the path of A2A. The path of versions before 0.3
 /// (`/.well-known/agent.json`) is an agent's own choice.
 fn card(rules: &Rules<'_>, findings: &mut Findings<'_>) {
+    if rules.inbound.published.find(CARD.as_bytes(), b"").is_some() {
+        return;
+    }
     let serves_agents = rules.viewed.iter().any(|viewed| {
         let speaks = match viewed.rule.protocol {
             Protocol::Auto | Protocol::JsonRpc | Protocol::A2aRest | Protocol::Grpc => true,
