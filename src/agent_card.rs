@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 
 use crate::json;
 
-pub use self::interface::{Interface, UnreadableUrl};
+pub use self::interface::{Interface, MAX_INTERFACES, UnreadableUrl};
 
 /// What a caller must send: any one of the alternatives. Without alternatives nothing is asked, and a card says nothing of
 /// it.
@@ -159,6 +159,12 @@ impl Card {
         })
     }
 
+    /// Whether it has a member that only cards have: many documents have a `url`.
+    pub fn is_surely_one(&self) -> bool {
+        let mut telling = TELLING.into_iter();
+        telling.any(|name| member(&self.members, name).is_some())
+    }
+
     /// The shape that it has.
     pub const fn shape(&self) -> Shape {
         self.shape
@@ -270,10 +276,8 @@ fn object(document: &[u8]) -> Result<Map<String, Value>, NotACard> {
 
 fn shape(members: &Map<String, Value>) -> Option<Shape> {
     let is_there = |name| member(members, name).is_some();
-    let is_v03 = is_there("url")
-        || is_there("preferredTransport")
-        || is_there("additionalInterfaces")
-        || is_legacy(members, "");
+    let is_v03 =
+        is_there("url") || is_there("preferredTransport") || is_there(ADDITIONAL) || is_legacy(members, "");
     match (is_there("supportedInterfaces"), is_v03) {
         (true, true) => Some(Shape::Hybrid),
         (true, false) => Some(Shape::V1),
@@ -307,6 +311,16 @@ fn is_legacy(members: &Map<String, Value>, unsaid: &str) -> bool {
     version.unwrap_or(unsaid).starts_with("0.")
 }
 
+/// What cards have beside a `url` (A2A 0.3 §5.5, A2A 1.0 §4.4.1), one of them at least.
+const TELLING: [&str; 6] = [
+    "supportedInterfaces",
+    "protocolVersion",
+    "preferredTransport",
+    ADDITIONAL,
+    "skills",
+    "capabilities",
+];
+const ADDITIONAL: &str = "additionalInterfaces";
 /// The longest card that is read, whatever is configured: real ones are a few kilobytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
 /// How deep a card may nest, an answer around it included. Real ones have 9 levels; parameters of extensions may hold

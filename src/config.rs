@@ -67,7 +67,7 @@ pub use self::warning::{Caution, Warning};
 
 use self::forward::{default_owned_headers, default_style};
 use self::oauth::{Around, Clients};
-use self::problem::{DocumentProblem, KeySourceProblem, Kind};
+use self::problem::{DocumentProblem, KeySourceProblem, Kind, RuleProblem};
 use self::reader::{Context, Node, Object};
 use self::sealed::sealed_variables;
 use self::secret::{Found, secret};
@@ -213,6 +213,12 @@ fn policy(context: &Context<'_>) -> Option<Policy> {
     };
     keys.sealing = sealing.and_then(Found::there).map(Rc::new);
     errors.redactor = redactor(inbound.as_ref(), outbound.as_ref());
+    let mut inbound = inbound;
+    if let Some(half) = &mut inbound
+        && let Err(path) = half.published.settle(&errors.redactor)
+    {
+        return document.refuse_member("inbound", RuleProblem::SecretPublished(path));
+    }
     Some(Policy {
         identity: String::new(),
         role,

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::callout::{Url, UrlError};
 
 use super::requirement::array;
-use super::{is_legacy, member};
+use super::{is_legacy, member, snake_case};
 
 /// Where a message is POSTed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,27 +38,34 @@ impl std::error::Error for UnreadableUrl {}
 /// All of a card: those of 1.0, then the one at the top, which is preferred in 0.3, and those beside it. None comes twice.
 pub(super) fn of(card: &Map<String, Value>) -> Vec<Result<Interface, UnreadableUrl>> {
     let mut found = Vec::new();
-    for each in array(member(card, "supportedInterfaces"))
-        .iter()
-        .take(MAX_INTERFACES)
-    {
-        if let Value::Object(each) = each {
-            add(&mut found, each, "protocolBinding", is_legacy(each, ""));
-        }
-    }
+    add_all(&mut found, card, "supportedInterfaces", |each| {
+        ("protocolBinding", is_legacy(each, ""))
+    });
     let is_legacy = is_legacy(card, UNSAID_VERSION);
     if member(card, "url").is_some() {
         add(&mut found, card, "preferredTransport", is_legacy);
     }
-    for each in array(member(card, "additionalInterfaces"))
-        .iter()
-        .take(MAX_INTERFACES)
-    {
-        if let Value::Object(each) = each {
-            add(&mut found, each, "transport", is_legacy);
+    add_all(&mut found, card, "additionalInterfaces", |_| {
+        ("transport", is_legacy)
+    });
+    found
+}
+
+/// Those of a list, under both of its names.
+fn add_all(
+    found: &mut Vec<Result<Interface, UnreadableUrl>>,
+    card: &Map<String, Value>,
+    list: &str,
+    kind: impl Fn(&Map<String, Value>) -> (&'static str, bool),
+) {
+    for name in [list, &snake_case(list)] {
+        for each in array(card.get(name)).iter().take(MAX_INTERFACES) {
+            if let Value::Object(each) = each {
+                let (binding, is_legacy) = kind(each);
+                add(found, each, binding, is_legacy);
+            }
         }
     }
-    found
 }
 
 fn add(
@@ -89,7 +96,8 @@ fn interface(url: &str, binding: &str, tenant: &str, is_legacy: bool) -> Result<
             path: [service, ".A2AService/SendMessage"].concat(),
         });
     }
-    let url = Url::parse(url)?;
+    // What is behind a `#` is the client's own business (RFC 9110 §7.1).
+    let url = Url::parse(url.split_once('#').map_or(url, |(url, _)| url))?;
     let mut path = url.path().to_owned();
     if binding == "HTTP+JSON" {
         // What is behind a `?` cannot be gone on from.
@@ -112,4 +120,4 @@ fn interface(url: &str, binding: &str, tenant: &str, is_legacy: bool) -> Result<
 /// What a card of 0.3 has that names no version (A2A 0.3 §5.5).
 const UNSAID_VERSION: &str = "0.3.0";
 /// How many interfaces of a list are looked at: there are three bindings, of two versions.
-const MAX_INTERFACES: usize = 64;
+pub const MAX_INTERFACES: usize = 64;

@@ -67,7 +67,10 @@ pub(super) fn named_by_skills(card: &Map<String, Value>, of: &Map<String, Value>
         for member in MEMBERS {
             for entry in array(skill.get(member)) {
                 for (name, _) in schemes(entry).into_iter().flatten() {
-                    if let Some(definition) = of.get(name) {
+                    // A skill may name one over and over.
+                    if !named.contains_key(name)
+                        && let Some(definition) = of.get(name)
+                    {
                         put(&mut named, name, definition.clone());
                     }
                 }

@@ -86,7 +86,8 @@ pub(super) fn within(name: &str, value: Value) -> Value {
 /// was.
 pub(super) fn take(card: &mut Map<String, Value>) -> Map<String, Value> {
     let other = card.remove(&snake_case(MEMBER));
-    match card.remove(MEMBER).or(other) {
+    let own = card.remove(MEMBER).filter(|schemes| !schemes.is_null());
+    match own.or(other) {
         Some(Value::Object(schemes)) => schemes,
         _ => Map::new(),
     }

@@ -1,6 +1,7 @@
 //! What becomes of agent cards: `inbound.agent_card`; and how each kind of credential is told in one.
 
 use crate::agent_card::{Card, Merge, Place, Scheme, SchemeKind};
+use crate::assertion::Assertion;
 use crate::authority::HostName;
 use crate::callout::Url;
 use crate::config::assertion::keys;
@@ -8,6 +9,7 @@ use crate::config::declared::Declared;
 use crate::config::peers::scope;
 use crate::config::problem::{CardProblem, RuleProblem};
 use crate::config::reader::{Node, Object, all, distinct};
+use crate::config::rules::check_no_url;
 use crate::config::text::text;
 use crate::config::warning::Caution;
 use crate::keys::Location as KeyLocation;
@@ -72,9 +74,12 @@ pub(super) fn agent_card(
     let max_bytes = card.or("max_bytes", DEFAULT_MAX_BYTES, |node| {
         node.integer(MIN_MAX_BYTES..=MAX_MAX_BYTES)
     });
-    let host = card.or("host", None, |node| match HostName::parse(&text(&node)?) {
-        Ok(host) => Some(Some(host.as_str().to_owned())),
-        Err(error) => node.refuse(CardProblem::Host(error)),
+    let host = card.or("host", None, |node| {
+        check_no_url(&node)?;
+        match HostName::parse(&text(&node)?) {
+            Ok(host) => Some(Some(host.as_str().to_owned())),
+            Err(error) => node.refuse(CardProblem::Host(error)),
+        }
     });
     let oauth2 = card.or("oauth2", Vec::new(), |node| {
         all(node
@@ -94,6 +99,9 @@ pub(super) fn agent_card(
     match (signed, own_keys.is_some()) {
         (Signing::Resign, false) if !has_assertion => {
             return card.refuse_member("signed", CardProblem::NoKey);
+        }
+        (Signing::Resign, _) if host.is_none() => {
+            return card.refuse_member("signed", CardProblem::NoHost);
         }
         (Signing::Pass | Signing::Drop, true) => {
             return card.refuse_member("keys", CardProblem::NothingSigned);
@@ -122,14 +130,22 @@ pub(super) fn agent_card(
 
 /// Adds what is served to the documents of a half, the card as its rules have it.
 pub(super) fn serve(node: &Object<'_>, served: Served, inbound: &mut Inbound) -> Option<()> {
-    let refuse = |member| {
+    let refuse = |member, problem| {
         let card = node.section("agent_card", MEMBERS)?;
-        card.refuse_member::<()>(member, CardProblem::PathTaken)
+        card.refuse_member::<()>(member, problem)
     };
     if let Some((path, jwks)) = served.jwks {
+        let assertion = inbound.assertion.as_ref();
+        let assertion = assertion.filter(|assertion| assertion.jwks_path.as_ref() == Some(&path));
+        let others = assertion.map(Assertion::public_jwks).unwrap_or_default();
+        let is_other =
+            |kid: &Option<&str>, jwk: &str| others.iter().any(|other| other != &jwk && kid_of(other) == *kid);
+        if jwks.iter().any(|jwk| is_other(&kid_of(jwk), jwk)) {
+            return refuse("jwks_path", CardProblem::KidTwice);
+        }
         let jwks: Vec<&str> = jwks.iter().map(String::as_str).collect();
         if inbound.published.add_keys(&path, &jwks).is_err() {
-            return refuse("jwks_path");
+            return refuse("jwks_path", CardProblem::PathTaken);
         }
     }
     let Some(mut card) = served.card else {
@@ -151,12 +167,13 @@ pub(super) fn serve(node: &Object<'_>, served: Served, inbound: &mut Inbound) ->
     for path in CARD_PATHS {
         let page = Page {
             path: path.to_owned(),
-            host: None,
+            host: inbound.card.host.clone(),
             kind: Kind::Card,
             body: String::from_utf8(card.to_bytes()).ok()?,
+            clean: None,
         };
         if inbound.published.add(page).is_err() {
-            return refuse("static");
+            return refuse("static", CardProblem::PathTaken);
         }
     }
     Some(())
@@ -195,6 +212,12 @@ fn own_card(node: &Node<'_>) -> Option<Card> {
     }
 }
 
+/// The name of a key, as [`SigningKey::public_jwk`] writes it.
+fn kid_of(jwk: &str) -> Option<&str> {
+    let (_, rest) = jwk.split_once("\"kid\":")?;
+    rest.split_once(",\"").map(|(kid, _)| kid)
+}
+
 /// What stands around the ways in which callers prove who they are.
 pub(super) struct Callers<'a> {
     pub(super) providers: &'a [Provider],
@@ -224,6 +247,10 @@ impl CardSettings {
     fn ways(&self, callers: &Callers<'_>) -> Vec<Way> {
         let mut ways = Vec::new();
         for (index, provider) in callers.providers.iter().enumerate() {
+            // Only the gateway before this filter has one.
+            if provider.is_assertion {
+                continue;
+            }
             let is_its_own = |form: &TokenForm| form.providers.contains(&index);
             let kind = place(callers.token_locations, is_its_own);
             let mut tell = |kind| ways.push(way(Credential::Token(provider.name.clone()), kind));
@@ -235,7 +262,7 @@ impl CardSettings {
                 })
             ) {
                 self.oauth2_of(&provider.name).into_iter().for_each(&mut tell);
-                if is_discovered(callers.keys, index) {
+                if is_discovered(callers.keys, index) && Url::parse(&provider.issuer).is_ok() {
                     let url = metadata::uri(&provider.issuer);
                     tell(SchemeKind::OpenIdConnect { url });
                 }
@@ -338,8 +365,12 @@ fn value(location: &Location) -> SchemeKind {
 /// Whether the keys of a provider are found by the metadata of OpenID Connect, so that a client may find all else there.
 fn is_discovered(keys: &KeyPlan, provider: usize) -> bool {
     let mut sources = keys.sources.iter();
-    sources
-        .any(|(index, source)| *index == provider && matches!(source.location, KeyLocation::Metadata { .. }))
+    // RFC 8414 has metadata elsewhere, and there may be none of OpenID Connect then.
+    let is_open_id = |location: &KeyLocation| match location {
+        KeyLocation::Metadata { metadata, .. } => metadata.url.path().ends_with(OPENID),
+        KeyLocation::KeySet(_) => false,
+    };
+    sources.any(|(index, source)| *index == provider && is_open_id(&source.location))
 }
 
 const MEMBERS: &[&str] = &[
@@ -353,6 +384,8 @@ const MEMBERS: &[&str] = &[
     "keys",
     "jwks_path",
 ];
+/// OpenID Connect Discovery 1.0 §4.
+const OPENID: &str = "/.well-known/openid-configuration";
 /// A2A 1.0 §8.2, and the name that A2A 0.2 had.
 const CARD_PATHS: [&str; 2] = ["/.well-known/agent-card.json", "/.well-known/agent.json"];
 /// Cards that are signed, with all their skills, have some ten kilobytes.

@@ -41,6 +41,10 @@ const SECTIONS: &[(&str, &[&str])] = &[
         "providers",
         &[
             "errors.realm",
+            "errors.expose_challenge",
+            "agent_card.signed",
+            "agent_card.static",
+            "agent_card.merge",
             "forward.identity_headers",
             "forward.rb_auth_claims",
             "limits.max_token_bytes",
@@ -55,6 +59,9 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "inbound.rules",
             "inbound.forward",
             "inbound.errors",
+            "inbound.agent_card",
+            "inbound.protected_resources",
+            "inbound.introspection",
         ],
     ),
 ];

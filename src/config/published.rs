@@ -22,6 +22,7 @@ pub(super) fn published(object: &Object<'_>, inbound: &Inbound) -> Published {
             host: Some(resource.host.clone()),
             kind: Kind::Metadata,
             body: resource.metadata(inbound),
+            clean: None,
         };
         if let Err(Taken) = published.add(page) {
             object.refuse_member::<()>("protected_resources", RuleProblem::PathPublished(path));

@@ -139,14 +139,17 @@ impl fmt::Display for Caution {
             Self::SkippedKey(reason) => write!(formatter, "key is not used: {reason}"),
             Self::CardDiffers => formatter.write_str(
                 "the interfaces of the card in `static` do not all want the same, or one of them cannot be reached: it \
-                 says what the strictest rule wants",
+                 says what is good at all of them, or else what the first wants",
             ),
             Self::CardUnreachable => formatter.write_str(
                 "no rule lets a message to the interfaces of the card in `static` in, or none with a credential that a \
                  card can name: it is served as it is written",
             ),
             Self::CardUnsigned => {
-                formatter.write_str("the card in `static` could not be signed, and is served without a signature")
+                formatter.write_str(
+                    "the card in `static` is served without a signature: one of its interfaces is not at `host` or cannot be \
+                     reached, the key is not there, or the card cannot be signed",
+                )
             }
         }
     }

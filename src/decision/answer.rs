@@ -6,9 +6,9 @@ use crate::decision::deny::{Class, Deny, Told};
 use crate::decision::{ORIGINAL_PATH, ORIGINAL_URL};
 use crate::http::{Edits, Reply, Request};
 use crate::path::RequestPath;
-use crate::policy::ErrorStyle;
 use crate::policy::resource::{self, Resource};
 use crate::policy::rule::Protocol;
+use crate::policy::{ErrorStyle, Inbound};
 use crate::redact::Redactor;
 
 /// What the answer depends on besides the refusal.
@@ -22,8 +22,8 @@ pub struct Circumstances<'a> {
     pub protocol: Protocol,
     /// The scopes that the rule wants.
     pub scopes: &'a [String],
-    /// The protected resources of the policy.
-    pub resources: &'a [Resource],
+    /// The half that has decided, for its protected resources.
+    pub inbound: Option<&'a Inbound>,
 }
 
 impl<'a> Circumstances<'a> {
@@ -34,14 +34,16 @@ impl<'a> Circumstances<'a> {
             request,
             protocol: Protocol::Auto,
             scopes: &[],
-            resources: &[],
+            inbound: None,
         }
     }
 
     /// The protected resource that the request is for.
     fn resource(&self) -> Option<&'a Resource> {
+        let inbound = self.inbound?;
         let path = RequestPath::raw(self.request.path()?);
-        resource::of_request(self.resources, &path, self.request.authority())
+        let resource = resource::of_request(&inbound.resources, &path, self.request.authority())?;
+        (!inbound.is_for_another(&resource.host, self.request.authority())).then_some(resource)
     }
 }
 

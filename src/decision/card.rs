@@ -9,7 +9,9 @@
 //! The headers of an answer go on at once, so that they must say what holds of both. Nothing of it decides anything: a card
 //! that is missed is one that the upstream wrote.
 
-use std::cell::RefCell;
+mod coming;
+
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -26,6 +28,8 @@ use crate::policy::{Inbound, Policy};
 use crate::redact::{Clean, Redactor};
 use crate::signer::HostSigner;
 
+use self::coming::{Come, Outline, Room};
+
 /// A card that may come as the answer to a request.
 #[derive(Debug, Clone)]
 pub(super) enum Watch {
@@ -40,45 +44,8 @@ pub(super) enum Watch {
         /// How long it will be, where that was said.
         length: Option<usize>,
         object: Outline,
+        room: Room,
     },
-}
-
-/// How far an object of JSON has come, by its braces and texts alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Outline {
-    depth: usize,
-    is_in_text: bool,
-    is_escaped: bool,
-}
-
-/// What has come of an object.
-#[derive(Debug, PartialEq, Eq)]
-enum Come {
-    /// It goes on.
-    Part,
-    /// All of it.
-    All,
-    /// It is none.
-    Other,
-}
-
-impl Outline {
-    fn with(&mut self, part: &[u8]) -> Come {
-        for byte in part {
-            match byte {
-                _ if self.is_escaped => self.is_escaped = false,
-                b'\\' if self.is_in_text => self.is_escaped = true,
-                b'"' if self.depth > 0 => self.is_in_text = !self.is_in_text,
-                _ if self.is_in_text => {}
-                b'{' => self.depth = self.depth.saturating_add(1),
-                b'}' if self.depth == 1 => return Come::All,
-                b'}' if self.depth > 1 => self.depth -= 1,
-                _ if self.depth > 0 || byte.is_ascii_whitespace() => {}
-                _ => return Come::Other,
-            }
-        }
-        Come::Part
-    }
 }
 
 /// How a card stands in an answer.
@@ -168,6 +135,7 @@ impl Permit {
             body: Vec::new(),
             length,
             object: Outline::default(),
+            room: Room::default(),
         });
         (edits, None)
     }
@@ -185,12 +153,16 @@ impl Permit {
             body,
             length,
             object,
+            room,
         }) = &mut self.card
         else {
             return None;
         };
+        if body.is_empty() {
+            *room = means.cards.room();
+        }
         body.extend(part);
-        let is_too_long = body.len() > inbound.card.max_bytes;
+        let is_too_long = body.len() > inbound.card.max_bytes || !room.take(part.len());
         // Trailers may follow, after which nothing can be written any more.
         let is_whole = is_end || *length == Some(body.len()) || object.with(part) != Come::Part;
         if !is_whole && !is_too_long {
@@ -230,7 +202,11 @@ pub struct Passed {
 
 /// Cards that were rewritten under one policy: an upstream has few of them, and anybody may ask for them again and again.
 #[derive(Debug, Default)]
-pub struct Cards(RefCell<Vec<Kept>>);
+pub struct Cards {
+    kept: RefCell<Vec<Kept>>,
+    /// How many bytes are held of cards that are still coming.
+    held: Rc<Cell<usize>>,
+}
 
 #[derive(Debug)]
 struct Kept {
@@ -241,8 +217,12 @@ struct Kept {
 }
 
 impl Cards {
+    fn room(&self) -> Room {
+        Room::of(&self.held)
+    }
+
     fn kept(&self, digest: &[u8; 32]) -> Option<Passed> {
-        let kept = self.0.try_borrow().ok()?;
+        let kept = self.kept.try_borrow().ok()?;
         kept.iter()
             .find(|kept| kept.digest == *digest)
             .map(|kept| Passed {
@@ -252,7 +232,7 @@ impl Cards {
     }
 
     fn keep(&self, digest: [u8; 32], passed: &Passed) {
-        if let Ok(mut kept) = self.0.try_borrow_mut() {
+        if let Ok(mut kept) = self.kept.try_borrow_mut() {
             if kept.len() == MAX_CARDS {
                 kept.remove(0);
             }
@@ -277,19 +257,15 @@ fn rewritten(means: CardMeans<'_>, inbound: &Inbound, form: Form, body: Vec<u8>)
         Form::Document => Card::read(&body),
         Form::Result => Card::read_answer(&body),
     };
-    let Ok(mut card) = card else {
-        return Passed {
-            body: body.into(),
-            note: CardNote::NoCard,
-        };
-    };
-    let said = inbound.tell(&mut card, means.signer);
-    let (body, note) = match said {
-        Said::Exactly => (card.to_bytes(), CardNote::Rewritten),
-        Said::Strictest => (card.to_bytes(), CardNote::Strictest),
-        Said::Unsigned => (card.to_bytes(), CardNote::Unsigned),
-        Said::Signed => (body, CardNote::Signed),
-        Said::Unreachable => (body, CardNote::Unreachable),
+    let (body, note) = match card.ok().filter(Card::is_surely_one) {
+        Some(mut card) => match inbound.tell(&mut card, means.signer) {
+            Said::Exactly => (card.to_bytes(), CardNote::Rewritten),
+            Said::Strictest => (card.to_bytes(), CardNote::Strictest),
+            Said::Unsigned => (card.to_bytes(), CardNote::Unsigned),
+            Said::Signed => (body, CardNote::Signed),
+            Said::Unreachable => (body, CardNote::Unreachable),
+        },
+        None => (body, CardNote::NoCard),
     };
     let passed = Passed {
         body: body.into(),
@@ -307,7 +283,7 @@ fn rewritten(means: CardMeans<'_>, inbound: &Inbound, form: Form, body: Vec<u8>)
 pub enum CardNote {
     /// It says what the rules want.
     Rewritten,
-    /// It says what the strictest of the rules wants that its interfaces meet.
+    /// It says what is good for all rules that its interfaces meet, or else what the first wants.
     Strictest,
     /// It says what the rules want, and could not be signed.
     Unsigned,
@@ -350,10 +326,13 @@ impl CardNote {
         let text = match self {
             Self::Rewritten => return None,
             Self::Strictest => {
-                "its interfaces do not all want the same, or one of them cannot be reached: it says what the strictest \
-                 rule wants"
+                "its interfaces do not all want the same, or one of them cannot be reached: it says what is good at all of \
+                 them, or else what the first wants"
             }
-            Self::Unsigned => "it could not be signed, and goes without a signature",
+            Self::Unsigned => {
+                "it goes without a signature: one of its interfaces is not at `inbound.agent_card.host` or cannot be reached, \
+                 the key is not there, or the card cannot be signed"
+            }
             Self::Signed => {
                 "it is signed and goes by as the upstream wrote it, whatever it says of credentials: `signed: drop` or \
                  `signed: resign` has it rewritten"
@@ -424,8 +403,11 @@ const CONDITIONS: [&[u8]; 7] = [
     b"if-range",
     b"range",
 ];
-/// What an answer says of its body as the upstream wrote it (RFC 9110 §8.6, §8.8, §14.3; RFC 9530; RFC 3230; RFC 1864).
-const OF_THE_BODY: [&[u8]; 8] = [
+/// What an answer says of its body as the upstream wrote it (RFC 9110 §8.6, §8.8, §14.3; RFC 9421; RFC 9530; RFC 3230;
+/// RFC 1864).
+const OF_THE_BODY: [&[u8]; 10] = [
+    b"signature",
+    b"signature-input",
     b"content-length",
     b"etag",
     b"last-modified",
@@ -441,29 +423,3 @@ const MAX_REQUEST_BYTES: usize = 16 * 1024;
 const MAX_REQUEST_DEPTH: usize = 16;
 /// Ours: a card for each of a few agents behind one filter, its old form, its extended one.
 const MAX_CARDS: usize = 8;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_object_ends_with_its_last_brace_however_it_comes() {
-        let object = br#" {"a":{"}":"\"}{","b":[{}]},"c\\":"{"} "#;
-        let end = object.iter().rposition(|byte| *byte == b'}').unwrap();
-        for cut in 0..=end {
-            let (first, second) = object.split_at(cut);
-            let mut outline = Outline::default();
-            assert_eq!(outline.with(first), Come::Part, "{cut}");
-            assert_eq!(outline.with(second), Come::All, "{cut}");
-        }
-        assert_eq!(Outline::default().with(&object[..end]), Come::Part);
-    }
-
-    #[test]
-    fn what_begins_otherwise_is_none() {
-        for other in ["[{}]", " \"{}\"", "1", "<html>", "\u{feff}{}", "}"] {
-            assert_eq!(Outline::default().with(other.as_bytes()), Come::Other, "{other}");
-        }
-        assert_eq!(Outline::default().with(b" \r\n"), Come::Part);
-    }
-}

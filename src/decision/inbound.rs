@@ -211,7 +211,7 @@ fn circumstances<'a>(policy: &'a Policy, request: &'a Request, rule: Option<&'a 
         request,
         protocol: rule.map_or(Protocol::Auto, |rule| rule.protocol),
         scopes,
-        resources: policy.inbound.as_ref().map_or(&[], |inbound| &inbound.resources),
+        inbound: policy.inbound.as_ref(),
     }
 }
 
@@ -299,12 +299,7 @@ fn matches(
     authority: &Authority<'_>,
     path: &RequestPath<'_>,
 ) -> Option<Result<(), Deny>> {
-    let lets_strangers_through = match &rule.action {
-        Action::Deny => false,
-        Action::Public => true,
-        Action::Authenticate(accept, _) => accept.none,
-    };
-    if (path.is_ambiguous() && lets_strangers_through)
+    if (path.is_ambiguous() && rule.lets_strangers_through())
         || !rule.condition.matches_target(request, authority, path)
     {
         return None;

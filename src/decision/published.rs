@@ -8,7 +8,7 @@ use crate::policy::published::{CACHE_CONTROL, Kind};
 /// The answer to a request for a document of the filter's own, and what that is: `GET` and `HEAD`, and the preflights of
 /// both. Other methods of the path go the way of every request.
 pub(super) fn published(policy: &Policy, request: &Request) -> Option<(Reply, Kind)> {
-    let published = &policy.inbound.as_ref()?.published;
+    let inbound = policy.inbound.as_ref()?;
     let asked = match request.method() {
         method @ (b"GET" | b"HEAD") => method,
         b"OPTIONS" => {
@@ -20,16 +20,22 @@ pub(super) fn published(policy: &Policy, request: &Request) -> Option<(Reply, Ki
     if !matches!(asked, b"GET" | b"HEAD") {
         return None;
     }
-    let page = published.find(request.path()?, request.authority())?;
+    let page = inbound.published.find(request.path()?, request.authority())?;
+    if let Some(host) = &page.host
+        && inbound.is_for_another(host, request.authority())
+    {
+        return None;
+    }
     let redactor = &policy.errors.redactor;
     let answer = [
         ("access-control-allow-origin", "*"),
         ("content-type", page.kind.content_type()),
         ("cache-control", CACHE_CONTROL),
     ];
-    let (status, headers, body) = match request.method() {
-        b"OPTIONS" => (204, PREFLIGHT.as_slice(), ""),
-        _ => (200, answer.as_slice(), page.body.as_str()),
+    let (status, headers, body) = match (request.method(), &page.clean) {
+        (b"OPTIONS", _) => (204, PREFLIGHT.as_slice(), redactor.clean(String::new())),
+        (_, Some(clean)) => (200, answer.as_slice(), clean.clone()),
+        (_, None) => (200, answer.as_slice(), redactor.clean(page.body.clone())),
     };
     let clean = |&(name, value): &(&'static str, &str)| (name, redactor.clean(value.to_owned()));
     let reply = Reply {
@@ -37,7 +43,7 @@ pub(super) fn published(policy: &Policy, request: &Request) -> Option<(Reply, Ki
         details: reason(page.kind),
         grpc_status: None,
         headers: headers.iter().map(clean).collect(),
-        body: redactor.clean(body.to_owned()),
+        body,
         edits: answer::without_secrets(redactor, request),
     };
     Some((reply, page.kind))

@@ -146,8 +146,12 @@ impl HttpContext for Stream {
 
     /// Trailers that cannot be cleaned stop the request.
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        let cleaned = match &*self.slot.state.borrow() {
-            State::Forwarded(permit) => clean_trailers(&self.slot.attachment, permit),
+        let cleaned = match &mut *self.slot.state.borrow_mut() {
+            State::Forwarded(permit) => {
+                // They end its body.
+                permit.see_request(&[], true);
+                clean_trailers(&self.slot.attachment, permit)
+            }
             State::Waiting(_) => {
                 self.slot.holds_trailers.set(true);
                 Ok(())

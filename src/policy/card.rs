@@ -3,13 +3,15 @@
 //!
 //! It looks at no request and at no answer, and does not know how a card is written.
 
-use crate::agent_card::{Card, Interface, Merge, Place, Requirement, Scheme, SchemeKind, Security};
+use crate::agent_card::{
+    Card, Interface, MAX_INTERFACES, Merge, Place, Requirement, Scheme, SchemeKind, Security,
+};
 use crate::authority::Authority;
 use crate::http::{Headers, Request};
 use crate::path::RequestPath;
 use crate::policy::Enforcement;
-use crate::policy::inbound::Inbound;
-use crate::policy::rule::{Accept, Action, Rule};
+use crate::policy::inbound::{AmbiguousPaths, Inbound};
+use crate::policy::rule::{Accept, Action, Protocol, Rule};
 use crate::signer::{HostSigner, SigningKey};
 
 /// What becomes of the cards of upstreams (`inbound.agent_card`).
@@ -49,6 +51,20 @@ pub struct Way {
     pub scheme: Scheme,
 }
 
+impl Way {
+    /// Which rules for MCP refuse.
+    fn is_token_in_query(&self) -> bool {
+        let is_in_query = matches!(
+            self.scheme.kind,
+            SchemeKind::ApiKey {
+                place: Place::Query,
+                ..
+            }
+        );
+        is_in_query && matches!(self.credential, Credential::Token(_))
+    }
+}
+
 /// A kind of first factor, as narrow as rules can name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credential {
@@ -86,8 +102,10 @@ impl Credential {
 pub struct Asked {
     /// It.
     pub security: Security,
-    /// Whether the interfaces, or the rules that may meet a message, differ. The strictest counts.
+    /// Whether the interfaces, or the rules that may meet a message, differ. What is good for all of them counts.
     pub differs: bool,
+    /// Whether a message may get in at every one of them.
+    pub reaches_all: bool,
 }
 
 /// What became of a card.
@@ -95,13 +113,14 @@ pub struct Asked {
 pub enum Said {
     /// It says what the rules want of every interface alike.
     Exactly,
-    /// It says what the strictest of them wants.
+    /// It says what is good for all of them, or else what the first wants.
     Strictest,
     /// It is signed, and stays as it is.
     Signed,
     /// No rule lets a message in, or none that could be told how: it stays as it is.
     Unreachable,
-    /// It says what the rules want, and should be signed, and is not: the key is not there, or the card cannot be signed.
+    /// It says what the rules want, and should be signed, and is not: it does not lead to the host whose cards are signed, the
+    /// key is not there, or the card cannot be signed.
     Unsigned,
 }
 
@@ -122,12 +141,15 @@ impl Inbound {
         let Some(asked) = self.asked_at(&interfaces) else {
             return Said::Unreachable;
         };
+        differs |= interfaces.len() >= MAX_INTERFACES;
+        // What the filter vouches for leads nowhere but here, whatever the upstream has made its urls of.
+        let leads_here = !differs && asked.reaches_all && interfaces.iter().all(|each| self.is_own(each));
         let is_signed = matches!(self.card.signed, Signed::Resign(_));
         card.advertise(&asked.security, self.card.merge, is_signed);
         card.unsign();
         if let Signed::Resign(own) = &self.card.signed {
             let key = own.as_deref().or_else(|| self.assertion.as_ref()?.key());
-            if !key.is_some_and(|key| card.sign(key, host)) {
+            if !leads_here || !key.is_some_and(|key| card.sign(key, host)) {
                 return Said::Unsigned;
             }
         }
@@ -137,14 +159,22 @@ impl Inbound {
         }
     }
 
+    /// Whether an interface is at the host whose cards are signed, whatever its port.
+    fn is_own(&self, interface: &Interface) -> bool {
+        let authority = Authority::parse(interface.authority.as_bytes());
+        authority.is_ok_and(|authority| Some(authority.host()) == self.card.host.as_deref())
+    }
+
     /// What a message must carry to be let in at these interfaces: by the rules that a `POST` to each would meet. `None`:
     /// none of them can be reached, or not with what can be told.
     pub fn asked_at(&self, interfaces: &[Interface]) -> Option<Asked> {
-        let mut differs = false;
+        let (mut differs, mut reaches_all) = (false, true);
         let mut first: Option<Offer> = None;
         let mut met: Option<Offer> = None;
         for interface in interfaces {
-            for offer in self.offers(interface) {
+            let offers = self.offers(interface);
+            reaches_all &= offers.iter().any(Option::is_some);
+            for offer in offers {
                 // What nobody can reach says nothing of the others.
                 let Some(offer) = offer else {
                     differs = true;
@@ -160,6 +190,7 @@ impl Inbound {
         offer.is_possible().then(|| Asked {
             security: self.security(&offer),
             differs,
+            reaches_all,
         })
     }
 
@@ -172,12 +203,15 @@ impl Inbound {
         let Ok(authority) = Authority::parse(host.as_bytes()) else {
             return vec![None];
         };
-        if path.is_ambiguous() {
+        if path.is_ambiguous() && self.ambiguous_paths == AmbiguousPaths::Reject {
             return vec![None];
         }
         let message = message();
         let enforced = |rule: &&Rule| rule.enforcement == Enforcement::Enforce;
         for rule in self.rules.candidates(&path, &authority).filter(enforced) {
+            if path.is_ambiguous() && rule.lets_strangers_through() {
+                continue;
+            }
             if rule.condition.matches_target(&message, &authority, &path) {
                 offers.push(Offer::of(rule, &self.card.ways));
                 if rule.condition.headers.is_empty() {
@@ -261,7 +295,10 @@ impl Offer {
             }),
             Action::Authenticate(accept, require) => {
                 let ways = ways.iter().enumerate();
-                let taken = ways.filter(|(_, way)| way.credential.is_accepted(accept));
+                let taken = ways.filter(|(_, way)| {
+                    way.credential.is_accepted(accept)
+                        && !(rule.protocol == Protocol::Mcp && way.is_token_in_query())
+                });
                 Some(Self {
                     ways: Some(taken.map(|(index, _)| index).collect()),
                     anonymous: accept.none,

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::api_key::Credentials;
 use crate::assertion::Assertion;
+use crate::authority::Authority;
 use crate::callout::Endpoint;
 use crate::claims::ClaimPath;
 use crate::jwt::{self, Audiences};
@@ -94,6 +95,15 @@ impl Inbound {
         kept.into_iter()
             .filter_map(|(ledger, is_kept)| is_kept.then_some(ledger))
             .collect()
+    }
+
+    /// Whether a request is for a host that a rule names, and that is not this one: what is said of this one is not said to
+    /// it. Under a name that no rule knows a proxy before this one may have sent it.
+    pub fn is_for_another(&self, host: &str, authority: &[u8]) -> bool {
+        Authority::parse(authority).is_ok_and(|authority| {
+            let mut named = self.rules.iter().flat_map(|rule| &rule.condition.hosts);
+            authority.host() != host && named.any(|host| host.matches(&authority))
+        })
     }
 
     /// The parameters among them.

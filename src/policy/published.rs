@@ -5,6 +5,7 @@
 
 use crate::authority::Authority;
 use crate::path::RequestPath;
+use crate::redact::{Clean, Redactor};
 use crate::signer;
 
 /// The documents of a policy. All of one path are of one kind.
@@ -25,6 +26,8 @@ pub struct Page {
     pub kind: Kind,
     /// The document itself.
     pub body: String,
+    /// The same as it may be printed, once it is known what may.
+    pub clean: Option<Clean>,
 }
 
 /// What a document is.
@@ -77,6 +80,7 @@ impl Published {
                 host: None,
                 kind: Kind::Keys,
                 body: signer::jwk_set(jwks),
+                clean: None,
             });
         };
         for jwk in jwks {
@@ -89,6 +93,21 @@ impl Published {
             page.body.push(',');
             page.body.push_str(jwk);
             page.body.push_str(SET_END);
+        }
+        Ok(())
+    }
+
+    /// Looks once at all documents for what may not be printed, so that it need not be done for each request.
+    ///
+    /// # Errors
+    /// The path of a document that holds a secret.
+    pub fn settle(&mut self, redactor: &Redactor) -> Result<(), String> {
+        for page in &mut self.pages {
+            let clean = redactor.clean(page.body.clone());
+            if clean.as_str() != page.body {
+                return Err(page.path.clone());
+            }
+            page.clean = Some(clean);
         }
         Ok(())
     }
@@ -133,6 +152,7 @@ mod tests {
             host: host.map(str::to_owned),
             kind,
             body: body.to_owned(),
+            clean: None,
         }
     }
 

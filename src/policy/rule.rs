@@ -57,6 +57,15 @@ impl Rule {
         is_asked && self.protocol == Protocol::Mcp && !self.passes_token
     }
 
+    /// Whether somebody without a credential may pass.
+    pub const fn lets_strangers_through(&self) -> bool {
+        match &self.action {
+            Action::Deny => false,
+            Action::Public => true,
+            Action::Authenticate(accept, _) => accept.none,
+        }
+    }
+
     /// What becomes of a code that comes again; `None` where none is asked for.
     pub fn replay(&self) -> Option<Replay> {
         match &self.action {

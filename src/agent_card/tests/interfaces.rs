@@ -158,7 +158,6 @@ fn urls_that_no_message_can_be_sent_to_are_told_apart() {
             "the host of the URL: host holds `@`",
         ),
         ("https://", "JSONRPC", "the host of the URL: host is empty"),
-        ("https://a.example/#b", "JSONRPC", "a URL with a fragment"),
         (
             "https://a.example/ü",
             "JSONRPC",
@@ -193,6 +192,8 @@ fn what_is_no_interface_is_none() {
         let expected = "the `url` of an interface: no absolute URL";
         assert_eq!(found(&json!({"supportedInterfaces": [{"url": url}]})), [expected]);
     }
+    // What is behind a `#` is not sent.
+    assert_eq!(v1("https://a.example/b#c", "JSONRPC", "1.0"), ["a.example /b"]);
     // Many are the same one.
     let same = vec![json!({"url": "https://a.example/"}); 1_000];
     assert_eq!(found(&json!({"supportedInterfaces": same})), ["a.example /"]);

@@ -23,13 +23,23 @@ pub enum CardProblem {
     NoKeysToServe,
     /// The filter serves something else there.
     PathTaken,
+    /// A key of the assertion that is served there has the name too.
+    KidTwice,
+    /// What is signed must lead to a host, and none is named.
+    NoHost,
 }
 
 impl CardProblem {
     pub(super) fn help(&self) -> Option<String> {
         let help = match self {
-            Self::NoKey => "add `keys` beside it, as in `inbound.forward.assertion.keys`",
+            Self::NoKey => {
+                "add `keys: [{kid: NAME, key: {env: NAME}}]` beside it, or `inbound.forward.assertion`, whose key signs then"
+            }
             Self::NothingSigned => "`signed: resign` has cards signed; or take the keys away",
+            Self::NoHost => {
+                "write the host of the agent, as callers name it, into `host`: a card whose interfaces stand elsewhere is not \
+                 signed, whatever the upstream has made it of"
+            }
             Self::NoKeysToServe => {
                 "it serves `keys`; those of the assertion are served at `inbound.forward.assertion.jwks_path`"
             }
@@ -37,7 +47,7 @@ impl CardProblem {
                 "write the card as the agent would serve it: with `supportedInterfaces` (A2A 1.0), or with `url` and \
                  `protocolVersion` (0.3)"
             }
-            Self::Host(_) | Self::TokenUrl(_) | Self::PathTaken => return None,
+            Self::Host(_) | Self::TokenUrl(_) | Self::PathTaken | Self::KidTwice => return None,
         };
         Some(help.into())
     }
@@ -52,6 +62,9 @@ impl fmt::Display for CardProblem {
             Self::NoKey => formatter.write_str("needs a key to sign with"),
             Self::NothingSigned => formatter.write_str("sign nothing"),
             Self::NoKeysToServe => formatter.write_str("has no keys to serve"),
+            Self::NoHost => formatter.write_str("needs `host`, the one host whose cards are signed"),
+            Self::KidTwice => formatter
+                .write_str("has a `kid` that another key of `forward.assertion`, served there too, has"),
             Self::PathTaken => formatter.write_str("stands where the filter serves another document"),
         }
     }

@@ -73,6 +73,8 @@ pub enum RuleProblem {
     KidTwice,
     /// There are more keys than are ever needed.
     TooManySigningKeys,
+    /// A document that the filter serves, at this path, holds a secret that is put on calls.
+    SecretPublished(String),
     /// A separator that cannot be told from what it separates.
     Separator,
     /// A realm that would break out of its quotes.
@@ -138,6 +140,7 @@ impl RuleProblem {
             Self::TooManySigningKeys => {
                 "the first signs; the others are the one before it and the one after it"
             }
+            Self::SecretPublished(_) => "take it out of the document, or give the call another secret",
             Self::Separator => "one to 8 ASCII marks or spaces, but not `%` and `\"`",
             Self::Realm => "printable ASCII without `\"` and `\\`",
             Self::JsonRpcCodeTaken(_) => "-32001 to -32010 are those of A2A",
@@ -213,6 +216,10 @@ impl fmt::Display for RuleProblem {
             }
             Self::KidTwice => formatter.write_str("is the name of an earlier key too"),
             Self::TooManySigningKeys => formatter.write_str("has more than 4 keys"),
+            Self::SecretPublished(path) => write!(
+                formatter,
+                "the document that is served at `{path}` holds a secret that is put on calls"
+            ),
             Self::Separator => formatter.write_str("cannot be told from what it separates"),
             Self::Realm => formatter.write_str("cannot stand in a challenge"),
             Self::PassthroughElsewhere => formatter.write_str("is for `protocol: mcp`"),
