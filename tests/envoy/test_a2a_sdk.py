@@ -99,6 +99,7 @@ class Agent:
         """That of the filter."""
         advertised = {"signed": self.signed}
         if self.signed == "resign":
+            advertised["host"] = "127.0.0.1"
             advertised["keys"] = [{"kid": FILTERS_KEY.kid, "key": {"env": "CARD_KEY"}}]
         return policy(
             {"name": "card", "match": {"paths": WELL_KNOWN}, "accept": ["none"]},
