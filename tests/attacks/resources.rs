@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::door::{API_KEY, Door, bearer, get};
+use crate::cards::{CARD, KEY, answered, card};
+use crate::door::{API_KEY, Door, bearer, get, refused_policy};
 use crate::token::Token;
 
 const METADATA: &str = "/.well-known/oauth-protected-resource";
@@ -139,4 +140,85 @@ fn a_token_in_the_query_of_mcp_in_any_spelling() {
     for line in door.everything() {
         assert!(!line.contains(&token), "{line}");
     }
+}
+
+/// Where the policy has a header or a cookie of its own for tokens as well.
+#[test]
+fn a_token_in_a_place_of_its_own_goes_no_further_with_mcp() {
+    let token = Token::quick().sign();
+    for (place, name, value) in [
+        (
+            json!({"from_cookies": ["sid"]}),
+            "cookie",
+            format!("a=b; sid={token}"),
+        ),
+        (
+            json!({"from_headers": [{"name": "x-token"}]}),
+            "x-token",
+            token.clone(),
+        ),
+        (
+            json!({"from_headers": [{"name": "proxy-authorization", "value_prefix": "Bearer "}]}),
+            "proxy-authorization",
+            format!("Bearer {token}"),
+        ),
+    ] {
+        let mut door = Door::with(json!({"inbound": {
+            "providers": {"shared": place},
+            "rules": [
+                {"match": {"path_prefixes": ["/mcp"]}, "accept": ["jwt:shared"], "protocol": "mcp"},
+                {"accept": ["jwt:shared"]},
+            ],
+        }}));
+        let mut left = |path: &str| {
+            let forwarded = door.admits(name, get(path).header(name, &value));
+            String::from_utf8_lossy(&forwarded.headers.encode()).contains(&token)
+        };
+        assert!(!left("/mcp"), "{name}");
+    }
+}
+
+/// Another server behind the same filter, which says itself what it wants.
+#[test]
+fn metadata_of_one_host_do_not_stand_in_the_way_of_another() {
+    let mut door = Door::with(json!({"inbound": {
+        "protected_resources": [{"resource": "https://a.example"}],
+        "agent_card": {"static": card(&["https://a.example/"]), "host": "a.example"},
+        "rules": [
+            {"match": {"hosts": ["b.example"], "path_prefixes": ["/.well-known"]}, "accept": ["none"]},
+            {"match": {"hosts": ["b.example"]}, "accept": ["api_key"]},
+            {"match": {"hosts": ["a.example"]}, "accept": ["jwt"], "protocol": "mcp"},
+        ],
+    }}));
+    for path in [METADATA, CARD] {
+        let here = door.outputs(get(path).header(":authority", "a.example"));
+        assert!(here.is_refusal, "{path}: answered by the filter");
+        let elsewhere = get(path).header(":authority", "b.example");
+        let forwarded = door.admits(path, elsewhere.upstream(answered("{}")));
+        assert_eq!(forwarded.response.body, b"{}", "{path}");
+    }
+    for (what, text) in door.outputs(get("/").header(":authority", "b.example")).texts {
+        assert!(!text.contains("a.example"), "{what}: {text}");
+    }
+}
+
+/// Whoever asks for a key by its name would take either.
+#[test]
+fn two_keys_of_one_name_are_not_served_as_one_set() {
+    const OTHER: &str = "-----BEGIN PRIVATE KEY----- MEECAQAwEwYHKoZIzj0CAQYIKoZIzj0DAQcEJzAlAgEBBCCOmxCecZCYv5gEh98fXXfpyylgbr7SJjtfV8IT34T0sw== -----END PRIVATE KEY-----";
+    let refusal = refused_policy(json!({"inbound": {
+        "agent_card": {
+            "signed": "resign",
+            "host": "agent.example",
+            "keys": [{"kid": "k", "key": {"inline": OTHER}}],
+            "jwks_path": "/keys",
+        },
+        "forward": {"assertion": {
+            "keys": [{"kid": "k", "key": {"inline": KEY}}],
+            "issuer": "https://mesh.example",
+            "audience": "https://agent.example",
+            "jwks_path": "/keys",
+        }},
+    }}));
+    assert!(refusal.starts_with("inbound.agent_card"), "{refusal}");
 }

@@ -3,7 +3,8 @@
 
 use serde_json::json;
 
-use crate::door::{Door, ENCRYPTED, MALFORMED, Refusal, SIGNATURE, TOO_LONG, bearer};
+use crate::cards::{CARD, answered, card, resigned};
+use crate::door::{Door, ENCRYPTED, MALFORMED, Refusal, SIGNATURE, TOO_LONG, bearer, get};
 use crate::host::Level;
 use crate::token::{Parts, Token};
 
@@ -128,4 +129,148 @@ fn many_members(count: usize) -> (String, Refusal) {
         .map(|number| format!(r#""{number}":0"#))
         .collect();
     (Token::quick().claims_and(&members.join(",")).sign(), MALFORMED)
+}
+
+/// A definition that each mention by a skill would copy.
+#[test]
+fn a_scheme_that_skills_name_over_and_over_costs_no_work_in_proportion() {
+    let of = |bytes: usize| {
+        let definition = r#""a","#.repeat(bytes / 8);
+        let mentions = r#"{"a":0},"#.repeat(bytes / 16);
+        format!(
+            r#"{{{CARD_OF_03},"securitySchemes":{{"a":[{definition}0]}},"skills":[{{"security":[{mentions}{{}}]}}]}}"#
+        )
+    };
+    let mut door = Door::metered(json!({}));
+    // The first makes what all others find.
+    work_of_card(&mut door, &of(64));
+    let (half, whole) = (
+        work_of_card(&mut door, &of(16_000)),
+        work_of_card(&mut door, &of(32_000)),
+    );
+    assert!(whole < half * 9 / 4, "{half} for 16 KB, {whole} for 32 KB");
+}
+
+/// Whoever writes cards gets no more work for a byte of a long one than of a short one, whatever stands in it.
+#[test]
+fn hostile_cards_cost_no_work_in_proportion() {
+    let shapes: [(&str, Members); 9] = [
+        ("schemes whose names collide", |bytes| {
+            let schemes: String = (2..bytes / 16)
+                .map(|number| format!(r#","bearer_{number}":0"#))
+                .collect();
+            format!(r#""securitySchemes":{{"bearer":0{schemes}}}"#)
+        }),
+        ("requirements", |bytes| {
+            format!(r#""security":[{}{{}}]"#, r#"{"a":["b"]},"#.repeat(bytes / 12))
+        }),
+        ("unreadable requirements", |bytes| {
+            format!(r#""security":[{}{{}}]"#, r#"{"a":0},"#.repeat(bytes / 8))
+        }),
+        ("schemes of one requirement", |bytes| {
+            format!(
+                r#""security":[{{{}}}]"#,
+                numbered(bytes / 10, |number| format!(r#""{number}":[]"#))
+            )
+        }),
+        ("scopes of one scheme", |bytes| {
+            format!(
+                r#""security":[{{"a":[{}]}}]"#,
+                numbered(bytes / 8, |number| format!(r#""{number}""#))
+            )
+        }),
+        ("interfaces", |bytes| {
+            let interface = |number| format!(r#"{{"url":"https://agent.example/{number}"}}"#);
+            format!(r#""supportedInterfaces":[{}]"#, numbered(bytes / 40, interface))
+        }),
+        ("arrays", |bytes| format!(r#""x":[{}0]"#, "[],".repeat(bytes / 3))),
+        ("members", |bytes| {
+            format!(
+                r#""x":{{{}}}"#,
+                numbered(bytes / 9, |number| format!(r#""{number}":0"#))
+            )
+        }),
+        ("numbers", |bytes| {
+            format!(r#""x":[{}0]"#, "1e-300,".repeat(bytes / 7))
+        }),
+    ];
+    let mut resigns = resigned("agent.example");
+    resigns["merge"] = json!("and");
+    for (which, agent_card) in [("replaced", json!({})), ("added to, and signed", resigns)] {
+        let mut door = Door::metered(json!({"inbound": {"agent_card": agent_card}}));
+        work_of_card(&mut door, &format!("{{{CARD_OF_03}}}"));
+        for (what, members) in shapes {
+            let mut work = |bytes| work_of_card(&mut door, &format!("{{{CARD_OF_03},{}}}", members(bytes)));
+            let (half, whole) = (work(16_000), work(32_000));
+            assert!(
+                whole < half * 5 / 2,
+                "{what}, {which}: {half} for 16 KB, {whole} for 32 KB"
+            );
+        }
+    }
+}
+
+/// A document at the place of the card that is read as a whole to find that it is none: once, as a card is.
+#[test]
+fn what_is_no_card_is_not_read_again_and_again() {
+    let mut door = Door::metered(json!({}));
+    let members = numbered(4_000, |number| format!(r#""{number}":0"#));
+    let mut again = |last: &str| {
+        let document = format!(r#"{{{CARD_OF_03},{members},{last}}}"#);
+        work_of_card(&mut door, &document);
+        work_of_card(&mut door, &document)
+    };
+    let (card, no_card) = (again(r#""last":0"#), again(r#""0":0"#));
+    assert!(
+        no_card < 2 * card,
+        "{card} for a card, {no_card} for what is none"
+    );
+}
+
+/// Whoever asks for a document that anybody may have gets no work for each of its bytes and each secret of the policy.
+#[test]
+fn a_document_for_everybody_costs_no_work_for_each_secret() {
+    let work = |secrets: usize, words: usize| {
+        let mut own = card(&["https://agent.example/a2a"]);
+        own["description"] = json!("a-key-of-somebody/ ".repeat(words));
+        let rules: Vec<_> = (0..secrets)
+            .map(|number| {
+                let value = json!({"inline": format!("a-key-of-somebody/{number}/with+marks=")});
+                json!({
+                    "match": {"clusters": [format!("api{number}")]},
+                    "headers": {"authorization": {"prefix": "Bearer ", "value": value}},
+                })
+            })
+            .collect();
+        let mut door = Door::metered(json!({
+            "inbound": {"agent_card": {"static": own}},
+            "outbound": {"rules": rules},
+        }));
+        door.outputs(get(CARD));
+        let before = door.work();
+        assert!(door.outputs(get(CARD)).is_refusal, "answered by the filter");
+        door.work() - before
+    };
+    let (short, long) = (work(100, 1), work(100, 500));
+    assert!(
+        long < short * 9 / 8,
+        "{short} for a short document, {long} for a long one"
+    );
+}
+
+/// Members of a card that are so long.
+type Members = fn(usize) -> String;
+
+/// What makes a card of A2A 0.3.
+const CARD_OF_03: &str = r#""url":"https://agent.example/","protocolVersion":"0.3.0""#;
+
+/// So many of something, with commas between them.
+fn numbered(count: usize, of: impl Fn(usize) -> String) -> String {
+    (0..count).map(of).collect::<Vec<_>>().join(",")
+}
+
+fn work_of_card(door: &mut Door, card: &str) -> u64 {
+    let before = door.work();
+    door.admits("the card", get(CARD).upstream(answered(card)));
+    door.work() - before
 }

@@ -21,6 +21,7 @@ from support.key_server_double import JWKS, KeyServerDouble, key_set
 from support.keys import await_active, discovered
 from support.paths import ROOT
 from support.ports import free_port
+from support.process import PATIENCE_SECONDS, wait_until
 from support.stage import Answer, Stage
 from support.trailing import TRAILERS, Trailing
 from support.tunnel import Http2
@@ -133,6 +134,7 @@ def node(envoy, stage, keys):
             listener("inbound", [usual], "agent"),
             listener("stopping", [stopping], "agent"),
             listener("small", [small], "agent"),
+            listener("large", [large], "agent"),
             listener("tight", [large], "tight") | tight,
             listener("trailing", [usual], "trailing"),
             listener("unsaid", [usual], "unsaid"),
@@ -155,7 +157,18 @@ def node(envoy, stage, keys):
 def clients(node):
     clients = {
         name: Client(node, name)
-        for name in ("inbound", "stopping", "small", "tight", "guide", "resigns", "merges", "own", *WAITING)
+        for name in (
+            "inbound",
+            "stopping",
+            "small",
+            "large",
+            "tight",
+            "guide",
+            "resigns",
+            "merges",
+            "own",
+            *WAITING,
+        )
     }
     yield clients
     for client in clients.values():
@@ -352,6 +365,28 @@ def test_a_card_that_is_too_long_goes_by_as_it_is(clients, stage, counted, chunk
 def test_a_card_of_just_the_longest_length_is_rewritten(clients, stage):
     stage.play(CARD, Answer(headers=JSON, body=card(MAX_BYTES)))
     assert asks(clients["small"].get(CARD)) == {"bearer", "totp"}
+
+
+def test_cards_that_do_not_end_hold_no_memory_without_limit(clients, stage):
+    """A worker holds 16 MiB of them. What there is no room for goes by as it is, until there is room again."""
+    client, written, ends = clients["large"], card(1_000_000), threading.Event()
+    stage.play(CARD, *[Answer(headers=JSON, body=written, end_after=ends)] * 16)
+
+    def held():
+        with Client(client.envoy, "large") as one:
+            return asks(one.get(CARD))
+
+    def goes_by():
+        other = "/.well-known/agent.json"
+        stage.play(other, Answer(headers=JSON, body=written))
+        return client.get(other).content == written
+
+    with ThreadPoolExecutor(16) as pool:
+        cards = [pool.submit(held) for _ in range(16)]
+        wait_until(goes_by, PATIENCE_SECONDS, "there is no room for one more")
+        ends.set()
+        assert [each.result() for each in cards] == [{"bearer", "totp"}] * 16
+    wait_until(lambda: not goes_by(), PATIENCE_SECONDS, "there is room again")
 
 
 def test_a_compressed_card_goes_by_as_it_is(clients, stage, counted):

@@ -26,6 +26,8 @@ class Answer:
     chunk: int | None = None
     #: The answer waits until this is set.
     after: threading.Event | None = None
+    #: The last byte of the body waits until this is set.
+    end_after: threading.Event | None = None
 
 
 class Stage(Upstream):
@@ -81,6 +83,11 @@ class _Player(_Handler):
             self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         if self.command == "HEAD":
+            return
+        if answer.end_after is not None:
+            self.wfile.write(answer.body[:-1])
+            answer.end_after.wait(PATIENCE_SECONDS)
+            self.wfile.write(answer.body[-1:])
             return
         if answer.chunk is None:
             self.wfile.write(answer.body)
