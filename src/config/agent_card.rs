@@ -16,7 +16,7 @@ use crate::keys::Location as KeyLocation;
 use crate::matcher::PathExact;
 use crate::metadata;
 use crate::policy::KeyPlan;
-use crate::policy::card::{AgentCard, Credential, Said, Signed, Way};
+use crate::policy::card::{AgentCard, Credential, Signed, Way};
 use crate::policy::inbound::{Inbound, Introspection, Provider};
 use crate::policy::location::{AUTHORIZATION, BEARER, Location, TokenForm, TokenLocation};
 use crate::policy::published::{Kind, Page};
@@ -151,17 +151,12 @@ pub(super) fn serve(node: &Object<'_>, served: Served, inbound: &mut Inbound) ->
     let Some(mut card) = served.card else {
         return Some(());
     };
-    let warn = |caution| {
-        if let Some(card) = node.optional("agent_card") {
-            card.warn(caution);
-        }
-    };
     if inbound.card.advertise {
-        match inbound.tell(&mut card, &NoHostSigner) {
-            Said::Exactly | Said::Signed => {}
-            Said::Strictest => warn(Caution::CardDiffers),
-            Said::Unreachable => warn(Caution::CardUnreachable),
-            Said::Unsigned => warn(Caution::CardUnsigned),
+        let said = inbound.tell(&mut card, &NoHostSigner);
+        if !said.text().is_empty()
+            && let Some(node) = node.optional("agent_card")
+        {
+            node.warn(Caution::StaticCard(said));
         }
     }
     for path in CARD_PATHS {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::config::path::Path;
+use crate::policy::card::Said;
 
 /// One thing that should be known, and where. Prints as one line, `path: caution`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,12 +78,8 @@ pub enum Caution {
     EverythingPublic,
     /// A key of a set is not used; the reason.
     SkippedKey(String),
-    /// The interfaces of the card that is served do not all want the same.
-    CardDiffers,
-    /// Nobody can send a message to the agent whose card is served.
-    CardUnreachable,
-    /// The card that is served is not signed.
-    CardUnsigned,
+    /// What became of the card that the filter serves itself.
+    StaticCard(Said),
 }
 
 impl fmt::Display for Caution {
@@ -137,20 +134,7 @@ impl fmt::Display for Caution {
                 formatter.write_str("lets everybody through on every path that no earlier rule matches")
             }
             Self::SkippedKey(reason) => write!(formatter, "key is not used: {reason}"),
-            Self::CardDiffers => formatter.write_str(
-                "the interfaces of the card in `static` do not all want the same, or one of them cannot be reached: it \
-                 says what is good at all of them, or else what the first wants",
-            ),
-            Self::CardUnreachable => formatter.write_str(
-                "no rule lets a message to the interfaces of the card in `static` in, or none with a credential that a \
-                 card can name: it is served as it is written",
-            ),
-            Self::CardUnsigned => {
-                formatter.write_str(
-                    "the card in `static` is served without a signature: one of its interfaces is not at `host` or cannot be \
-                     reached, the key is not there, or the card cannot be signed",
-                )
-            }
+            Self::StaticCard(said) => write!(formatter, "the card in `static`: {}", said.text()),
         }
     }
 }

@@ -258,13 +258,14 @@ fn rewritten(means: CardMeans<'_>, inbound: &Inbound, form: Form, body: Vec<u8>)
         Form::Result => Card::read_answer(&body),
     };
     let (body, note) = match card.ok().filter(Card::is_surely_one) {
-        Some(mut card) => match inbound.tell(&mut card, means.signer) {
-            Said::Exactly => (card.to_bytes(), CardNote::Rewritten),
-            Said::Strictest => (card.to_bytes(), CardNote::Strictest),
-            Said::Unsigned => (card.to_bytes(), CardNote::Unsigned),
-            Said::Signed => (body, CardNote::Signed),
-            Said::Unreachable => (body, CardNote::Unreachable),
-        },
+        Some(mut card) => {
+            let said = inbound.tell(&mut card, means.signer);
+            let body = match said {
+                Said::Exactly | Said::Strictest | Said::Unsigned => card.to_bytes(),
+                Said::Signed | Said::Unreachable => body,
+            };
+            (body, CardNote::Read(said))
+        }
         None => (body, CardNote::NoCard),
     };
     let passed = Passed {
@@ -278,19 +279,11 @@ fn rewritten(means: CardMeans<'_>, inbound: &Inbound, form: Form, body: Vec<u8>)
     passed
 }
 
-/// What became of a card.
+/// What became of a card, or of what came in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CardNote {
-    /// It says what the rules want.
-    Rewritten,
-    /// It says what is good for all rules that its interfaces meet, or else what the first wants.
-    Strictest,
-    /// It says what the rules want, and could not be signed.
-    Unsigned,
-    /// It is signed, and went by as it was.
-    Signed,
-    /// It went by as it was: no rule lets a message in, or none that could be told how.
-    Unreachable,
+    /// It was read.
+    Read(Said),
     /// It went by as it was: it is too long.
     TooLong,
     /// It went by as it was: it is compressed.
@@ -303,11 +296,11 @@ impl CardNote {
     /// A stable name for metrics.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Rewritten => "rewritten",
-            Self::Strictest => "rewritten_strictest",
-            Self::Unsigned => "rewritten_unsigned",
-            Self::Signed => "passed_signed",
-            Self::Unreachable => "passed_unreachable",
+            Self::Read(Said::Exactly) => "rewritten",
+            Self::Read(Said::Strictest) => "rewritten_strictest",
+            Self::Read(Said::Unsigned) => "rewritten_unsigned",
+            Self::Read(Said::Signed) => "passed_signed",
+            Self::Read(Said::Unreachable) => "passed_unreachable",
             Self::TooLong => "passed_too_long",
             Self::Encoded => "passed_encoded",
             Self::NoCard => "passed_no_card",
@@ -324,28 +317,11 @@ impl CardNote {
     /// The line for the log, once for each policy; `None` where all is as it should be.
     pub fn line(self, redactor: &Redactor) -> Option<Clean> {
         let text = match self {
-            Self::Rewritten => return None,
-            Self::Strictest => {
-                "its interfaces do not all want the same, or one of them cannot be reached: it says what is good at all of \
-                 them, or else what the first wants"
-            }
-            Self::Unsigned => {
-                "it goes without a signature: one of its interfaces is not at `inbound.agent_card.host` or cannot be reached, \
-                 the key is not there, or the card cannot be signed"
-            }
-            Self::Signed => {
-                "it is signed and goes by as the upstream wrote it, whatever it says of credentials: `signed: drop` or \
-                 `signed: resign` has it rewritten"
-            }
-            Self::Unreachable => {
-                "no rule lets a message to its interfaces in, or none with a credential that a card can name: it goes by \
-                 as the upstream wrote it"
-            }
-            Self::TooLong => {
-                "it is longer than `inbound.agent_card.max_bytes` and goes by as the upstream wrote it"
-            }
-            Self::Encoded => "it is compressed and goes by as the upstream wrote it",
-            Self::NoCard => "what came in its place is no agent card, and goes by as it is",
+            Self::Read(Said::Exactly) => return None,
+            Self::Read(said) => said.text(),
+            Self::TooLong => "it is longer than `inbound.agent_card.max_bytes` and stays as it is",
+            Self::Encoded => "it is compressed and stays as it is",
+            Self::NoCard => "what came in its place is no agent card, and stays as it is",
         };
         let mut line = "peergate: agent_card outcome=".to_owned();
         line.push_str(self.name());

@@ -109,7 +109,7 @@ pub struct Asked {
 }
 
 /// What became of a card.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Said {
     /// It says what the rules want of every interface alike.
     Exactly,
@@ -122,6 +122,31 @@ pub enum Said {
     /// It says what the rules want, and should be signed, and is not: it does not lead to the host whose cards are signed, the
     /// key is not there, or the card cannot be signed.
     Unsigned,
+}
+
+impl Said {
+    /// What an operator should know of it, of a card that "it" stands for; nothing where all is as it should be.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Exactly => "",
+            Self::Strictest => {
+                "its interfaces do not all want the same, or one of them cannot be reached: it says what is good at all of \
+                 them, or else what the first wants"
+            }
+            Self::Signed => {
+                "it is signed and stays as it is, whatever it says of credentials: `signed: drop` or `signed: resign` has \
+                 it rewritten"
+            }
+            Self::Unreachable => {
+                "no rule lets a message to its interfaces in, or none with a credential that a card can name: it stays as \
+                 it is"
+            }
+            Self::Unsigned => {
+                "it goes without a signature: one of its interfaces is not at `inbound.agent_card.host` or cannot be \
+                 reached, the key is not there, or the card cannot be signed"
+            }
+        }
+    }
 }
 
 impl Inbound {
