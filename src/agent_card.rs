@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 
 use crate::json;
 
-pub use self::interface::{Interface, MAX_INTERFACES, UnreadableUrl};
+pub use self::interface::{Interface, UnreadableUrl};
 
 /// What a caller must send: any one of the alternatives. Without alternatives nothing is asked, and a card says nothing of
 /// it.
@@ -149,9 +149,12 @@ impl Card {
     /// From an object's members.
     ///
     /// # Errors
-    /// [`NotACard::NoInterfaces`].
+    /// [`NotACard::NoInterfaces`], [`NotACard::TooManyInterfaces`].
     pub fn from_members(members: Map<String, Value>) -> Result<Self, NotACard> {
         let shape = shape(&members).ok_or(NotACard::NoInterfaces)?;
+        if interface::are_too_many(&members) {
+            return Err(NotACard::TooManyInterfaces);
+        }
         Ok(Self {
             members,
             shape,
@@ -252,6 +255,8 @@ pub enum NotACard {
     NoResult,
     /// It has no member that tells a shape, neither `url` nor `supportedInterfaces`.
     NoInterfaces,
+    /// It has more interfaces than are looked at.
+    TooManyInterfaces,
 }
 
 impl fmt::Display for NotACard {
@@ -261,6 +266,7 @@ impl fmt::Display for NotACard {
             Self::Json(error) => error.fmt(formatter),
             Self::NoResult => formatter.write_str("the answer has no `result` that is an object"),
             Self::NoInterfaces => formatter.write_str("neither `url` nor `supportedInterfaces` is there"),
+            Self::TooManyInterfaces => formatter.write_str("more than 64 interfaces"),
         }
     }
 }

@@ -51,6 +51,15 @@ pub(super) fn of(card: &Map<String, Value>) -> Vec<Result<Interface, UnreadableU
     found
 }
 
+/// Whether a list has more than there may be: each is held against all rules.
+pub(super) fn are_too_many(card: &Map<String, Value>) -> bool {
+    let names = ["supportedInterfaces", "additionalInterfaces"];
+    let is_too_long = |name: &str| array(card.get(name)).len() > MAX_INTERFACES;
+    names
+        .into_iter()
+        .any(|name| is_too_long(name) || is_too_long(&snake_case(name)))
+}
+
 /// Those of a list, under both of its names.
 fn add_all(
     found: &mut Vec<Result<Interface, UnreadableUrl>>,
@@ -59,7 +68,7 @@ fn add_all(
     kind: impl Fn(&Map<String, Value>) -> (&'static str, bool),
 ) {
     for name in [list, &snake_case(list)] {
-        for each in array(card.get(name)).iter().take(MAX_INTERFACES) {
+        for each in array(card.get(name)) {
             if let Value::Object(each) = each {
                 let (binding, is_legacy) = kind(each);
                 add(found, each, binding, is_legacy);
@@ -119,5 +128,5 @@ fn interface(url: &str, binding: &str, tenant: &str, is_legacy: bool) -> Result<
 
 /// What a card of 0.3 has that names no version (A2A 0.3 §5.5).
 const UNSAID_VERSION: &str = "0.3.0";
-/// How many interfaces of a list are looked at: there are three bindings, of two versions.
-pub const MAX_INTERFACES: usize = 64;
+/// How many interfaces a list may have: there are three bindings, of two versions.
+const MAX_INTERFACES: usize = 64;

@@ -167,13 +167,15 @@ fn a_card_that_leads_elsewhere_is_not_signed() {
                 "{which}: {url}"
             );
         }
-        // More than are looked at.
-        let mut many: Vec<String> = (0..64)
-            .map(|number| format!("https://agent.example/a2a/{number}"))
-            .collect();
-        many.push("https://evil.example/a2a".to_owned());
-        let told = told(&mut door, &card(&many));
-        assert!(told.get("signatures").is_none(), "{which}: {told}");
+        // Behind more than are looked at, be they the same.
+        for number in [0, 1] {
+            let mut many: Vec<String> = (0..64)
+                .map(|index| format!("https://agent.example/a2a/{}", index * number))
+                .collect();
+            many.push("https://evil.example/a2a".to_owned());
+            let told = told(&mut door, &card(&many));
+            assert!(told.get("signatures").is_none(), "{which}: {told}");
+        }
         let log = door.everything();
         assert!(
             log.iter().any(|line| line.contains("outcome=rewritten_unsigned")),

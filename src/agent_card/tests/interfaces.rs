@@ -195,10 +195,6 @@ fn what_is_no_interface_is_none() {
     // What is behind a `#` is not sent.
     assert_eq!(v1("https://a.example/b#c", "JSONRPC", "1.0"), ["a.example /b"]);
     // Many are the same one.
-    let same = vec![json!({"url": "https://a.example/"}); 1_000];
+    let same = vec![json!({"url": "https://a.example/"}); 64];
     assert_eq!(found(&json!({"supportedInterfaces": same})), ["a.example /"]);
-    let many: Value = (0..1_000)
-        .map(|number| json!({"url": format!("https://a.example/{number}")}))
-        .collect();
-    assert_eq!(found(&json!({"supportedInterfaces": many})).len(), 64);
 }

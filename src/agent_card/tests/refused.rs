@@ -60,6 +60,19 @@ fn depth_and_length_are_limited() {
     let (error, text) = refusal(&long(MAX_BYTES + 1));
     assert_eq!(error, NotACard::TooLong);
     assert_eq!(text, "longer than 1048576 bytes");
+
+    for list in [
+        "supportedInterfaces",
+        "supported_interfaces",
+        "additionalInterfaces",
+        "additional_interfaces",
+    ] {
+        let many = |count| format!(r#"{{"url":"","{list}":[{}]}}"#, vec!["null"; count].join(","));
+        assert!(Card::read(many(64).as_bytes()).is_ok());
+        let (error, text) = refusal(&many(65));
+        assert_eq!(error, NotACard::TooManyInterfaces);
+        assert_eq!(text, "more than 64 interfaces");
+    }
 }
 
 #[test]
