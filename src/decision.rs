@@ -103,6 +103,8 @@ pub struct Permit {
     query_rule: Option<String>,
     /// The agent card that may come as the answer.
     card: Option<Watch>,
+    /// What was asked for then, as a log may show it.
+    card_path: Rc<str>,
     /// Whether another policy has decided, and this one has nothing to do with the stream.
     is_aside: bool,
 }
@@ -120,6 +122,7 @@ impl Permit {
             callers_token: self.callers_token.clone(),
             bars_token: self.bars_token,
             card: self.card.clone(),
+            card_path: Rc::clone(&self.card_path),
             ..Self::default()
         }
     }

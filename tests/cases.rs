@@ -380,7 +380,7 @@ impl Stream {
         }
         for note in notes {
             self.seen.counters.push(note.counter());
-            let line = note.line(&policy.errors.redactor);
+            let line = note.line(permit.card_path(), &policy.errors.redactor);
             self.seen.logs.extend(line.map(|line| line.to_string()));
         }
     }

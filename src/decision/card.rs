@@ -25,7 +25,7 @@ use crate::json;
 use crate::policy::card::Said;
 use crate::policy::rule::Rule;
 use crate::policy::{Inbound, Policy};
-use crate::redact::{Clean, Redactor};
+use crate::redact::{Clean, Redactor, printable};
 use crate::signer::HostSigner;
 
 use self::coming::{Come, Outline, Room};
@@ -74,6 +74,13 @@ pub(super) fn watch(inbound: &Inbound, request: &Request, rule: &Rule, edits: &m
     Some(watch)
 }
 
+/// What a request for a card asks for, as a log may show it.
+pub(super) fn path(request: &Request) -> Rc<str> {
+    let target = request.path().unwrap_or_default();
+    let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    printable(path, MAX_SHOWN_PATH).into()
+}
+
 /// The places of cards, public and extended, of A2A 0.2 to 1.0; whatever stands before them, for tenants and mounted
 /// applications.
 fn is_card_path(target: &[u8]) -> bool {
@@ -101,6 +108,11 @@ impl Permit {
         } else if is_end {
             self.card = asks_for_card(seen).then_some(Watch::Asked(Form::Result));
         }
+    }
+
+    /// What was asked for, where a card may come as the answer.
+    pub fn card_path(&self) -> &str {
+        &self.card_path
     }
 
     /// Whether a card may come as the answer.
@@ -314,8 +326,8 @@ impl CardNote {
         name
     }
 
-    /// The line for the log, once for each policy; `None` where all is as it should be.
-    pub fn line(self, redactor: &Redactor) -> Option<Clean> {
+    /// The line for the log, once for each path; `None` where all is as it should be.
+    pub fn line(self, path: &str, redactor: &Redactor) -> Option<Clean> {
         let text = match self {
             Self::Read(Said::Exactly) => return None,
             Self::Read(said) => said.text(),
@@ -325,6 +337,8 @@ impl CardNote {
         };
         let mut line = "peergate: agent_card outcome=".to_owned();
         line.push_str(self.name());
+        line.push_str(" path=");
+        line.push_str(path);
         line.push_str(": ");
         line.push_str(text);
         Some(redactor.clean(line))
@@ -397,5 +411,7 @@ const OF_THE_BODY: [&[u8]; 10] = [
 const MAX_REQUEST_BYTES: usize = 16 * 1024;
 /// Ours.
 const MAX_REQUEST_DEPTH: usize = 16;
+/// Ours: cards stand at short paths.
+const MAX_SHOWN_PATH: usize = 128;
 /// Ours: a card for each of a few agents behind one filter, its old form, its extended one.
 const MAX_CARDS: usize = 8;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::decision::{CardNote, Cards, Exposure, KnownTokens, Record};
+use crate::decision::{CardNote, Cards, Exposure, KnownTokens, Permit, Record};
 use crate::filter::errands::Errands;
 use crate::filter::host;
 use crate::filter::metrics::Metrics;
@@ -72,9 +72,10 @@ impl Attachment {
     }
 
     /// Counts what became of an agent card, and says what the operator should know of it once.
-    pub(super) fn note_card(&self, note: CardNote) {
+    pub(super) fn note_card(&self, note: CardNote, permit: &Permit) {
         if let Some(policy) = &self.policy {
-            self.metrics.note_card(note, &policy.errors.redactor);
+            let redactor = &policy.errors.redactor;
+            self.metrics.note_card(note, permit.card_path(), redactor);
         }
     }
 

@@ -380,7 +380,8 @@ fn clean_answer(attachment: &Attachment, permit: &mut Permit) -> Result<(), Host
     if let Some(policy) = &attachment.policy {
         let (of_card, note) = permit.decide_card(policy, &answer);
         edits.merge(of_card);
-        note.into_iter().for_each(|note| attachment.note_card(note));
+        note.into_iter()
+            .for_each(|note| attachment.note_card(note, permit));
     }
     apply_to(Map::Answer, &edits, Some(&answer))
 }
@@ -413,7 +414,7 @@ fn take_answer(attachment: &Attachment, permit: &mut Permit, size: usize, is_end
     };
     let taken = part.and_then(|part| match permit.take_answer(means, &part, is_end) {
         Some(passed) => {
-            attachment.note_card(passed.note);
+            attachment.note_card(passed.note, permit);
             host::replace_body(Body::Answer, &passed.body)
         }
         None => host::replace_body(Body::Answer, &[]),

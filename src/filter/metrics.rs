@@ -1,7 +1,7 @@
 //! Counters and log lines of decisions.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::Hash;
 
 use proxy_wasm::types::LogLevel;
@@ -23,9 +23,11 @@ pub(super) struct Metrics {
     counters: RefCell<HashMap<Key, u32>>,
     exposures: RefCell<HashMap<String, u32>>,
     cards: RefCell<HashMap<CardNote, u32>>,
+    /// The cards of which it was said what became of them.
+    told_cards: RefCell<Vec<(CardNote, String)>>,
     warned: Cell<bool>,
     /// The rules of which it was said that logs show their credential.
-    exposed: RefCell<HashSet<String>>,
+    exposed: RefCell<Vec<String>>,
 }
 
 impl Metrics {
@@ -52,20 +54,22 @@ impl Metrics {
     pub(super) fn note_exposure(&self, exposure: &Exposure<'_>, redactor: &Redactor) {
         count(&self.exposures, exposure.counter(), || exposure.counter());
         if let Ok(mut exposed) = self.exposed.try_borrow_mut()
-            && exposed.insert(exposure.rule.to_owned())
+            && !exposed.iter().any(|rule| rule == exposure.rule)
         {
+            exposed.push(exposure.rule.to_owned());
             host::log(LogLevel::Error, &exposure.line(redactor));
         }
     }
 
-    /// Counts what became of an agent card, and says so once for each kind.
-    pub(super) fn note_card(&self, note: CardNote, redactor: &Redactor) {
-        let is_new = self
-            .cards
-            .try_borrow()
-            .is_ok_and(|cards| !cards.contains_key(&note));
+    /// Counts what became of an agent card, and says so once for each path, up to some.
+    pub(super) fn note_card(&self, note: CardNote, path: &str, redactor: &Redactor) {
         count(&self.cards, note, || note.counter());
-        if let Some(line) = note.line(redactor).filter(|_| is_new) {
+        if let Ok(mut told) = self.told_cards.try_borrow_mut()
+            && told.len() < MAX_TOLD_CARDS
+            && !told.iter().any(|(other, at)| *other == note && at == path)
+            && let Some(line) = note.line(path, redactor)
+        {
+            told.push((note, path.to_owned()));
             host::log(LogLevel::Warn, &line);
         }
     }
@@ -137,3 +141,6 @@ pub(super) fn count<K: Eq + Hash>(
         counters.insert(key, counter);
     }
 }
+
+/// Ours: more cards than one filter has behind it; anybody may make up paths.
+const MAX_TOLD_CARDS: usize = 64;
