@@ -28,7 +28,7 @@ use crate::json;
 use crate::jwks::{AlgorithmSet, Fingerprint, HostSignatures, KeySets};
 use crate::time::UnixTime;
 
-pub use self::claims::{ForeignMark, NumericDate};
+pub use self::claims::{ForeignMark, NumericDate, audiences};
 pub use self::error::{Error, Malformed, ProvidersError, Segment};
 pub use self::provider::{Audiences, MediaType, Provider, SubjectPattern};
 

@@ -36,7 +36,7 @@ pub use self::wait::{Place, WaitEnd, WaitLimits, Wish};
 
 use self::fetch::{Next, Stage};
 use self::followed::Followed;
-use self::schedule::{Schedule, at, milliseconds};
+use self::schedule::{Schedule, milliseconds};
 use self::wait::Places;
 
 /// The keys of a policy's providers, as one worker knows them.
@@ -145,7 +145,7 @@ impl Keys {
                 shared,
                 Rc::make_mut(&mut self.sets),
                 self.sealing.as_deref(),
-                at(now),
+                now.milliseconds(),
                 &mut events,
             );
         }
@@ -155,7 +155,7 @@ impl Keys {
     /// What is due. To be called often while requests wait, and every second or so else.
     pub fn tick(&mut self, shared: &dyn SharedState, now: UnixTime) -> Turn {
         let mut turn = Turn::default();
-        let now = at(now);
+        let now = now.milliseconds();
         for followed in &mut self.followed {
             let sealing = self.sealing.as_deref();
             if followed.look(
@@ -206,7 +206,7 @@ impl Keys {
                     Rc::make_mut(&mut self.sets),
                     shared,
                     sealing,
-                    at(now),
+                    now.milliseconds(),
                     random,
                 );
                 turn.events.push(followed.event(happened));
@@ -214,7 +214,7 @@ impl Keys {
             }
             Err(error) => {
                 let has_keys = self.sets.get(provider).is_some();
-                let happened = followed.fail(error, has_keys, shared, at(now), random);
+                let happened = followed.fail(error, has_keys, shared, now.milliseconds(), random);
                 turn.events.push(followed.event(happened));
                 self.news = self.news.wrapping_add(1);
             }
@@ -228,9 +228,9 @@ impl Keys {
             && let Some(followed) = self.followed.iter_mut().find(|one| one.provider == provider)
             && followed
                 .schedule
-                .is_due_for_unknown_kid(at(now), &followed.source.cache)
+                .is_due_for_unknown_kid(now.milliseconds(), &followed.source.cache)
         {
-            followed.wanted_at.get_or_insert(at(now));
+            followed.wanted_at.get_or_insert(now.milliseconds());
         }
     }
 
@@ -241,7 +241,7 @@ impl Keys {
             .followed
             .iter()
             .find(|followed| followed.provider == wish.provider())?;
-        let (start, now) = (at(since), at(now));
+        let (start, now) = (since.milliseconds(), now.milliseconds());
         let deadline = start.saturating_add(milliseconds(self.limits.seconds));
         let longest = followed.lease();
         let schedule = &followed.schedule;
@@ -264,7 +264,7 @@ impl Keys {
 
     /// Whether a wait is over: its end has come, or the clock was set back behind its start.
     pub fn is_over(&self, deadline: UnixTime, now: UnixTime) -> bool {
-        let (deadline, now) = (at(deadline), at(now));
+        let (deadline, now) = (deadline.milliseconds(), now.milliseconds());
         now >= deadline || deadline - now > milliseconds(self.limits.seconds)
     }
 

@@ -12,7 +12,7 @@ use crate::decision::questions::ForClaims;
 use crate::decision::second_factor::Subjects;
 use crate::decision::{Caller, CallersToken, Deny, Method};
 use crate::json;
-use crate::jwt::Audiences;
+use crate::jwt::{self, Audiences};
 use crate::oauth::{Client, IntrospectionRequest};
 use crate::policy::inbound::Introspection;
 use crate::policy::location::Location;
@@ -77,7 +77,7 @@ impl<'p> Opaque<'p> {
             token: Rc::clone(&self.token),
             expires_at: found.expires_at(),
         });
-        let audiences = audiences(&claims);
+        let audiences = jwt::audiences(&claims).map(str::to_owned).collect();
         let caller = caller(introspection, claims);
         let (totp, kind) = (&presented.inbound().totp, Method::Introspection.as_str());
         Ok(Proved {
@@ -140,14 +140,6 @@ fn caller(introspection: &Introspection, claims: Claims) -> Caller {
         scopes: claims::scopes(&claims, &introspection.scope_claims),
         claims,
     }
-}
-
-fn audiences(claims: &Claims) -> Box<[String]> {
-    let aud = claims.get("aud");
-    let list = aud.and_then(|aud| aud.as_array()).map(Vec::as_slice);
-    let all = list.unwrap_or_else(|| aud.map(std::slice::from_ref).unwrap_or_default());
-    let texts = all.iter().filter_map(|value| value.as_str());
-    texts.map(str::to_owned).collect()
 }
 
 /// As of the answer itself.

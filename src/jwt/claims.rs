@@ -63,7 +63,7 @@ pub(super) fn expiry(claims: &Map<String, Value>) -> Option<NumericDate> {
 }
 
 /// The audiences in `aud`: one string, or several in an array (RFC 7519 §4.1.3).
-pub(super) fn audiences(claims: &Map<String, Value>) -> impl Iterator<Item = &str> {
+pub fn audiences(claims: &Map<String, Value>) -> impl Iterator<Item = &str> {
     let values = match claims.get("aud") {
         Some(Value::Array(values)) => values.as_slice(),
         Some(value) => std::slice::from_ref(value),

@@ -6,7 +6,6 @@
 use std::fmt::Write as _;
 
 use crate::keys::source::CacheTimes;
-use crate::time::UnixTime;
 
 /// The record. All times are milliseconds since the Unix epoch, 0 for never.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -159,11 +158,6 @@ fn backoff(failures: u64, random: u64) -> u64 {
 
 pub(super) fn milliseconds(seconds: u32) -> u64 {
     u64::from(seconds) * 1_000
-}
-
-/// The time as the record has it.
-pub(super) const fn at(now: UnixTime) -> u64 {
-    now.nanoseconds() / 1_000_000
 }
 
 /// Ours: a server that says that its keys are good for a second is not asked every second.

@@ -1,7 +1,7 @@
 //! Tokens for upstreams, opaque tokens and assertions: whose they are, and who pays for what strangers send.
 
 use crate::host::proxy::{Proxy, START};
-use crate::host::{self, Answer, Callout, Request, Response};
+use crate::host::{self, Answer, Callout, Forwarded, Request, Response};
 use crate::support::tokens::keys;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -278,22 +278,27 @@ fn what_was_exchanged_is_not_exchanged_again() {
     proxy.tick();
     proxy.answer(grants("exchanged"));
     let first = proxy.workers[0].0.outcome(stream).forwarded();
-    let mut second = Request::outbound("POST", "/")
+    let second = Request::outbound("POST", "/")
         .header(":authority", "charlie.example")
         .header("authorization", first.headers.text("authorization").unwrap())
         .property("xds.cluster_name", "mcp")
         .property("upstream.address", "10.0.0.1:80");
-    for (name, value) in &first.filter_state {
-        second = second.property(&format!("filter_state.{name}"), value);
-    }
-    proxy.send(0, second);
-    proxy.tick();
+    run_again(&mut proxy, second, &first);
     let subjects: Vec<_> = proxy
         .callouts()
         .iter()
         .map(|(_, callout)| member(callout, "subject_token"))
         .collect();
     assert!(subjects.is_empty(), "{subjects:?}");
+}
+
+/// Sends what the proxy makes of a call that it runs again: with the filter state of the first run.
+fn run_again(proxy: &mut Proxy, mut second: Request, first: &Forwarded) {
+    for (name, value) in &first.filter_state {
+        second = second.property(&format!("filter_state.{name}"), value);
+    }
+    proxy.send(0, second);
+    proxy.tick();
 }
 
 /// A redirect to the same upstream: the user's subject is gone; the client's own token is not what takes its place.
@@ -311,16 +316,12 @@ fn a_redirect_does_not_turn_a_users_call_into_the_clients_own() {
     proxy.tick();
     proxy.answer(grants("of-mrpink"));
     let first = proxy.workers[0].0.outcome(stream).forwarded();
-    let mut second = Request::outbound("POST", "/next")
+    let second = Request::outbound("POST", "/next")
         .header(":authority", "search.example")
         .header("authorization", first.headers.text("authorization").unwrap())
         .header("x-envoy-original-url", "http://search.example/")
         .property("xds.cluster_name", "mcp");
-    for (name, value) in &first.filter_state {
-        second = second.property(&format!("filter_state.{name}"), value);
-    }
-    proxy.send(0, second);
-    proxy.tick();
+    run_again(&mut proxy, second, &first);
     let grants: Vec<_> = proxy
         .callouts()
         .iter()
