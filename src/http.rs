@@ -105,6 +105,12 @@ impl PartialEq for Headers {
 
 impl Eq for Headers {}
 
+/// The media type of a `Content-Type`, without its parameters (RFC 9110 §8.3.1); letter case does not count.
+pub fn media_type(content_type: &[u8]) -> &[u8] {
+    let essence = content_type.split(|byte| *byte == b';').next();
+    essence.unwrap_or_default().trim_ascii()
+}
+
 /// A header that may stand only once stands more often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repeated;

@@ -6,6 +6,11 @@
 
 use std::fmt;
 
+/// A request target up to its query, for who need not know whether it can be read in two ways.
+pub fn without_query(target: &[u8]) -> &[u8] {
+    target.split(|byte| *byte == b'?').next().unwrap_or_default()
+}
+
 /// The value of `:path`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestPath<'a> {

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::decision::deny::{Class, Deny, Told};
 use crate::decision::{ORIGINAL_PATH, ORIGINAL_URL};
-use crate::http::{Edits, Reply, Request};
-use crate::path::RequestPath;
+use crate::http::{Edits, Reply, Request, media_type};
+use crate::path::{RequestPath, without_query};
 use crate::policy::resource::{self, Resource};
 use crate::policy::rule::Protocol;
 use crate::policy::{ErrorStyle, Inbound};
@@ -128,17 +128,13 @@ impl Speech {
 
 /// The routes of A2A over HTTP and JSON: `/v1/…` (0.3), and the custom verbs of 1.0 wherever they are mounted.
 fn is_a2a_rest_path(path: &[u8]) -> bool {
-    let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let path = without_query(path);
     path.starts_with(b"/v1/") || A2A_VERBS.iter().any(|verb| path.ends_with(verb))
 }
 
-/// Whether a `Content-Type` is of this media type, parameters aside (RFC 9110 §8.3.1).
-fn is_media_type(content_type: &[u8], media_type: &[u8]) -> bool {
-    let essence = content_type
-        .split(|byte| *byte == b';')
-        .next()
-        .unwrap_or_default();
-    essence.trim_ascii().eq_ignore_ascii_case(media_type)
+/// Whether a `Content-Type` is of this media type.
+fn is_media_type(content_type: &[u8], wanted: &[u8]) -> bool {
+    media_type(content_type).eq_ignore_ascii_case(wanted)
 }
 
 /// After how long the same request may meet another answer (RFC 9110 §10.2.3).

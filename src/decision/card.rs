@@ -20,8 +20,9 @@ use sha2::{Digest as _, Sha256};
 use crate::agent_card::Card;
 use crate::config::identity;
 use crate::decision::Permit;
-use crate::http::{Edits, Headers, Request};
+use crate::http::{Edits, Headers, Request, media_type};
 use crate::json;
+use crate::path::without_query;
 use crate::policy::card::Said;
 use crate::policy::rule::Rule;
 use crate::policy::{Inbound, Policy};
@@ -76,15 +77,14 @@ pub(super) fn watch(inbound: &Inbound, request: &Request, rule: &Rule, edits: &m
 
 /// What a request for a card asks for, as a log may show it.
 pub(super) fn path(request: &Request) -> Rc<str> {
-    let target = request.path().unwrap_or_default();
-    let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let path = without_query(request.path().unwrap_or_default());
     printable(path, MAX_SHOWN_PATH).into()
 }
 
 /// The places of cards, public and extended, of A2A 0.2 to 1.0; whatever stands before them, for tenants and mounted
 /// applications.
 fn is_card_path(target: &[u8]) -> bool {
-    let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let path = without_query(target);
     CARD_PATHS.iter().any(|end| path.ends_with(end))
 }
 
@@ -356,8 +356,7 @@ fn asks_for_card(body: &[u8]) -> bool {
 
 fn is_json(answer: &Headers) -> bool {
     let kind = answer.first(b"content-type").unwrap_or_default();
-    let essence = kind.split(|byte| *byte == b';').next().unwrap_or_default();
-    let essence = essence.trim_ascii().to_ascii_lowercase();
+    let essence = media_type(kind).to_ascii_lowercase();
     essence.ends_with(b"/json") || essence.ends_with(b"+json")
 }
 

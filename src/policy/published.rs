@@ -4,7 +4,7 @@
 //! of one path. How they are answered with is not known here.
 
 use crate::authority::Authority;
-use crate::path::RequestPath;
+use crate::path::without_query;
 use crate::redact::{Clean, Redactor};
 use crate::signer;
 
@@ -118,7 +118,7 @@ impl Published {
         if self.pages.is_empty() {
             return None;
         }
-        let path = RequestPath::raw(target).path();
+        let path = without_query(target);
         let authority = Authority::parse(authority).ok();
         let host = authority.as_ref().map(Authority::host);
         let (mut only, mut chosen, mut count) = (None, None, 0_usize);
