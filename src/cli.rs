@@ -1,7 +1,10 @@
 //! The command line. Results go to the standard output, everything else to the standard error.
 
 mod check;
+mod policy_file;
+mod report;
 mod seal;
+mod surroundings;
 
 use std::io::Write;
 use std::process::ExitCode;
