@@ -40,7 +40,7 @@ demo: setup module ## a real Envoy with envoy/demo.yaml, and requests that show 
 
 .PHONY: test
 test: setup ## all tests: Rust, a real Envoy with real identity providers, and that no secret stands in any output
-	@$(MAKE) --no-print-directory --jobs=3 module rust-tests identity-providers sdks
+	@$(MAKE) --no-print-directory --jobs=3 module rust-tests identity-providers sdks debian
 	rm -rf $(OUTPUT)
 	mkdir -p $(OUTPUT)
 	cargo test --locked 2>&1 | tee $(OUTPUT)/cargo-test.log
@@ -141,6 +141,15 @@ sdks: .venv/mcp/.installed .venv/a2a-1/.installed .venv/a2a-0.3/.installed
 .venv/.installed: tests/requirements.txt
 	python3 -m venv .venv
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+# What apt has and no registry of packages: promtool and Prometheus, and a registry of images.
+.PHONY: debian
+debian: .venv/debian/.installed
+
+.venv/debian/.installed: tests/debian.py .venv/.installed
+	$(PYTHON) $< $(@D) prometheus docker-registry
+	mkdir -p $(@D)
 	touch $@
 
 # Node comes as a wheel, and installs what is pinned beside it.
