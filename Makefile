@@ -29,7 +29,7 @@ help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
 .PHONY: setup
-setup: .venv/.installed .venv/node/.installed target/.wasm-target ## the Python environment with Envoy, Rust's wasm target, wasm-opt
+setup: .venv/.installed .venv/node/.installed target/.wasm-target target/istio/crds.yaml ## the Python environment with Envoy, Rust's wasm target, wasm-opt
 
 .PHONY: build
 build: module program ## the filter (target/peergate.wasm) and the program (target/release/peergate)
@@ -158,6 +158,12 @@ debian: .venv/debian/.installed
 	cp tools/package.json tools/package-lock.json $(@D)
 	$(NPM) ci --prefix $(@D) --no-audit --no-fund --loglevel=error
 	touch $@
+
+# The schemas with which Kubernetes checks resources of Istio. Manifests are held against them.
+target/istio/crds.yaml: tests/istio/api/go.mod tests/istio/api/go.sum .venv/.installed
+	mkdir -p $(@D)
+	$(GO) -C tests/istio/api mod download -modcacherw istio.io/api
+	install -m 644 "$$($(GO) -C tests/istio/api list -m -f '{{.Dir}}' istio.io/api)/kubernetes/customresourcedefinitions.gen.yaml" $@
 
 # Where rustup manages Rust, the first call of cargo installs what rust-toolchain.toml names. The target may be there
 # already; elsewhere (a distribution's Rust) it must be.

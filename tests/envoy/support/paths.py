@@ -17,6 +17,9 @@ DEMO_CONFIGURATION = ROOT / "envoy/demo.yaml"
 #: The recommended form of calls with a key in the query.
 QUERY_CREDENTIALS_CONFIGURATION = ROOT / "envoy/query-credentials.yaml"
 
+#: The schemas of Istio's resources, as `make setup` fetches them.
+ISTIO_CRDS = ROOT / "target/istio/crds.yaml"
+
 #: Everything that the tests capture. `tests/secrets_check.py` reads every `*.log` below it.
 OUTPUT = ROOT / "target/test-output"
 
