@@ -13,7 +13,14 @@ MODULE_TARGET := wasm32-wasip1
 # `make bench MODULE=…` measures another module, and builds none.
 BENCHED := $(MODULE)
 override MODULE := target/peergate.wasm
+SBOM := target/peergate.cdx.json
+# What cargo says that it has compiled for the module, line by line: a test holds the bill of materials against it.
+COMPILED := target/peergate.compiled.jsonl
 OUTPUT := target/test-output
+
+# The commit and its time, for the image: where git knows them, and nothing has been changed since.
+REVISION = $(shell git diff --quiet HEAD 2> /dev/null && git rev-parse HEAD)
+REVISED = $(shell git show --no-patch --format=%ct HEAD)
 
 # Where cargo keeps the sources of packages. The module shall not tell who built it, and where.
 CARGO_SOURCES := $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src
@@ -34,13 +41,23 @@ setup: .venv/.installed .venv/node/.installed target/.wasm-target target/istio/c
 .PHONY: build
 build: module program ## the filter (target/peergate.wasm) and the program (target/release/peergate)
 
+.PHONY: image
+image: module target/tools/image ## the filter as an OCI image for Istio (target/image), with its bill of materials; SOURCE=https://… says where its source is
+	@$(PYTHON) tools/sbom.py $(MODULE) $(SBOM)
+	@target/tools/image build --layout target/image --module $(MODULE) --licence LICENSE --sbom $(SBOM) \
+		$(if $(REVISION),--revision $(REVISION) --epoch $(REVISED)) $(if $(SOURCE),--source $(SOURCE))
+
+.PHONY: push
+push: image ## that image to a registry: IMAGE=registry.example/peergate:0.1.0; prints the name with the digest
+	@target/tools/image push --layout target/image $(or $(IMAGE),$(error say where to: make push IMAGE=registry.example/peergate:0.1.0))
+
 .PHONY: demo
 demo: setup module ## a real Envoy with envoy/demo.yaml, and requests that show what it does; KEEP=1 leaves it running
 	@PYTHONPATH=tests/envoy $(PYTHON) envoy/demo.py $(if $(KEEP),--keep)
 
 .PHONY: test
 test: setup ## all tests: Rust, a real Envoy with real identity providers, and that no secret stands in any output
-	@$(MAKE) --no-print-directory --jobs=3 module rust-tests identity-providers sdks debian
+	@$(MAKE) --no-print-directory --jobs=3 module rust-tests identity-providers sdks debian image
 	rm -rf $(OUTPUT)
 	mkdir -p $(OUTPUT)
 	cargo test --locked 2>&1 | tee $(OUTPUT)/cargo-test.log
@@ -70,8 +87,8 @@ lint: setup module ## formatting, clippy, ruff, sizes; changes nothing
 	cargo fmt --check --manifest-path benches/ext-authz/Cargo.toml
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --lib --target $(MODULE_TARGET) -- -D warnings
-	$(PYTHON) -m ruff check envoy tests benches examples
-	$(PYTHON) -m ruff format --check envoy tests benches examples
+	$(PYTHON) -m ruff check envoy tests benches examples tools
+	$(PYTHON) -m ruff format --check envoy tests benches examples tools
 	$(PYTHON) tests/size_check.py
 
 .PHONY: clean
@@ -84,7 +101,9 @@ clean: ## remove everything that was built or installed here
 .PHONY: module
 module: target/.wasm-target .venv/node/.installed
 	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS='--remap-path-prefix=$(CARGO_SOURCES)=' \
-		cargo rustc --locked --release --lib --crate-type cdylib --target $(MODULE_TARGET)
+		cargo rustc --locked --release --lib --crate-type cdylib --target $(MODULE_TARGET) \
+		--message-format=json-render-diagnostics > $(COMPILED).part
+	@mv $(COMPILED).part $(COMPILED)
 	@$(MAKE) --no-print-directory $(MODULE)
 
 # A module that LLVM made small is a fifth smaller yet behind Binaryen, which also drops the exports that cost each request.
@@ -123,6 +142,11 @@ identity-providers: .venv/idp/oidc-provider/.installed target/idp/zitadel
 target/idp/zitadel: $(addprefix tests/idp/zitadel/,go.mod go.sum main.go) .venv/.installed
 	mkdir -p $(@D)
 	$(GO) -C tests/idp/zitadel build -modcacherw -trimpath -ldflags=-s -o $(CURDIR)/$@ .
+
+# What makes the image and pushes it: go-containerregistry, as `crane` is.
+target/tools/image: $(addprefix tools/image/,go.mod go.sum main.go) .venv/.installed
+	mkdir -p $(@D)
+	$(GO) -C tools/image build -modcacherw -trimpath -ldflags=-s -o $(CURDIR)/$@ .
 
 # What stands on both sides of the filter in tests, as its users have it: each SDK with what it depends on, by itself.
 .PHONY: sdks
