@@ -11,6 +11,7 @@ import subprocess
 import pytest
 import yaml
 
+from support import crds
 from support.bootstrap import bootstrap, cluster, listener, peergate
 from support.credentials import SigningKey, new_seed
 from support.documents import Block, Reader, anchors, blocks, documents, fits, links, output_of
@@ -123,6 +124,10 @@ def is_policy(document: object) -> bool:
     )
 
 
+def is_manifest(document: object) -> bool:
+    return isinstance(document, dict) and "apiVersion" in document
+
+
 def is_part_of_a_policy(document: object) -> bool:
     return (
         isinstance(document, dict)
@@ -134,6 +139,12 @@ def is_part_of_a_policy(document: object) -> bool:
 @pytest.mark.parametrize("block", of("yaml"), ids=str)
 def test_its_configurations_load(block, tmp_path):
     for document in yaml.safe_load_all(block.text):
+        if is_manifest(document):
+            assert crds.is_istio(document), f"{block}: whose resource is this?"
+            assert crds.faults(document) == []
+            document = (crds.plugin(document) or {}).get("pluginConfig")
+            if document is None:
+                continue
         if isinstance(document, dict) and document.keys() == {"protected_resources"}:
             document = {"inbound": document}
         if is_policy(document):
@@ -155,7 +166,7 @@ def test_envoy_takes_the_parts_of_its_configuration(tmp_path):
     parts = {}
     for block in of("yaml"):
         for document in yaml.safe_load_all(block.text):
-            if kind := kind_of_part(document):
+            if not is_manifest(document) and (kind := kind_of_part(document)):
                 assert kind not in parts, f"{block}: a second one"
                 parts[kind] = document
     assert parts.keys() == {"filters", *ENVOY_PARTS.values()}
