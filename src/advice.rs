@@ -28,6 +28,7 @@ use crate::config::{Document, Environment};
 use crate::policy::Policy;
 
 pub use self::strength::Weakness;
+pub(crate) use self::words::LEAST_KEY_BYTES;
 pub use self::words::{Advice, Credential, Requests};
 
 /// One thing that may not be meant, and where. Prints as one line, `path: advice`.

@@ -53,6 +53,11 @@ impl Digest {
         Ok(digest)
     }
 
+    /// 64 hexadecimal digits in lower case, as a policy takes them. Whoever has them can try guesses against them.
+    pub fn to_hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
@@ -119,6 +124,14 @@ impl fmt::Display for DigestError {
 }
 
 impl std::error::Error for DigestError {}
+
+/// The place, counted from one, of the first byte that no request can bring a key with: it is outside visible ASCII, or a
+/// comma, which joins the values of a header that comes twice (RFC 9110 §5.3).
+pub fn unfit_byte(key: &[u8]) -> Option<usize> {
+    let is_key_byte = |byte: &u8| byte.is_ascii_graphic() && *byte != b',';
+    let index = key.iter().position(|byte| !is_key_byte(byte))?;
+    Some(index + 1)
+}
 
 /// What belongs to which key. The cost of a lookup does not grow with the number of keys in any way that counts:
 /// one hash, one descent in a tree that is four levels deep at 10 000 keys, one comparison.
@@ -225,6 +238,15 @@ mod tests {
         assert_eq!(Digest::from_hex(ABC), Ok(digest));
         assert_eq!(Digest::from_hex(&ABC.to_ascii_uppercase()), Ok(digest));
         assert_eq!(format!("{digest:?}"), "Digest(ba7816bf\u{2026})");
+        assert_eq!(digest.to_hex(), ABC);
+    }
+
+    #[test]
+    fn bytes_that_no_request_brings() {
+        assert_eq!(unfit_byte(b"!key-7f3a_~"), None);
+        for key in ["a b", "a,b", "a\n", "a\x7f", "a\u{e9}"] {
+            assert_eq!(unfit_byte(key.as_bytes()), Some(2), "{key:?}");
+        }
     }
 
     #[test]

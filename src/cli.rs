@@ -1,12 +1,15 @@
 //! The command line. Results go to the standard output, everything else to the standard error.
 
 mod check;
+mod hash_key;
 mod policy_file;
 mod report;
 mod seal;
+mod secrets;
 mod surroundings;
 
-use std::io::Write;
+use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -15,6 +18,7 @@ use clap::{Parser, Subcommand};
 pub(crate) fn run() -> ExitCode {
     match Arguments::parse().command {
         Command::Check(arguments) => check::check(&arguments),
+        Command::HashKey(arguments) => hash_key::hash_key(&arguments),
         Command::Seal(arguments) => seal::seal(&arguments),
     }
 }
@@ -31,8 +35,33 @@ struct Arguments {
 enum Command {
     /// Reports everything that is wrong with a policy; exits with 0 if nothing is, else with 1.
     Check(check::Arguments),
+    /// Prints the digest of an API key or a static token, which a policy takes in its place; or makes a key
+    HashKey(hash_key::Arguments),
     /// Seals a secret, so that it can stand in a policy that everybody may read; or makes a key to seal to.
     Seal(seal::Arguments),
+}
+
+/// Why a command gave no result. It prints as what stands behind `error: `, with its help on a line of its own.
+trait Failure: fmt::Display {
+    /// Whether the command was not given as it is meant: `clap` cannot know everything.
+    fn is_usage(&self) -> bool;
+}
+
+/// The result on the standard output and 0, or what is wrong on the standard error and 1 or [`USAGE`].
+fn finish(done: Result<String, impl Failure>) -> ExitCode {
+    match done {
+        Ok(result) => {
+            say(&mut io::stdout(), &result);
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            say(&mut io::stderr(), &format!("error: {failure}"));
+            match failure.is_usage() {
+                true => ExitCode::from(USAGE),
+                false => ExitCode::FAILURE,
+            }
+        }
+    }
 }
 
 /// Writes a line. Where nobody reads, there is nobody to tell.

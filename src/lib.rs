@@ -64,6 +64,10 @@ pub mod config;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod advice;
 
+// What the program makes for those who call: for the program, and no part of the filter
+#[cfg(not(target_arch = "wasm32"))]
+pub mod enrolment;
+
 // The machines
 pub mod decision;
 

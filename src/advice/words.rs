@@ -394,7 +394,7 @@ fn in_a_row(names: &[impl AsRef<str>], word: &str) -> String {
 }
 
 /// Ours: as the SHA-1 of TOTP seeds (RFC 4226 §4), 128 bits, were every byte by chance.
-pub(super) const LEAST_KEY_BYTES: usize = 16;
+pub(crate) const LEAST_KEY_BYTES: usize = 16;
 /// Ours: all methods that are looked for, and as many paths.
 const MAX_SHOWN: usize = 7;
 

@@ -4,8 +4,7 @@
 //! and a shell keeps.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,7 +13,8 @@ use peergate_filter::sealed::{KeyPair, Recipient, SealError, UNSEALING_KEY, Unse
 use peergate_filter::secret::Secret;
 use serde_json::{Map, Value};
 
-use super::{USAGE, say};
+use super::secrets::{self, Trouble};
+use super::{finish, say};
 
 /// What `seal` takes.
 #[derive(clap::Args)]
@@ -43,41 +43,27 @@ pub(crate) struct Arguments {
 
 /// Seals, or makes a key: the result on the standard output and 0, or what is wrong on the standard error and 1.
 pub(crate) fn seal(arguments: &Arguments) -> ExitCode {
-    let done = match (&arguments.new_key, &arguments.key) {
+    finish(match (&arguments.new_key, &arguments.key) {
         (Some(file), _) => new_key(file, arguments.keep.as_deref()),
         (None, Some(key)) => sealed(arguments, key),
         // The parser of the command line has seen to it.
         (None, None) => Err(Failure::Usage("`--key` or `--new-key` is required")),
-    };
-    match done {
-        Ok(result) => {
-            say(&mut io::stdout(), &result);
-            ExitCode::SUCCESS
-        }
-        Err(failure) => {
-            say(&mut io::stderr(), &format!("error: {failure}"));
-            match failure {
-                Failure::Usage(_) => ExitCode::from(USAGE),
-                _ => ExitCode::FAILURE,
-            }
-        }
-    }
+    })
 }
 
 fn sealed(arguments: &Arguments, key: &str) -> Result<String, Failure> {
     let recipient = match key.trim_start().starts_with('{') {
         true => Recipient::parse(key),
-        false => Recipient::parse(read(Path::new(key))?.expose()),
+        false => Recipient::parse(secrets::read(Path::new(key))?.expose()),
     };
     let recipient = recipient.map_err(Failure::Key)?;
     let text = match (&arguments.variables, &arguments.from) {
-        (Some(file), _) if file.as_os_str() == "-" => variables(&standard_input()?)?,
-        (Some(file), _) => variables(&read(file)?)?,
-        (None, Some(file)) => without_line_end(&read(file)?)?,
-        (None, None) => without_line_end(&standard_input()?)?,
+        (Some(file), _) if file.as_os_str() == "-" => variables(&secrets::standard_input()?)?,
+        (Some(file), _) => variables(&secrets::read(file)?)?,
+        (None, file) => secrets::without_line_end(&secrets::from(file.as_deref())?).ok_or(Failure::Empty)?,
     };
     loop {
-        let (key, nonce) = (random()?, *random()?.expose());
+        let (key, nonce) = (secrets::random()?, *secrets::random()?.expose());
         match recipient.seal(text.expose(), &key, nonce) {
             Err(SealError::Unlucky) => {}
             sealed => return sealed.map_err(Failure::Seal),
@@ -88,23 +74,16 @@ fn sealed(arguments: &Arguments, key: &str) -> Result<String, Failure> {
 /// Writes a new private key; the public one.
 fn new_key(file: &Path, keep: Option<&Path>) -> Result<String, Failure> {
     let pair = loop {
-        match KeyPair::new(&random()?) {
+        match KeyPair::new(&secrets::random()?) {
             Err(SealError::Unlucky) => {}
             pair => break pair.map_err(Failure::Seal)?,
         }
     };
     let private = match keep {
-        Some(old) => pair.before(read(old)?.expose()).map_err(Failure::Key)?,
+        Some(old) => pair.before(secrets::read(old)?.expose()).map_err(Failure::Key)?,
         None => pair.private.clone(),
     };
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-        .open(file)
-        .and_then(|mut opened| writeln!(opened, "{}", private.expose()))
-        .map_err(|error| Failure::File(file.to_owned(), error))?;
+    secrets::write_private(file, &private)?;
     say(
         &mut io::stderr(),
         &format!(
@@ -165,53 +144,10 @@ fn is_variable_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// What editors and `echo` put behind a text is no part of it.
-fn without_line_end(text: &Secret<String>) -> Result<Secret<String>, Failure> {
-    let text = text.expose();
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    let text = text.strip_suffix('\r').unwrap_or(text);
-    match text.trim().is_empty() {
-        true => Err(Failure::Empty),
-        false => Ok(Secret::new(text.to_owned())),
-    }
-}
-
-fn standard_input() -> Result<Secret<String>, Failure> {
-    let mut input = io::stdin();
-    if input.is_terminal() {
-        return Err(Failure::Usage(
-            "the secret is read from the standard input, where the terminal would show it: pipe it in, or use `--from FILE`",
-        ));
-    }
-    let mut bytes = Vec::new();
-    let read = input.read_to_end(&mut bytes);
-    read.map_err(|error| Failure::File("the standard input".into(), error))?;
-    utf8(bytes, Path::new("the standard input"))
-}
-
-fn read(file: &Path) -> Result<Secret<String>, Failure> {
-    let bytes = fs::read(file).map_err(|error| Failure::File(file.to_owned(), error))?;
-    utf8(bytes, file)
-}
-
-fn utf8(bytes: Vec<u8>, file: &Path) -> Result<Secret<String>, Failure> {
-    String::from_utf8(bytes)
-        .map(Secret::new)
-        .map_err(|_| Failure::NotText(file.to_owned()))
-}
-
-/// Bytes of the system's.
-fn random<const N: usize>() -> Result<Secret<[u8; N]>, Failure> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|_| Failure::Random)?;
-    Ok(Secret::new(bytes))
-}
-
 /// Why nothing was made. Nothing of a secret is repeated.
 enum Failure {
     Usage(&'static str),
-    File(PathBuf, io::Error),
-    NotText(PathBuf),
+    Trouble(Trouble),
     Key(UnsealingKeyError),
     Seal(SealError),
     Empty,
@@ -219,15 +155,35 @@ enum Failure {
     Line(usize),
     Quotes(usize),
     Twice(usize),
-    Random,
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+impl super::Failure for Failure {
+    fn is_usage(&self) -> bool {
+        match self {
+            Self::Usage(_) => true,
+            Self::Trouble(trouble) => trouble.is_usage(),
+            Self::Key(_)
+            | Self::Seal(_)
+            | Self::Empty
+            | Self::VariablesJson
+            | Self::Line(_)
+            | Self::Quotes(_)
+            | Self::Twice(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(text) => formatter.write_str(text),
-            Self::File(file, error) => write!(formatter, "{}: {error}", file.display()),
-            Self::NotText(file) => write!(formatter, "{}: is not UTF-8", file.display()),
+            Self::Trouble(trouble) => trouble.fmt(formatter),
             Self::Key(error) => write!(
                 formatter,
                 "key: {error}\n  help: `peergate seal --new-key FILE` makes one"
@@ -244,7 +200,6 @@ impl fmt::Display for Failure {
                  JSON object where it belongs to the value"
             ),
             Self::Twice(line) => write!(formatter, "variables: line {line} names a variable again"),
-            Self::Random => formatter.write_str("the system gives no random bytes"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::api_key::{Credentials, Digest};
+use crate::api_key::{Credentials, Digest, unfit_byte};
 use crate::claims::is_scope_token;
 use crate::config::declared::Declared;
 use crate::config::problem::{Kind, PeerProblem};
@@ -202,9 +202,8 @@ fn key(node: &Node<'_>, owners: &mut Credentials<String>) -> Option<Found<Digest
                 Found::There(secret) => secret,
                 Found::Missing => return Some(Found::Missing),
             };
-            let is_key_byte = |byte: u8| byte.is_ascii_graphic() && byte != b',';
-            match secret.expose().bytes().position(|byte| !is_key_byte(byte)) {
-                Some(index) => return node.refuse(PeerProblem::KeyCharacter(index + 1)),
+            match unfit_byte(secret.expose().as_bytes()) {
+                Some(place) => return node.refuse(PeerProblem::KeyCharacter(place)),
                 None => Digest::of_secret(secret.expose().as_bytes()),
             }
         }
