@@ -184,6 +184,11 @@ impl<T> Credentials<T> {
         found
     }
 
+    /// All values, in no order that means anything.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.buckets.values().flatten().map(|(_, value)| value)
+    }
+
     /// Whether there is no key at all.
     pub fn is_empty(&self) -> bool {
         self.buckets.is_empty()

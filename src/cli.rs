@@ -1,12 +1,14 @@
 //! The command line. Results go to the standard output, everything else to the standard error.
 
 mod check;
+mod clock;
 mod hash_key;
 mod policy_file;
 mod report;
 mod seal;
 mod secrets;
 mod surroundings;
+mod totp;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -20,6 +22,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::HashKey(arguments) => hash_key::hash_key(&arguments),
         Command::Seal(arguments) => seal::seal(&arguments),
+        Command::Totp(arguments) => totp::totp(&arguments),
     }
 }
 
@@ -39,23 +42,34 @@ enum Command {
     HashKey(hash_key::Arguments),
     /// Seals a secret, so that it can stand in a policy that everybody may read; or makes a key to seal to.
     Seal(seal::Arguments),
+    /// Makes seeds and codes of the second factor, and says what is wrong with a code
+    Totp(totp::Arguments),
 }
 
 /// Why a command gave no result. It prints as what stands behind `error: `, with its help on a line of its own.
 trait Failure: fmt::Display {
     /// Whether the command was not given as it is meant: `clap` cannot know everything.
     fn is_usage(&self) -> bool;
+
+    /// Whether everything was said already.
+    fn is_reported(&self) -> bool {
+        false
+    }
 }
 
 /// The result on the standard output and 0, or what is wrong on the standard error and 1 or [`USAGE`].
 fn finish(done: Result<String, impl Failure>) -> ExitCode {
     match done {
         Ok(result) => {
-            say(&mut io::stdout(), &result);
+            if !result.is_empty() {
+                say(&mut io::stdout(), &result);
+            }
             ExitCode::SUCCESS
         }
         Err(failure) => {
-            say(&mut io::stderr(), &format!("error: {failure}"));
+            if !failure.is_reported() {
+                say(&mut io::stderr(), &format!("error: {failure}"));
+            }
             match failure.is_usage() {
                 true => ExitCode::from(USAGE),
                 false => ExitCode::FAILURE,

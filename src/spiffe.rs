@@ -78,6 +78,11 @@ impl<T> Patterns<T> {
         };
     }
 
+    /// All values, in no order that means anything.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.exact.values().chain(self.prefixes.values())
+    }
+
     /// What belongs to an ID: by its exact pattern, else by the longest prefix.
     pub fn find(&self, id: &str) -> Option<&T> {
         let prefixes = || {

@@ -86,6 +86,12 @@ impl Seed {
         Self { bytes, marker }
     }
 
+    /// In base32 without padding: for whoever hands it on.
+    pub fn to_base32(&self) -> Secret<String> {
+        let alphabet = base32::Alphabet::Rfc4648 { padding: false };
+        Secret::new(base32::encode(alphabet, self.bytes.expose()))
+    }
+
     /// Stands for the code that this seed has in a step: nobody without the seed finds the code by trying.
     pub fn subject(&self, owner: Subject, step: u64) -> Subject {
         owner.marked(self.marker.expose(), step)
@@ -140,6 +146,17 @@ pub enum Algorithm {
     Sha256,
     /// HMAC-SHA-512.
     Sha512,
+}
+
+impl Algorithm {
+    /// As policies and key URIs write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sha1 => "SHA1",
+            Self::Sha256 => "SHA256",
+            Self::Sha512 => "SHA512",
+        }
+    }
 }
 
 /// How long a code is.
@@ -209,6 +226,16 @@ impl CodeParameters {
     /// A window of more than two steps.
     pub const fn with_window_steps(self, window_steps: u8) -> Result<Self, CodeParametersError> {
         Self::new(self.algorithm, self.digits, self.period_seconds, window_steps)
+    }
+
+    /// The hash under the HMAC.
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// How long a code is.
+    pub const fn digits(&self) -> Digits {
+        self.digits
     }
 
     /// How many steps before and after the current one are accepted too.
