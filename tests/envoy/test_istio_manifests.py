@@ -1,0 +1,123 @@
+"""The manifests in `istio/`: Kubernetes would take them, and their policies are good ones.
+
+What Istio makes of them is for `make istio`, which has a real one.
+"""
+
+import json
+import subprocess
+
+import pytest
+import yaml
+
+from support import crds
+from support.credentials import SigningKey, new_seed
+from support.paths import DEMO_CONFIGURATION, PROGRAM, ROOT
+
+FILES = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "istio").rglob("*.yaml"))
+PAIRS = sorted(file.name for file in (ROOT / "istio/wasmplugin").iterdir())
+
+#: What the variables of the manifests hold, where the form matters.
+VALUES = {"ASSERTION_KEY": SigningKey.generate("ES256", "assertion").private_pem()}
+
+
+def manifests(file):
+    return list(yaml.safe_load_all((ROOT / file).read_text(encoding="utf-8")))
+
+
+def plugins():
+    """Each policy that is in a manifest, with the part of the resource that loads it."""
+    for file in FILES:
+        for manifest in manifests(file):
+            if (plugin := crds.plugin(manifest)) is not None:
+                yield pytest.param(plugin, id=file)
+
+
+def test_there_are_manifests():
+    assert len(PAIRS) == 5
+    assert len(FILES) > 2 * len(PAIRS)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_kubernetes_takes_every_resource_of_istio(file):
+    for manifest in manifests(file):
+        if crds.is_istio(manifest):
+            assert crds.faults(manifest) == []
+        else:
+            assert manifest["kind"] in {"Secret", "Deployment", "ConfigMap"}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_command_at_its_head_applies_it(file):
+    assert f"#   kubectl apply -f {file}\n" in (ROOT / file).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("plugin", [*plugins()])
+def test_the_policy_is_a_good_one(plugin, tmp_path):
+    """Without a word of what may not have been meant; each variable that it reads is let in, and no other."""
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps(plugin["pluginConfig"]), encoding="utf-8")
+    names = [each["name"] for each in plugin.get("vmConfig", {}).get("env", [])]
+    assert set(names) == set(variables(plugin["pluginConfig"]))
+    command = [PROGRAM, "check", policy, "--deny-hints", "--workload", "agent", "--namespace", "agents"]
+    for name in names:
+        command += ["--env", f"{name}={VALUES.get(name) or new_seed(f'manifests: {name}')}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ok\n", "")
+
+
+@pytest.mark.parametrize("plugin", [*plugins()])
+def test_nothing_fails_open_and_the_module_is_pinned(plugin):
+    assert plugin["failStrategy"] == "FAIL_RELOAD"
+    assert plugin["url"].partition("@sha256:")[2] == "0" * 64
+    assert all(
+        each["valueFrom"] == "HOST" and "value" not in each
+        for each in plugin.get("vmConfig", {}).get("env", [])
+    )
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_both_kinds_say_the_same(name):
+    (plugin,), (extension,) = (
+        manifests(f"istio/{kind}/{name}") for kind in ("wasmplugin", "trafficextension")
+    )
+    wasm = extension["spec"].pop("wasm")
+    assert plugin["spec"] == extension["spec"] | wasm
+    assert plugin["metadata"] == extension["metadata"]
+
+
+def test_the_secret_has_what_the_sidecars_of_its_agent_read():
+    secret, deployment = manifests("istio/secrets.yaml")
+    (proxy,) = [
+        each for each in deployment["spec"]["template"]["spec"]["containers"] if each["name"] == "istio-proxy"
+    ]
+    given = {each["name"]: each["valueFrom"]["secretKeyRef"] for each in proxy["env"]}
+    wanted = set()
+    for name in ("sidecar-inbound", "sidecar-outbound"):
+        (plugin,) = manifests(f"istio/wasmplugin/{name}.yaml")
+        assert plugin["spec"]["selector"] == {"matchLabels": deployment["spec"]["selector"]["matchLabels"]}
+        assert plugin["metadata"]["namespace"] == deployment["metadata"]["namespace"]
+        wanted |= {each["name"] for each in plugin["spec"]["vmConfig"]["env"]}
+    assert given == {name: {"name": secret["metadata"]["name"], "key": name} for name in wanted}
+    assert set(secret["stringData"]) == wanted
+    assert deployment["spec"]["template"]["metadata"]["labels"].items() >= {"app": "agent"}.items()
+
+
+def test_the_labels_of_metrics_are_those_of_the_envoy_samples():
+    (configuration,) = manifests("istio/metrics.yaml")
+    demo = yaml.safe_load(DEMO_CONFIGURATION.read_text(encoding="utf-8"))
+    assert json.loads(configuration["data"]["custom_bootstrap.json"]) == {
+        "stats_config": demo["stats_config"]
+    }
+
+
+def variables(value):
+    """The names in every `{env: NAME}`."""
+    match value:
+        case {"env": str(name)}:
+            yield name
+        case dict():
+            for each in value.values():
+                yield from variables(each)
+        case list():
+            for each in value:
+                yield from variables(each)

@@ -1,0 +1,104 @@
+"""A workload's proxy, or a gateway: Istio's agent, which starts and configures Envoy."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import yaml
+
+from support.process import PATIENCE_SECONDS, wait_until
+
+from .control_plane import mesh_configuration
+from .daemon import Daemon
+from .paths import PROGRAMS
+
+#: The prefix of the names that Istio gives to filters of extensions.
+EXTENSION = "extensions.istio.io/"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Whose proxy it is, and the first of its ten ports."""
+
+    name: str
+    namespace: str
+    labels: dict[str, str]
+    ports: int
+    #: What is `sidecar` in one place and `router` in another.
+    kind: str = "sidecar"
+
+    @property
+    def admin(self) -> str:
+        """Where Envoy is administrated."""
+        return f"http://127.0.0.1:{self.ports}"
+
+    @property
+    def agent(self) -> str:
+        """Where the agent serves metrics and probes: 15020 in a cluster."""
+        return f"http://127.0.0.1:{self.ports + 1}"
+
+    @property
+    def prometheus(self) -> str:
+        """Where Envoy itself serves metrics: 15090 in a cluster."""
+        return f"http://127.0.0.1:{self.ports + 3}"
+
+
+class Proxy:
+    """The proxy of a workload, with secrets in its environment.
+
+    As a context manager it runs for the length of the block.
+    """
+
+    def __init__(self, workload: Workload, directory: Path, secrets: dict[str, str]):
+        self.workload = workload
+        directory = directory / workload.name
+        directory.mkdir(parents=True, exist_ok=True)
+        mesh = directory / "mesh.yaml"
+        configuration = mesh_configuration(
+            configPath=str(directory / "etc"), proxyAdminPort=workload.ports, statusPort=workload.ports + 1
+        )
+        mesh.write_text(yaml.safe_dump(configuration), encoding="utf-8")
+        environment = {
+            "INSTANCE_IP": "127.0.0.1",
+            "POD_NAME": workload.name,
+            "POD_NAMESPACE": workload.namespace,
+            "ISTIO_META_WORKLOAD_NAME": workload.name,
+            "ISTIO_META_CLUSTER_ID": "Kubernetes",
+            "ISTIO_META_INTERCEPTION_MODE": "NONE",
+            "ISTIO_METAJSON_LABELS": json.dumps(workload.labels),
+            "ENVOY_STATUS_PORT": str(workload.ports + 2),
+            "ENVOY_PROMETHEUS_PORT": str(workload.ports + 3),
+        }
+        command = [
+            str(PROGRAMS / "pilot-agent"),
+            "proxy",
+            workload.kind,
+            f"--domain={workload.namespace}.svc",
+        ]
+        command += [f"--meshConfig={mesh}", "--proxyLogLevel=warning", "--log_output_level=default:info"]
+        self.daemon = Daemon(workload.name, command, directory, environment | secrets)
+
+    def __enter__(self) -> "Proxy":
+        self.daemon.await_serving(self._is_ready)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.daemon.stop()
+
+    def _is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.workload.admin}/ready", trust_env=False).text == "LIVE\n"
+        except httpx.HTTPError:
+            return False
+
+    def dump(self, resource: str) -> str:
+        """A part of Envoy's configuration, as it is in effect."""
+        url = f"{self.workload.admin}/config_dump?resource={resource}"
+        return httpx.get(url, trust_env=False).raise_for_status().text
+
+    def await_no_extension(self) -> None:
+        """Wait until no filter of a WasmPlugin or TrafficExtension is left."""
+        wait_until(
+            lambda: EXTENSION not in self.dump("dynamic_listeners"), PATIENCE_SECONDS, "the filters are gone"
+        )

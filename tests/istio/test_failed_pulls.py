@@ -1,0 +1,80 @@
+"""A module that cannot be pulled: what callers see then depends on `failStrategy` alone."""
+
+import pytest
+
+from mesh.images import image as image_url
+from mesh.watching import await_status
+from mesh.world import AGENT, plugin
+from support.cast import bearer, policy, rule, token
+
+KINDS = ("WasmPlugin", "TrafficExtension")
+POLICY = policy(rule("agent", ["jwt"]))
+
+#: No such image.
+NOWHERE = image_url("nowhere") + "@sha256:" + "0" * 64
+
+#: How often callers ask while nothing shall change.
+TRIES = 20
+
+
+def guard(kind, url, **members):
+    return plugin(kind, POLICY, url, selector=AGENT.labels, match=[{"mode": "SERVER"}], **members)
+
+
+def ask(inbound):
+    return inbound.get("/", headers=bearer(token()))
+
+
+@pytest.mark.parametrize("strategy", ["FAIL_CLOSE", "FAIL_RELOAD"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_closed_until_the_resource_changes(kind, strategy, apply, image, inbound, agent):
+    apply(guard(kind, NOWHERE, failStrategy=strategy))
+    answer = await_status(lambda: ask(inbound), 403)
+    assert answer.text == "RBAC: access denied"
+    agent.forget()
+    assert {ask(inbound).status_code for _ in range(TRIES)} == {403}
+    assert agent.received == []
+    apply(guard(kind, image, failStrategy=strategy))
+    await_status(lambda: ask(inbound), 200)
+    assert inbound.get("/").status_code == 401
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_fail_open_lets_everybody_pass(kind, apply, image, inbound):
+    """Why no manifest of this project has it."""
+    apply(guard(kind, NOWHERE, failStrategy="FAIL_OPEN"))
+    forged = {"X-Agent-Peer": "admin"}
+    answer = await_status(lambda: inbound.get("/", headers=forged), 200)
+    assert answer.json()["caller"] == {"x-agent-peer": "admin"}
+    apply(guard(kind, image, failStrategy="FAIL_OPEN"))
+    await_status(lambda: inbound.get("/"), 401)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_failed_pull_replaces_a_filter_that_runs(kind, apply, image, inbound):
+    apply(guard(kind, image, failStrategy="FAIL_CLOSE"))
+    await_status(lambda: inbound.get("/"), 401)
+    apply(guard(kind, NOWHERE, failStrategy="FAIL_CLOSE"))
+    await_status(lambda: ask(inbound), 403)
+    apply(guard(kind, image, failStrategy="FAIL_CLOSE"))
+    await_status(lambda: ask(inbound), 200)
+
+
+def test_a_module_that_was_pulled_needs_its_registry_no_more(apply, image, inbound, registry):
+    apply(guard("WasmPlugin", image))
+    await_status(lambda: inbound.get("/"), 401)
+    registry.stop()
+    try:
+        changed = policy(rule("agent", ["jwt"]), errors={"verbose": False})
+        apply(plugin("WasmPlugin", changed, image, selector=AGENT.labels, match=[{"mode": "SERVER"}]))
+        await_status(lambda: ask(inbound), 200)
+    finally:
+        registry.start()
+
+
+def test_a_digest_that_is_another_is_not_run(apply, image, inbound):
+    apply(
+        guard("TrafficExtension", image.partition("@")[0] + ":v1", sha256="0" * 64, failStrategy="FAIL_CLOSE")
+    )
+    answer = await_status(lambda: ask(inbound), 403)
+    assert answer.text == "RBAC: access denied"

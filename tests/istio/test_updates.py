@@ -1,0 +1,106 @@
+"""What becomes of callers while the policy or the module changes: nobody is lost."""
+
+import pytest
+
+from mesh.watching import await_status
+from mesh.world import AGENT, INBOUND, plugin
+from support.cast import bearer, policy, rule, token
+from support.load import Load
+from support.paths import MODULE
+from support.process import PATIENCE_SECONDS, wait_until
+
+KINDS = ("WasmPlugin", "TrafficExtension")
+
+
+def guard(**rule_members):
+    """Tokens, without a second factor; each version of it has a name that the agent is told by the log alone."""
+    return policy(rule("agent", ["jwt"], **rule_members))
+
+
+@pytest.fixture
+def on_the_sidecar(apply, image):
+    """Applies a policy to the agent's sidecar, and waits until strangers are kept out."""
+
+    def put(kind, policy, url=image, **members):
+        apply(plugin(kind, policy, url, selector=AGENT.labels, match=[{"mode": "SERVER"}], **members))
+
+    return put
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_change_of_the_policy_loses_no_request(kind, on_the_sidecar, inbound):
+    good = token()
+    on_the_sidecar(kind, policy(rule("agent", ["jwt"]), errors={"realm": "before"}))
+    await_status(lambda: inbound.get("/"), 401)
+    with Load(INBOUND, lambda: [good]) as load:
+        load.flows()
+        on_the_sidecar(kind, policy(rule("agent", ["jwt"]), errors={"realm": "after"}))
+        wait_until(
+            lambda: 'realm="after"' in inbound.get("/").headers["www-authenticate"],
+            PATIENCE_SECONDS,
+            "the new policy is in effect",
+        )
+        load.flows()
+    assert load.refused() == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_change_of_the_module_loses_no_request(kind, on_the_sidecar, inbound, registry):
+    """Another digest: the same code, but for a custom section with a name that nobody reads."""
+    good = token()
+    on_the_sidecar(kind, guard())
+    await_status(lambda: inbound.get("/"), 401)
+    # WebAssembly core specification, 5.5.3: section 0, its size, the length of its name, its name.
+    name = kind.encode()
+    section = b"\x00" + bytes([1 + len(name), len(name)]) + name
+    other = registry.push("peergate", "v2", MODULE.read_bytes() + section)
+    pulled = registry.pulls()
+    with Load(INBOUND, lambda: [good]) as load:
+        load.flows()
+        on_the_sidecar(kind, policy(rule("agent", ["jwt"]), errors={"realm": "other"}), other)
+        wait_until(
+            lambda: 'realm="other"' in inbound.get("/").headers["www-authenticate"],
+            PATIENCE_SECONDS,
+            "the new module is in effect",
+        )
+        load.flows()
+    assert load.refused() == []
+    assert registry.pulls() > pulled
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_policy_that_is_refused_leaves_the_last_one_in_effect(kind, on_the_sidecar, inbound, proxies):
+    good = token()
+    on_the_sidecar(kind, guard())
+    await_status(lambda: inbound.get("/"), 401)
+    bad = guard()
+    bad["inbound"]["rulez"] = bad["inbound"].pop("rules")
+    log = proxies[AGENT.name].daemon
+    with Load(INBOUND, lambda: [good]) as load:
+        load.flows()
+        on_the_sidecar(kind, bad)
+        wait_until(lambda: "rulez" in log.log(), PATIENCE_SECONDS, "the proxy's log says why")
+        load.flows()
+        assert inbound.get("/").status_code == 401
+    assert load.refused() == []
+    # What puts it right is in effect at once.
+    on_the_sidecar(kind, policy(rule("agent", ["jwt"]), errors={"realm": "right"}))
+    wait_until(
+        lambda: 'realm="right"' in inbound.get("/").headers["www-authenticate"],
+        PATIENCE_SECONDS,
+        "the policy is put right",
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_policy_that_is_refused_at_first_lets_nobody_in(kind, on_the_sidecar, inbound, agent):
+    # A name that no filter had: while a listener drains that had one, its last good policy is in effect.
+    name = f"first-{kind.lower()}"
+    on_the_sidecar(kind, {"version": 1, "inbound": {"rulez": []}}, name=name)
+    answer = await_status(lambda: inbound.get("/", headers=bearer(token())), 500)
+    assert answer.text == ""
+    agent.forget()
+    assert inbound.get("/").status_code == 500
+    assert agent.received == []
+    on_the_sidecar(kind, guard(), name=name)
+    await_status(lambda: inbound.get("/", headers=bearer(token())), 200)
