@@ -4,6 +4,7 @@ mod check;
 mod clock;
 mod hash_key;
 mod policy_file;
+mod render;
 mod report;
 mod seal;
 mod secrets;
@@ -21,6 +22,7 @@ pub(crate) fn run() -> ExitCode {
     match Arguments::parse().command {
         Command::Check(arguments) => check::check(&arguments),
         Command::HashKey(arguments) => hash_key::hash_key(&arguments),
+        Command::Render(arguments) => render::render(&arguments),
         Command::Seal(arguments) => seal::seal(&arguments),
         Command::Totp(arguments) => totp::totp(&arguments),
     }
@@ -40,6 +42,8 @@ enum Command {
     Check(check::Arguments),
     /// Prints the digest of an API key or a static token, which a policy takes in its place; or makes a key
     HashKey(hash_key::Arguments),
+    /// Makes of a policy what a proxy is given: an Envoy file, or manifests for Istio.
+    Render(render::Arguments),
     /// Seals a secret, so that it can stand in a policy that everybody may read; or makes a key to seal to.
     Seal(seal::Arguments),
     /// Makes seeds and codes of the second factor, and says what is wrong with a code

@@ -63,6 +63,9 @@ pub mod config;
 // What the author of a good policy may not have meant: for the program, and no part of the filter
 #[cfg(not(target_arch = "wasm32"))]
 pub mod advice;
+// From a policy to what a proxy is given: the same
+#[cfg(not(target_arch = "wasm32"))]
+pub mod render;
 
 // What the program makes for those who call: for the program, and no part of the filter
 #[cfg(not(target_arch = "wasm32"))]

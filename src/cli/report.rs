@@ -3,13 +3,26 @@
 use std::io;
 
 use peergate_filter::advice::Hint;
-use peergate_filter::config::{Errors, Loaded};
+use peergate_filter::config::{Caution, Errors, Loaded};
 
 use super::say;
 
 /// What was accepted and should not stay so.
 pub(crate) fn warnings(loaded: &Loaded) {
     for warning in &loaded.warnings {
+        let line = loaded.redactor.clean(format!("warning: {warning}"));
+        say(&mut io::stderr(), line.as_str());
+    }
+}
+
+/// The same of a policy that was looked at without the secrets that it names.
+pub(crate) fn warnings_but_of_missing_secrets(loaded: &Loaded) {
+    let is_missing = |caution: &Caution| matches!(caution, Caution::SecretMissing(_));
+    for warning in loaded
+        .warnings
+        .iter()
+        .filter(|warning| !is_missing(warning.caution()))
+    {
         let line = loaded.redactor.clean(format!("warning: {warning}"));
         say(&mut io::stderr(), line.as_str());
     }

@@ -18,7 +18,7 @@ use crate::secret::Secret;
 /// A configuration as a tree, members in the order in which they were written.
 ///
 /// Every text may be a secret that somebody wrote into the wrong place, so none is printed by `Debug`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Document {
     /// Nothing: the same as a member that is not there.
     Null,
@@ -90,7 +90,7 @@ impl Document {
     }
 
     /// The same as JSON, for the parts of a configuration that have a format of their own (RFC 7517).
-    pub(super) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         match self {
             Self::Null => Value::Null,
             Self::Flag(flag) => Value::Bool(*flag),
