@@ -105,6 +105,8 @@ pub struct Permit {
     card: Option<Watch>,
     /// What was asked for then, as a log may show it.
     card_path: Rc<str>,
+    /// By which request, as a log line names it: an answer does not say.
+    card_request: Rc<str>,
     /// Whether another policy has decided, and this one has nothing to do with the stream.
     is_aside: bool,
 }
@@ -123,6 +125,7 @@ impl Permit {
             bars_token: self.bars_token,
             card: self.card.clone(),
             card_path: Rc::clone(&self.card_path),
+            card_request: Rc::clone(&self.card_request),
             ..Self::default()
         }
     }

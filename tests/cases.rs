@@ -280,7 +280,10 @@ fn run(case: &Prepared, is_second: bool) -> Seen {
                 let logged = case.original_path_at_log.as_deref().map(str::as_bytes);
                 if let Some(exposure) = permit.exposure(logged) {
                     stream.seen.counters.push(exposure.counter());
-                    stream.seen.logs.push(exposure.line(redactor).to_string());
+                    stream
+                        .seen
+                        .logs
+                        .push(exposure.line(stream.request_id(), redactor).to_string());
                 }
                 return stream.ended();
             }
@@ -380,9 +383,14 @@ impl Stream {
         }
         for note in notes {
             self.seen.counters.push(note.counter());
-            let line = note.line(permit.card_path(), &policy.errors.redactor);
+            let line = note.line(permit.card_path(), permit.card_request(), &policy.errors.redactor);
             self.seen.logs.extend(line.map(|line| line.to_string()));
         }
+    }
+
+    fn request_id(&self) -> Option<&[u8]> {
+        let id = self.headers.iter().find(|(name, _)| name == b"x-request-id");
+        id.map(|(_, value)| value.as_slice())
     }
 
     fn ended(mut self) -> Seen {

@@ -1,7 +1,7 @@
 //! What comes back: the answer of an upstream that was given a secret, and the request as the proxy logs it.
 
 use crate::answers::Answers;
-use crate::decision::Permit;
+use crate::decision::{Permit, record};
 use crate::echo;
 use crate::http::{Edits, Headers};
 use crate::redact::{Clean, Redactor};
@@ -67,12 +67,13 @@ impl Exposure<'_> {
         format!("peergate_query_credential_exposed_total.rule.{}", self.rule)
     }
 
-    /// The line for the log, once for each rule.
-    pub fn line(&self, redactor: &Redactor) -> Clean {
+    /// The line for the log, once for each rule, with the id of the request that showed it.
+    pub fn line(&self, request: Option<&[u8]>, redactor: &Redactor) -> Clean {
         redactor.clean(format!(
-            "peergate: query_credential_exposed rule={}: the route rewrites the path, and access logs and traces of it \
+            "peergate: query_credential_exposed rule={}{}: the route rewrites the path, and access logs and traces of it \
              show the credential; put the filter into the cluster (`role: upstream`) instead",
-            self.rule
+            self.rule,
+            record::request_id(request)
         ))
     }
 }

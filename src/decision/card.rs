@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::agent_card::Card;
 use crate::config::identity;
-use crate::decision::Permit;
+use crate::decision::{Permit, record};
 use crate::http::{Edits, Headers, Request, media_type};
 use crate::json;
 use crate::path::without_query;
@@ -81,6 +81,11 @@ pub(super) fn path(request: &Request) -> Rc<str> {
     printable(path, MAX_SHOWN_PATH).into()
 }
 
+/// Who asks, likewise.
+pub(super) fn id(request: &Request) -> Rc<str> {
+    record::request_id(request.headers.first(b"x-request-id")).into()
+}
+
 /// The places of cards, public and extended, of A2A 0.2 to 1.0; whatever stands before them, for tenants and mounted
 /// applications.
 fn is_card_path(target: &[u8]) -> bool {
@@ -113,6 +118,11 @@ impl Permit {
     /// What was asked for, where a card may come as the answer.
     pub fn card_path(&self) -> &str {
         &self.card_path
+    }
+
+    /// The id of the request for it, as a log line names it; empty where it has none.
+    pub fn card_request(&self) -> &str {
+        &self.card_request
     }
 
     /// Whether a card may come as the answer.
@@ -326,8 +336,8 @@ impl CardNote {
         name
     }
 
-    /// The line for the log, once for each path; `None` where all is as it should be.
-    pub fn line(self, path: &str, redactor: &Redactor) -> Option<Clean> {
+    /// The line for the log, once for each path, with the id of a request for it; `None` where all is as it should be.
+    pub fn line(self, path: &str, request: &str, redactor: &Redactor) -> Option<Clean> {
         let text = match self {
             Self::Read(Said::Exactly) => return None,
             Self::Read(said) => said.text(),
@@ -339,6 +349,7 @@ impl CardNote {
         line.push_str(self.name());
         line.push_str(" path=");
         line.push_str(path);
+        line.push_str(request);
         line.push_str(": ");
         line.push_str(text);
         Some(redactor.clean(line))

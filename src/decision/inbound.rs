@@ -79,6 +79,7 @@ pub(super) fn decide<'p>(means: Means<'p>, request: &Request, now: UnixTime) -> 
                 callers_token,
                 bars_token,
                 card_path: card.as_ref().map(|_| card::path(request)).unwrap_or_default(),
+                card_request: card.as_ref().map(|_| card::id(request)).unwrap_or_default(),
                 card,
                 ..Permit::default()
             };

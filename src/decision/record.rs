@@ -139,13 +139,7 @@ impl<'p> Record<'p> {
             self.outcome.reason(),
             self.rule.unwrap_or(NO_RULE),
         );
-        if let Some(id) = request.headers.first(b"x-request-id") {
-            let _ = write!(
-                line,
-                " request_id={}",
-                redact::printable(id, MAX_REQUEST_ID_BYTES)
-            );
-        }
+        line.push_str(&request_id(request.headers.first(b"x-request-id")));
         match &self.outcome {
             Outcome::Allowed | Outcome::NoMatch | Outcome::StoodAside | Outcome::Published(_) => {}
             Outcome::NoPolicy => {
@@ -164,6 +158,13 @@ impl<'p> Record<'p> {
         }
         redactor.clean(line)
     }
+}
+
+/// What joins a line with the access log and the trace of its request; nothing where the request has no id.
+pub fn request_id(id: Option<&[u8]>) -> String {
+    id.map_or_else(String::new, |id| {
+        format!(" request_id={}", redact::printable(id, MAX_REQUEST_ID_BYTES))
+    })
 }
 
 /// The keys that would help a token.

@@ -75,7 +75,7 @@ impl Attachment {
     pub(super) fn note_card(&self, note: CardNote, permit: &Permit) {
         if let Some(policy) = &self.policy {
             let redactor = &policy.errors.redactor;
-            self.metrics.note_card(note, permit.card_path(), redactor);
+            self.metrics.note_card(note, permit, redactor);
         }
     }
 

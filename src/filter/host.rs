@@ -120,6 +120,11 @@ pub(super) fn property(path: &[&str]) -> Option<Vec<u8>> {
     .ok()
 }
 
+/// The id of the request of the stream in effect: its `x-request-id`.
+pub(super) fn request_id() -> Option<Vec<u8>> {
+    property(&["request", "id"])
+}
+
 /// Sets a filter state object, which Envoy names `wasm.<name>`.
 pub(super) fn set_filter_state(name: &str, value: &[u8]) -> Result<(), HostError> {
     checked("proxy_set_property", unsafe {

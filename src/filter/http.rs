@@ -7,7 +7,7 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, LogLevel};
 
-use crate::decision::{self, CardMeans, Decision, Held, Means, Permit, Step, Wish};
+use crate::decision::{self, CardMeans, Decision, Held, Means, Permit, Step, Wish, record};
 use crate::filter::attachment::Attachment;
 use crate::filter::host::{self, Body, HostError, Map};
 use crate::filter::state::Store;
@@ -426,7 +426,8 @@ fn take_answer(attachment: &Attachment, permit: &mut Permit, size: usize, is_end
 }
 
 fn log_failure(error: HostError) {
-    let line = format!("peergate: host call failed: {error}");
+    let id = record::request_id(host::request_id().as_deref());
+    let line = format!("peergate: host call failed{id}: {error}");
     host::log(LogLevel::Error, &Redactor::default().clean(line));
 }
 

@@ -8,7 +8,7 @@ use proxy_wasm::types::LogLevel;
 
 use crate::decision::log_budget::LogBudget;
 use crate::decision::record::{Outcome, Severity};
-use crate::decision::{CardNote, Exposure, Record};
+use crate::decision::{CardNote, Exposure, Permit, Record};
 use crate::filter::host;
 use crate::http::Request;
 use crate::policy::Enforcement;
@@ -57,17 +57,21 @@ impl Metrics {
             && !exposed.iter().any(|rule| rule == exposure.rule)
         {
             exposed.push(exposure.rule.to_owned());
-            host::log(LogLevel::Error, &exposure.line(redactor));
+            host::log(
+                LogLevel::Error,
+                &exposure.line(host::request_id().as_deref(), redactor),
+            );
         }
     }
 
     /// Counts what became of an agent card, and says so once for each path, up to some.
-    pub(super) fn note_card(&self, note: CardNote, path: &str, redactor: &Redactor) {
+    pub(super) fn note_card(&self, note: CardNote, permit: &Permit, redactor: &Redactor) {
+        let path = permit.card_path();
         count(&self.cards, note, || note.counter());
         if let Ok(mut told) = self.told_cards.try_borrow_mut()
             && told.len() < MAX_TOLD_CARDS
             && !told.iter().any(|(other, at)| *other == note && at == path)
-            && let Some(line) = note.line(path, redactor)
+            && let Some(line) = note.line(path, permit.card_request(), redactor)
         {
             told.push((note, path.to_owned()));
             host::log(LogLevel::Warn, &line);

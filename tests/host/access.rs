@@ -124,6 +124,10 @@ impl Host {
         if let (XDS_CLUSTER_NAME, Some(cluster)) = (path, &stream.cluster) {
             return Some(cluster.clone());
         }
+        if path == REQUEST_ID {
+            let headers = &stream.request.headers;
+            return headers.first(b"x-request-id").map(<[u8]>::to_vec);
+        }
         let state = path.strip_prefix(b"filter_state\0wasm.").unwrap_or(path);
         let of_stream = stream
             .properties
@@ -266,4 +270,5 @@ const PLUGIN_CONFIGURATION: u32 = 7;
 /// How many numbers of buffers the ABI knows.
 const BUFFERS: u32 = 9;
 
+const REQUEST_ID: &[u8] = b"request\0id";
 const XDS_CLUSTER_NAME: &[u8] = b"xds\0cluster_name";
