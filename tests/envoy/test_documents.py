@@ -14,6 +14,7 @@ import yaml
 from support import crds
 from support.bootstrap import bootstrap, cluster, listener, peergate
 from support.credentials import SigningKey, new_seed
+from support.debian import program
 from support.documents import Block, Reader, anchors, blocks, documents, fits, links, output_of
 from support.paths import MODULE, OUTPUT, PROGRAM, ROOT
 from support.process import Envoy
@@ -29,6 +30,7 @@ ELSEWHERE = {
 NOT_RUN = {
     ("benches/README.md", "make bench "): "a quarter of an hour of measuring",
     ("docs/assertion.md", "pip install "): "tests/envoy/test_assertion.py runs the agent",
+    ("docs/metrics.md", "promtool "): "tests/envoy/test_watch.py runs promtool, where there is one",
 }
 
 #: Parts of an Envoy configuration that are shown alone: a name for each kind, told by its members.
@@ -38,6 +40,7 @@ ENVOY_PARTS = {
     "http_filters": "cors",
     "match": "route",
     "status": "access log",
+    "tracing": "tracing",
 }
 
 SEED = new_seed("documents: whatever a policy names")
@@ -157,6 +160,11 @@ def test_its_configurations_load(block, tmp_path):
             assert not [fault for fault in faults if not re.search(r"is required|there is no ", fault)], (
                 faults
             )
+        elif isinstance(document, dict) and "scrape_configs" in document:
+            file = tmp_path / "prometheus.yaml"
+            file.write_text(block.text, encoding="utf-8")
+            done = subprocess.run([program("promtool"), "check", "config", file], capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
         else:
             assert kind_of_part(document), f"{block}: what is this a configuration of?"
 
@@ -182,7 +190,7 @@ def test_envoy_takes_the_parts_of_its_configuration(tmp_path):
     options["http_filters"][0]["typed_config"] = shown["typed_config"]
     routes = [{"name": "mcp", "domains": ["*"], "routes": [parts["route"]]}]
     listeners = [
-        listener("filters", [shown], "agent", access_log=[json_log(parts["access log"])]),
+        listener("filters", [shown], "agent", access_log=[json_log(parts["access log"])], **parts["tracing"]),
         listener("json", [as_json], "agent"),
         listener("cors", of_pages["http_filters"], "agent"),
         listener("route", [shown], "agent", route_config={"virtual_hosts": routes}),
@@ -190,7 +198,8 @@ def test_envoy_takes_the_parts_of_its_configuration(tmp_path):
     listeners[2]["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"] = [
         each | {"routes": [parts["route"]]} for each in of_pages["virtual_hosts"]
     ]
-    clusters = [cluster("agent", 1), cluster("mcp", 1), cluster("charlie", 1) | guarded]
+    clusters = [cluster(name, 1) for name in ("agent", "mcp", "otel-collector")]
+    clusters.append(cluster("charlie", 1) | guarded)
     envoy = Envoy("documents", bootstrap(listeners, clusters), OUTPUT / "documents", {"MRPINK_TOTP": SEED})
     assert envoy.validate() == 0, envoy.log()
 

@@ -2,8 +2,6 @@
 
 import concurrent.futures
 import contextlib
-import hashlib
-import hmac
 import secrets
 import statistics
 import threading
@@ -15,7 +13,7 @@ from support.bootstrap import bootstrap, cluster, listener, peergate
 from support.cast import ENVIRONMENT, bearer, claims, policy, rule
 from support.client import Client, refusal
 from support.credentials import SigningKey, new_secret
-from support.hostile import REMEMBERED, hostile_module
+from support.hostile import REMEMBERED, hostile_module, name_of_source
 from support.key_server_double import DISCOVERY, JWKS, KeyServerDouble, Reply, as_json, key_set
 from support.keys import await_active, discovered, get
 from support.load import Load
@@ -212,18 +210,8 @@ def planted(double, sealed):
     record = f"1000 {now} {now} {now + 60_000} 0 1 0 0"
     # It must be newer than the one that stands there.
     document = f"1000\n{later}\n".encode() + key_set(ATTACKERS_KEY.public_jwk()).body
-    name = name_of_source(double, sealed)
+    name = name_of_source(double, "idp", SHARED_STATE_KEY if sealed else None)
     return {f"{name}.keys": document, f"{name}.record": record.encode()}
-
-
-def name_of_source(double, sealed):
-    """The name under which the workers share what they know of a provider."""
-    parts = [double.issuer, "", f"idp {double.issuer}{DISCOVERY}", ""]
-    canonical = "".join(f"{len(part)}:{part}" for part in parts)
-    if sealed:
-        info = b"peergate shared state, name\x01"
-        canonical += hmac.digest(SHARED_STATE_KEY.encode(), info, "sha256")[:8].hex()
-    return f"peergate.keys.1.{hashlib.sha256(canonical.encode()).hexdigest()[:32]}"
 
 
 def test_another_module_that_writes_the_shared_data_changes_nothing_where_it_is_sealed(envoy, agent):
@@ -246,7 +234,7 @@ def test_another_module_that_shares_the_vm_id_is_trusted_where_nothing_is_sealed
 def test_another_module_cannot_bring_back_a_set_of_before(envoy, agent):
     """A retired key may have been stolen. What was sealed when it was good is not good again."""
     with KeyServerDouble("replayed", [RETIRED_KEY]) as double:
-        name = name_of_source(double, sealed=True)
+        name = name_of_source(double, "idp", SHARED_STATE_KEY)
         now = int(time.time() * 1000)
         # The first set that was stored; the record says that no other is due for a while.
         record = f"1 {now} {now} {now + 600_000} 0 1 0 0".encode()

@@ -11,10 +11,16 @@ from .paths import ROOT
 _DIRECTORY = ROOT / ".venv/debian/usr/bin"
 
 
-def program(name: str) -> Path:
-    """Where a program is: unpacked here, else in PATH. Where it is nowhere, the test is skipped."""
+def find(name: str) -> Path | None:
+    """Where a program is: unpacked here, else in PATH."""
     unpacked = _DIRECTORY / name
     found = str(unpacked) if unpacked.exists() else which(name)
+    return Path(found) if found else None
+
+
+def program(name: str) -> Path:
+    """Where a program is. Where it is nowhere, the test is skipped."""
+    found = find(name)
     if found is None:
         pytest.skip(f"no {name}: neither `make debian` nor PATH has it here")
-    return Path(found)
+    return found

@@ -30,10 +30,10 @@ class Dynamic:
             "resource_api_version": "V3",
         }
 
-    def put(self, filters: dict) -> None:
+    def put(self, filters: dict, **manager_members: object) -> None:
         """Replace the file at once, as a control plane or a mounted volume does."""
         if self.kind == "listener":
-            resource = listener("inbound", [filters], "agent")
+            resource = listener("inbound", [filters], "agent", **manager_members)
             resource = {"@type": "type.googleapis.com/envoy.config.listener.v3.Listener"} | resource
         else:
             resource = {"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"} | filters

@@ -4,10 +4,14 @@ It is what the proxy-wasm ABI 0.2.1 asks of a module, assembled from text. A req
 stands under a name, a request without one has it write.
 """
 
+import hashlib
+import hmac
 from collections.abc import Mapping
 from pathlib import Path
 
 import wasmtime
+
+from .key_server_double import DISCOVERY, KeyServerDouble
 
 #: What was remembered is written again under another name.
 REMEMBERED = object()
@@ -48,6 +52,16 @@ def hostile_module(file: Path, writes: Mapping[str, bytes | object], remembers: 
     """
     file.write_bytes(wasmtime.wat2wasm(text.replace("{data}", data.segments())))
     return file
+
+
+def name_of_source(double: KeyServerDouble, cluster: str, state_key: str | None) -> str:
+    """The name under which the workers share what they know of a provider that is found by discovery."""
+    parts = [double.issuer, "", f"{cluster} {double.issuer}{DISCOVERY}", ""]
+    canonical = "".join(f"{len(part)}:{part}" for part in parts)
+    if state_key is not None:
+        info = b"peergate shared state, name\x01"
+        canonical += hmac.digest(state_key.encode(), info, "sha256")[:8].hex()
+    return f"peergate.keys.1.{hashlib.sha256(canonical.encode()).hexdigest()[:32]}"
 
 
 class _Data:
