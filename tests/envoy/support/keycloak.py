@@ -185,6 +185,34 @@ class Keycloak:
         members = {"protocol": "openid-connect", "protocolMappers": [audience_of_client(client)]}
         self._admin("POST", "/client-scopes", members | {"name": name})
 
+    def create_named_scope(self, name: str, value: str) -> None:
+        """A client scope that tokens name in `scope`, and that puts a text into their `aud`."""
+        members = {"protocol": "openid-connect", "protocolMappers": [audience(value)]}
+        self._admin(
+            "POST",
+            "/client-scopes",
+            members | {"name": name, "attributes": {"include.in.token.scope": "true"}},
+        )
+
+    def create_user(self, name: str, members: dict) -> None:
+        """A user who logs in with the secret."""
+        password = {"type": "password", "value": self.secret, "temporary": False}
+        self._admin(
+            "POST", "/users", members | {"username": name, "enabled": True, "credentials": [password]}
+        )
+
+    def log_in(self, client: str, user: str) -> dict:
+        """A user's `access_token` and `id_token`, by the client that may take their passwords from now on."""
+        changed = self._found(client)
+        changed["directAccessGrantsEnabled"] = True
+        self._admin("PUT", f"/clients/{changed['id']}", changed)
+        form = {"grant_type": "password", "username": user, "password": self.secret, "scope": "openid"}
+        answer = self._session.post(self.token_path, data=form, auth=(client, self.secret))
+        tokens = answer.raise_for_status().json()
+        for name in ("access_token", "id_token", "refresh_token"):
+            remember_token(f"{name} of a user of Keycloak", tokens[name])
+        return tokens
+
     def give_scope(self, client: str, name: str) -> None:
         """Have a client's tokens go by a scope, without being asked for it."""
         self._admin("PUT", self._scope_of(client, name))
