@@ -3,12 +3,14 @@
 mod check;
 mod clock;
 mod hash_key;
+mod loaded;
 mod policy_file;
 mod render;
 mod report;
 mod seal;
 mod secrets;
 mod surroundings;
+mod token;
 mod totp;
 
 use std::fmt;
@@ -24,6 +26,7 @@ pub(crate) fn run() -> ExitCode {
         Command::HashKey(arguments) => hash_key::hash_key(&arguments),
         Command::Render(arguments) => render::render(&arguments),
         Command::Seal(arguments) => seal::seal(&arguments),
+        Command::Token(arguments) => token::token(&arguments),
         Command::Totp(arguments) => totp::totp(&arguments),
     }
 }
@@ -46,6 +49,8 @@ enum Command {
     Render(render::Arguments),
     /// Seals a secret, so that it can stand in a policy that everybody may read; or makes a key to seal to.
     Seal(seal::Arguments),
+    /// Mints tokens for tests with a key that you have, makes such keys, and shows what a token says; it is no identity provider
+    Token(token::Arguments),
     /// Makes seeds and codes of the second factor, and says what is wrong with a code
     Totp(totp::Arguments),
 }

@@ -67,9 +67,11 @@ pub mod advice;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod render;
 
-// What the program makes for those who call: for the program, and no part of the filter
+// What the program makes for those who call, and for tests: for the program, and no part of the filter
 #[cfg(not(target_arch = "wasm32"))]
 pub mod enrolment;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod mint;
 
 // The machines
 pub mod decision;

@@ -23,7 +23,9 @@ use crate::json;
 use crate::jwks::{Algorithm, Hash, Key, KeySet, NoHostSignatures, SkipReason, der};
 use crate::secret::Secret;
 
-use self::rsa::RsaPrivateKey;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use self::pkcs8::pem;
+pub(crate) use self::rsa::RsaPrivateKey;
 
 /// A host that may sign.
 pub trait HostSigner {
@@ -175,8 +177,8 @@ impl SigningKey {
             }
             Material::Rsa(key) => {
                 let signature = match self.algorithm {
-                    Algorithm::Ps256 => key.sign_pss(input, salt)?,
-                    _ => key.sign_pkcs1(input)?,
+                    Algorithm::Ps256 => key.sign_pss(Hash::Sha256, input, salt)?,
+                    _ => key.sign_pkcs1(Hash::Sha256, input)?,
                 };
                 // One that went wrong on the way gives the primes away (RFC 8017 does not say so; Boneh, DeMillo and
                 // Lipton do).

@@ -29,7 +29,10 @@ pub fn enrolled(inbound: Option<&Inbound>, name: &str) -> Result<Enrolled, PeerE
         .find(|peer| *peer.name == *name)
         .ok_or_else(unknown)?;
     if peer.totp_seeds.is_empty() {
-        return Err(PeerError::NoSeed(Excerpt::new(name)));
+        return Err(match peer.lacks_seed {
+            true => PeerError::SeedMissing(Excerpt::new(name)),
+            false => PeerError::NoSeed(Excerpt::new(name)),
+        });
     }
     let codes = inbound.rules.iter().filter_map(asked);
     let parameters = codes
@@ -76,6 +79,8 @@ pub enum PeerError {
     Unknown(Excerpt),
     /// It has no seed.
     NoSeed(Excerpt),
+    /// It has one that is not there.
+    SeedMissing(Excerpt),
     /// No rule asks for a code.
     NotAsked,
 }
@@ -84,6 +89,10 @@ impl fmt::Display for PeerError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown(name) => write!(formatter, "the policy has no peer `{name}` that a caller can be"),
+            Self::SeedMissing(name) => write!(
+                formatter,
+                "the seed of peer `{name}` is not there: its variable is not set, or the key of sealed secrets"
+            ),
             Self::NoSeed(name) => write!(formatter, "peer `{name}` has no TOTP seed"),
             Self::NotAsked => formatter.write_str("no rule of the policy asks for a code"),
         }

@@ -76,7 +76,7 @@ fn public_key(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
 }
 
 /// A positive integer in its shortest form, with a zero before it where it would look negative.
-fn integer(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn integer(bytes: &[u8]) -> Vec<u8> {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     let number = bytes.get(zeros..).unwrap_or_default();
     let sign: &[u8] = match number.first() {

@@ -24,7 +24,7 @@ impl Hash {
     }
 
     /// The size of a digest.
-    pub(super) const fn bytes(self) -> usize {
+    pub(crate) const fn bytes(self) -> usize {
         match self {
             Self::Sha256 => 32,
             Self::Sha384 => 48,

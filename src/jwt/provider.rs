@@ -114,6 +114,11 @@ impl MediaType {
         Self(without_application(name).to_ascii_lowercase())
     }
 
+    /// In the short form, in lower case.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Whether `typ` is this type, in either form.
     pub fn matches(&self, typ: &str) -> bool {
         same_type(typ, &self.0)

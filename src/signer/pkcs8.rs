@@ -11,7 +11,7 @@ use crate::jwks::der::{self, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE}
 use crate::secret::Secret;
 
 /// The first private key of a text.
-pub(super) fn pem(text: &str) -> Result<Secret<Vec<u8>>, Error> {
+pub(crate) fn pem(text: &str) -> Result<Secret<Vec<u8>>, Error> {
     let Some((_, rest)) = text.split_once(BEGIN) else {
         return Err(if text.contains(ENCRYPTED) {
             Error::Encrypted

@@ -11,7 +11,7 @@ use crate::jwks::{Hash, pkcs1, pss};
 use crate::secret::Secret;
 
 /// Big-endian numbers without leading zeros.
-pub(super) struct RsaPrivateKey {
+pub(crate) struct RsaPrivateKey {
     modulus: Vec<u8>,
     exponent: Vec<u8>,
     q: Secret<Vec<u8>>,
@@ -26,7 +26,7 @@ pub(super) struct RsaPrivateKey {
 impl RsaPrivateKey {
     /// RFC 8017 §A.1.2: version, n, e, d, p, q, d mod (p−1), d mod (q−1), the inverse of q. `None` if they are not of the
     /// sizes that such numbers have; that they belong together is seen at a signature.
-    pub(super) fn read(mut numbers: &[u8]) -> Option<Self> {
+    pub(crate) fn read(mut numbers: &[u8]) -> Option<Self> {
         let mut next = || der::take(&mut numbers, INTEGER).map(shortened);
         next()?;
         let (modulus, exponent) = (next()?, next()?);
@@ -64,16 +64,16 @@ impl RsaPrivateKey {
         &self.exponent
     }
 
-    /// RFC 8017 §8.2.1, with SHA-256.
-    pub(super) fn sign_pkcs1(&self, message: &[u8]) -> Option<Vec<u8>> {
-        let digest = Hash::Sha256.of(&[message]);
-        self.power(&pkcs1(Hash::Sha256, &digest, self.modulus.len())?)
+    /// RFC 8017 §8.2.1.
+    pub(crate) fn sign_pkcs1(&self, hash: Hash, message: &[u8]) -> Option<Vec<u8>> {
+        let digest = hash.of(&[message]);
+        self.power(&pkcs1(hash, &digest, self.modulus.len())?)
     }
 
-    /// RFC 8017 §8.1.1, with SHA-256.
-    pub(super) fn sign_pss(&self, message: &[u8], salt: &[u8]) -> Option<Vec<u8>> {
-        let digest = Hash::Sha256.of(&[message]);
-        self.power(&pss(Hash::Sha256, &digest, salt, &self.modulus)?)
+    /// RFC 8017 §8.1.1.
+    pub(crate) fn sign_pss(&self, hash: Hash, message: &[u8], salt: &[u8]) -> Option<Vec<u8>> {
+        let digest = hash.of(&[message]);
+        self.power(&pss(hash, &digest, salt, &self.modulus)?)
     }
 
     /// RSASP1 by the Chinese remainder theorem (RFC 8017 §5.1.2, step 2 b): all that is asked of the numbers is that they

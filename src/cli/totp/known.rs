@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use peergate_filter::config;
 use peergate_filter::enrolment::{self, Enrolled};
 use peergate_filter::secret::Secret;
 use peergate_filter::totp::{CodeParameters, Seed, SeedError};
 
 use super::arguments::{Coding, Of};
 use super::refused::Refused;
-use crate::cli::{policy_file, report, secrets};
+use crate::cli::loaded::{self, NotLoaded};
+use crate::cli::secrets;
 
 /// Seeds, and how codes are made of them.
 pub(super) struct Known {
@@ -46,14 +46,7 @@ pub(super) fn known(of: &Of, coding: &Coding) -> Result<Known, Refused> {
 }
 
 fn of_policy(of: &Of, file: &Path, peer: &str) -> Result<Known, Refused> {
-    let environment = of.surroundings.environment().ok_or(Refused::Variable)?;
-    let document =
-        policy_file::read(file).map_err(|error| Refused::Policy(file.display().to_string(), error))?;
-    let loaded = config::load(&document, &environment).map_err(|errors| {
-        report::errors(&errors);
-        Refused::Reported
-    })?;
-    report::warnings(&loaded);
+    let loaded = loaded::load(file, &of.surroundings)?;
     let Enrolled { peer, parameters } =
         enrolment::enrolled(loaded.policy.inbound.as_ref(), peer).map_err(Refused::Peer)?;
     Ok(Known {
@@ -63,7 +56,7 @@ fn of_policy(of: &Of, file: &Path, peer: &str) -> Result<Known, Refused> {
 }
 
 fn variable(of: &Of, name: &str) -> Result<Secret<String>, Refused> {
-    let environment = of.surroundings.environment().ok_or(Refused::Variable)?;
+    let environment = of.surroundings.environment().ok_or(NotLoaded::Variable)?;
     let value = environment.variables.get(name);
     value
         .map(|value| Secret::new(value.clone()))

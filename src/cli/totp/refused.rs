@@ -8,7 +8,7 @@ use peergate_filter::time::UnixTime;
 use peergate_filter::totp::{CodeParameters, CodeParametersError, SeedError};
 
 use crate::cli::Failure;
-use crate::cli::policy_file::ReadError;
+use crate::cli::loaded::NotLoaded;
 use crate::cli::secrets::Trouble;
 
 /// Why there is no result. Nothing of a seed or a code is repeated.
@@ -18,13 +18,10 @@ pub(super) enum Refused {
     SeedNumber(usize),
     SeedPlace,
     Unset(String),
-    Variable,
     Parameters(CodeParametersError),
     Account(AccountError),
     TooLong,
-    Policy(String, ReadError),
-    /// A policy that does not load: each of its faults was told.
-    Reported,
+    NotLoaded(NotLoaded),
     Peer(PeerError),
     NoCode,
     NotDigits,
@@ -45,6 +42,12 @@ impl From<Trouble> for Refused {
     }
 }
 
+impl From<NotLoaded> for Refused {
+    fn from(reason: NotLoaded) -> Self {
+        Self::NotLoaded(reason)
+    }
+}
+
 impl From<SeedError> for Refused {
     fn from(error: SeedError) -> Self {
         Self::Seed(error)
@@ -61,13 +64,12 @@ impl Failure for Refused {
     fn is_usage(&self) -> bool {
         match self {
             Self::Trouble(trouble) => trouble.is_usage(),
-            Self::SeedPlace | Self::Variable | Self::Parameters(_) | Self::Account(_) => true,
+            Self::NotLoaded(reason) => reason.is_usage(),
+            Self::SeedPlace | Self::Parameters(_) | Self::Account(_) => true,
             Self::Seed(_)
             | Self::SeedNumber(_)
             | Self::Unset(_)
             | Self::TooLong
-            | Self::Policy(..)
-            | Self::Reported
             | Self::Peer(_)
             | Self::NoCode
             | Self::NotDigits
@@ -77,7 +79,7 @@ impl Failure for Refused {
     }
 
     fn is_reported(&self) -> bool {
-        matches!(self, Self::Reported)
+        matches!(self, Self::NotLoaded(reason) if reason.is_reported())
     }
 }
 
@@ -96,12 +98,10 @@ impl fmt::Display for Refused {
                  `--from-env NAME`, or `--policy FILE --peer NAME`",
             ),
             Self::Unset(name) => write!(formatter, "variable `{name}` is not set"),
-            Self::Variable => formatter.write_str("`--env` takes NAME=VALUE"),
             Self::Parameters(error) => error.fmt(formatter),
             Self::Account(error) => error.fmt(formatter),
             Self::TooLong => formatter.write_str("the key URI is too long for a QR code"),
-            Self::Policy(file, error) => write!(formatter, "{file}: {error}"),
-            Self::Reported => Ok(()),
+            Self::NotLoaded(reason) => reason.fmt(formatter),
             Self::Peer(error) => error.fmt(formatter),
             Self::NoCode => formatter.write_str("there is no code on the standard input"),
             Self::NotDigits => formatter.write_str("the code on the standard input is not made of digits alone"),
