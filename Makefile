@@ -40,7 +40,7 @@ help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
 .PHONY: setup
-setup: .venv/.installed .venv/node/.installed target/.wasm-target target/istio/crds.yaml ## the Python environment with Envoy, Rust's wasm target, wasm-opt
+setup: .venv/.installed .venv/node/.installed target/.wasm-target target/istio/crds.yaml target/envoy-gateway/crds.yaml ## the Python environment with Envoy, Rust's wasm target, wasm-opt
 
 .PHONY: build
 build: module program ## the filter (target/peergate.wasm) and the program (target/release/peergate)
@@ -159,6 +159,14 @@ target/tools/image: $(addprefix tools/image/,go.mod go.sum main.go) .venv/.insta
 	mkdir -p $(@D)
 	$(GO) -C tools/image build -modcacherw -trimpath -ldflags=-s -o $(CURDIR)/$@ .
 
+# Who signs images may have it already.
+.PHONY: cosign
+cosign: target/tools/cosign ## cosign, to sign the image with: target/tools/cosign; builds it, for minutes; no part of `make test`
+
+target/tools/cosign: tools/cosign/go.mod tools/cosign/go.sum .venv/.installed
+	mkdir -p $(@D)
+	$(GO) -C tools/cosign build -modcacherw -trimpath -ldflags=-s -o $(CURDIR)/$@ github.com/sigstore/cosign/v3/cmd/cosign
+
 # What stands on both sides of the filter in tests, as its users have it: each SDK with what it depends on, by itself.
 .PHONY: sdks
 sdks: .venv/mcp/.installed .venv/a2a-1/.installed .venv/a2a-0.3/.installed
@@ -199,6 +207,14 @@ target/istio/crds.yaml: tests/istio/api/go.mod tests/istio/api/go.sum .venv/.ins
 	mkdir -p $(@D)
 	$(GO) -C tests/istio/api mod download -modcacherw istio.io/api
 	install -m 644 "$$($(GO) -C tests/istio/api list -m -f '{{.Dir}}' istio.io/api)/kubernetes/customresourcedefinitions.gen.yaml" $@
+
+target/envoy-gateway/crds.yaml: tests/envoy-gateway/go.mod tests/envoy-gateway/go.sum .venv/.installed
+	mkdir -p $(@D)
+	$(GO) -C tests/envoy-gateway mod download -modcacherw github.com/envoyproxy/gateway
+	crds="$$($(GO) -C tests/envoy-gateway list -m -f '{{.Dir}}' github.com/envoyproxy/gateway)/charts/gateway-helm/charts/crds/crds"; \
+		for file in gatewayapi-crds generated/gateway.envoyproxy.io_{envoyextensionpolicies,envoyproxies}; do \
+			echo ---; cat "$$crds/$$file.yaml"; done > $@.part
+	mv $@.part $@
 
 target/istio/pilot-%: tests/istio/control-plane/go.mod tests/istio/control-plane/go.sum .venv/.installed
 	mkdir -p $(@D)

@@ -11,7 +11,7 @@ import subprocess
 import pytest
 import yaml
 
-from support import crds
+from support import crds, kubernetes
 from support.bootstrap import bootstrap, cluster, listener, peergate
 from support.credentials import SigningKey, new_seed
 from support.debian import program
@@ -30,6 +30,7 @@ ELSEWHERE = {
 NOT_RUN = {
     ("benches/README.md", "make bench "): "a quarter of an hour of measuring",
     ("docs/assertion.md", "pip install "): "tests/envoy/test_assertion.py runs the agent",
+    ("docs/image.md", "cosign "): "tests/envoy/test_image.py runs cosign, where it has been built",
     ("docs/metrics.md", "promtool "): "tests/envoy/test_watch.py runs promtool, where there is one",
 }
 
@@ -143,11 +144,14 @@ def is_part_of_a_policy(document: object) -> bool:
 def test_its_configurations_load(block, tmp_path):
     for document in yaml.safe_load_all(block.text):
         if is_manifest(document):
-            assert crds.is_istio(document), f"{block}: whose resource is this?"
-            assert crds.faults(document) == []
-            document = (crds.plugin(document) or {}).get("pluginConfig")
-            if document is None:
-                continue
+            if crds.is_known(document):
+                assert crds.faults(document) == []
+            else:
+                assert kubernetes.faults(document) == []
+            for policy in crds.policies(document):
+                done = checked(policy, tmp_path)
+                assert done.returncode == 0, done.stderr
+            continue
         if isinstance(document, dict) and document.keys() == {"protected_resources"}:
             document = {"inbound": document}
         if is_policy(document):
@@ -163,7 +167,9 @@ def test_its_configurations_load(block, tmp_path):
         elif isinstance(document, dict) and "scrape_configs" in document:
             file = tmp_path / "prometheus.yaml"
             file.write_text(block.text, encoding="utf-8")
-            done = subprocess.run([program("promtool"), "check", "config", file], capture_output=True, text=True)
+            done = subprocess.run(
+                [program("promtool"), "check", "config", file], capture_output=True, text=True
+            )
             assert done.returncode == 0, done.stderr
         else:
             assert kind_of_part(document), f"{block}: what is this a configuration of?"

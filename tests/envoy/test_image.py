@@ -18,6 +18,8 @@ import referencing.jsonschema
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+from support.credentials import new_secret
+from support.documents import blocks
 from support.image_registry import ImageRegistry
 from support.paths import MODULE, ROOT
 
@@ -338,7 +340,48 @@ def test_to_push_twice_changes_nothing(registry, pushed):
     command = [TOOL, "push", f"--layout={LAYOUT}", f"{registry.host}/mesh/peergate:{version()}"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == pushed
     tag = pushed.rpartition("@")[2].replace(":", "-")
-    assert len(registry.get(f"mesh/peergate/manifests/{tag}", INDEX).json()["manifests"]) == 1
+    attached = registry.get(f"mesh/peergate/manifests/{tag}", INDEX).json()["manifests"]
+    assert [each["artifactType"] for each in attached].count(CYCLONEDX) == 1
+
+
+def test_signed_as_the_document_says(registry, pushed, tmp_path):
+    cosign = ROOT / "target/tools/cosign"
+    if not cosign.exists():
+        pytest.skip("`make cosign` has not been called")
+    (tmp_path / "cosign").symlink_to(cosign)
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "COSIGN_PASSWORD": new_secret("password of the key that signs images"),
+        "PUSHED": pushed,
+    }
+    signing = [block.text for block in blocks("docs/image.md") if block.text.startswith("cosign ")]
+    assert len(signing) == 3
+
+    def typed(command: str) -> subprocess.CompletedProcess:
+        # An empty answer at a question.
+        return subprocess.run(
+            ["bash", "-euc", command],
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    makes_keys, _, verifies = signing
+    for command in signing:
+        done = typed(command)
+        assert done.returncode == 0, done.stderr
+    # The bill of materials is still there, and another key has signed nothing.
+    digest = pushed.rpartition("@")[2]
+    index = registry.get(f"mesh/peergate/manifests/{digest.replace(':', '-')}", INDEX).json()
+    assert [each["artifactType"] for each in index["manifests"]].count(CYCLONEDX) == 1
+    (tmp_path / "cosign.key").unlink()
+    (tmp_path / "cosign.pub").unlink()
+    assert typed(makes_keys).returncode == 0
+    assert typed(verifies).returncode != 0
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
-"""Says what is wrong with a manifest of Istio, by the schemas with which Kubernetes itself would check it.
+"""Says what is wrong with a manifest of Istio, Envoy Gateway or the Gateway API, by the schemas of Kubernetes itself.
 
-The schemas are those of Istio's own CRDs, which `make setup` fetches. What they leave open stays open: a `pluginConfig`
+The schemas are those of their own CRDs, which `make setup` fetches. What they leave open stays open: a `pluginConfig`
 may hold anything here, and is for `peergate check`. Nor is it known what only istiod's webhook refuses, or a cluster
 that runs.
 """
@@ -8,6 +8,7 @@ that runs.
 import functools
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,10 +17,19 @@ import yaml
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_strings
 
-from .paths import ISTIO_CRDS
+from .paths import GATEWAY_CRDS, ISTIO_CRDS
 
 #: The groups whose kinds filters and policies of Istio have; a manifest of another one is not Istio's.
 GROUP = re.compile(r"[a-z]+\.istio\.io/")
+
+
+#: Those of Envoy Gateway, and of the Gateway API.
+GATEWAY_GROUP = re.compile(r"gateway\.(envoyproxy|networking\.k8s)\.io/")
+
+
+def is_known(manifest: dict) -> bool:
+    """Whether there may be a schema for a manifest."""
+    return is_istio(manifest) or GATEWAY_GROUP.match(str(manifest.get("apiVersion"))) is not None
 
 
 def is_istio(manifest: dict) -> bool:
@@ -37,12 +47,20 @@ def plugin(manifest: dict) -> dict | None:
     return None
 
 
+def policies(manifest: dict) -> list[dict]:
+    """The policies of peergate that a manifest holds."""
+    if manifest.get("kind") == "EnvoyExtensionPolicy":
+        return [each["config"] for each in manifest["spec"].get("wasm", ()) if "config" in each]
+    return [held["pluginConfig"]] if "pluginConfig" in (held := plugin(manifest) or {}) else []
+
+
 def faults(manifest: dict) -> list[str]:
     """Every fault of a manifest with its place; none: Kubernetes takes it, with `--validate=strict`."""
     kind = f"{manifest.get('apiVersion')} {manifest.get('kind')}"
-    schema = _schemas().get(kind)
+    schema = _schema(kind)
     if schema is None:
-        return [f"`{kind}`: Istio has no such resource"]
+        whose = "Istio" if is_istio(manifest) else "Envoy Gateway"
+        return [f"`{kind}`: {whose} has no such resource"]
     errors = [*_validator(kind).iter_errors(manifest)]
     found = [*_metadata_faults(manifest)]
     found += [_said(error, error.message) for error in errors if error.validator not in COMBINATIONS]
@@ -59,10 +77,14 @@ def _said(error: jsonschema.ValidationError, message: str) -> str:
     return f"{error.json_path.removeprefix('$.')}: {message}"
 
 
+def _schema(kind: str) -> dict | None:
+    return _schemas(GATEWAY_CRDS if GATEWAY_GROUP.match(kind) else ISTIO_CRDS).get(kind)
+
+
 @functools.cache
-def _schemas() -> dict[str, dict]:
+def _schemas(file: Path) -> dict[str, dict]:
     """The schema of each version that is served, by `apiVersion` and `kind`."""
-    documents = yaml.load_all(ISTIO_CRDS.read_text(encoding="utf-8"), yaml.CSafeLoader)
+    documents = yaml.load_all(file.read_text(encoding="utf-8"), yaml.CSafeLoader)
     return {
         f"{crd['spec']['group']}/{version['name']} {crd['spec']['names']['kind']}": version["schema"][
             "openAPIV3Schema"
@@ -76,11 +98,11 @@ def _schemas() -> dict[str, dict]:
 
 @functools.cache
 def _validator(kind: str) -> jsonschema.Draft202012Validator:
-    schema = _closed(_schemas()[kind])
+    schema = _closed(_schema(kind))
     # What every resource has (Kubernetes adds it to each schema); `metadata` is looked at apart.
     schema["properties"] |= {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {}}
     schema["required"] = sorted({*schema.get("required", []), "metadata"})
-    del schema["properties"]["status"]
+    schema["properties"].pop("status", None)
     return jsonschema.Draft202012Validator(schema, format_checker=_formats())
 
 

@@ -20,6 +20,9 @@ QUERY_CREDENTIALS_CONFIGURATION = ROOT / "envoy/query-credentials.yaml"
 #: The schemas of Istio's resources, as `make setup` fetches them.
 ISTIO_CRDS = ROOT / "target/istio/crds.yaml"
 
+#: Those of Envoy Gateway and of the Gateway API.
+GATEWAY_CRDS = ROOT / "target/envoy-gateway/crds.yaml"
+
 #: Everything that the tests capture. `tests/secrets_check.py` reads every `*.log` below it.
 OUTPUT = ROOT / "target/test-output"
 
