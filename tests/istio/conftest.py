@@ -13,16 +13,21 @@ from mesh.control_plane import ROOT_NAMESPACE, Istiod
 from mesh.images import Registry
 from mesh.kubernetes_double import KubernetesDouble
 from mesh.proxy import Proxy
-from mesh.world import AGENT, GATEWAY, GATEWAY_NAMESPACE, INBOUND, INGRESS, NAMESPACE, OUTBOUND, landscape
-
-#: The secrets of the proxies' containers.
-from support.cast import ENVIRONMENT
+from mesh.shipped import shipped
+from mesh.world import (
+    AGENT,
+    GATEWAY,
+    GATEWAY_NAMESPACE,
+    INBOUND,
+    INGRESS,
+    NAMESPACE,
+    OUTBOUND,
+    SECRETS,
+    landscape,
+)
 from support.client import TIMEOUT_SECONDS
-from support.paths import MODULE
 from support.process import PATIENCE_SECONDS, wait_until
 from support.upstream import Upstream
-
-KINDS = ("WasmPlugin", "TrafficExtension")
 
 
 @pytest.fixture(scope="session")
@@ -56,8 +61,8 @@ def registry(directory: Path) -> Iterator[Registry]:
 
 @pytest.fixture(scope="session")
 def image(registry: Registry) -> str:
-    """The module as an image, by its digest."""
-    return registry.push("peergate", "v1", MODULE.read_bytes())
+    """What `make image` has made, by its digest."""
+    return registry.push("peergate")
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +85,12 @@ def istiod(kubernetes: KubernetesDouble, directory: Path) -> Iterator[Istiod]:
 def proxies(istiod: Istiod, directory: Path) -> Iterator[dict[str, Proxy]]:  # noqa: ARG001
     """The agent's sidecar and the gateway."""
     with contextlib.ExitStack() as stack:
-        started = {workload.name: Proxy(workload, directory, ENVIRONMENT) for workload in (AGENT, INGRESS)}
+        (labels,) = shipped("metrics.yaml")
+        started = {
+            "agent": Proxy(AGENT, directory, SECRETS),
+            # The one has labels of metrics, the other has none.
+            "ingress": Proxy(INGRESS, directory, SECRETS, labels["data"]["custom_bootstrap.json"]),
+        }
         for proxy in started.values():
             stack.enter_context(proxy)
         for port in (INBOUND, OUTBOUND, GATEWAY):

@@ -1,11 +1,12 @@
 """A WasmPlugin and a TrafficExtension put the filter where they say: before the agent, behind it, at the gateway."""
 
+import httpx
 import pytest
 
-from mesh.watching import await_status
+from mesh.watching import await_realm, await_status
 from mesh.world import AGENT, AGENT_HOST, CHARLIE_HOST, GATEWAY_NAMESPACE, INGRESS, cluster, plugin
-from support.cast import ISSUER, MRPINK_SEED, MRWHITE_SEED, bearer, policy, rule, token
-from support.client import refusal
+from support.cast import ENVIRONMENT, ISSUER, MRPINK_SEED, MRWHITE_SEED, bearer, policy, rule, token
+from support.client import TIMEOUT_SECONDS, refusal
 from support.credentials import totp, wrong_totp
 from support.process import PATIENCE_SECONDS, wait_until
 
@@ -112,3 +113,27 @@ def test_gateway(kind, apply, image, gateway, inbound, agent):
     )
     assert_guarded(gateway, agent)
     assert inbound.get("/").status_code == 200
+
+
+def test_variables_come_from_the_container_and_from_the_resource(apply, image, inbound):
+    """`valueFrom: HOST` and `value`; names in texts are those of the node, too."""
+    named = policy(
+        rule("agent", ["jwt"], require={"totp": True}), errors={"realm": "${WORKLOAD}.${NAMESPACE}.${STAGE}"}
+    )
+    variables = [{"name": name, "valueFrom": "HOST"} for name in sorted(ENVIRONMENT)]
+    variables.append({"name": "STAGE", "value": "trial"})
+    apply(plugin("WasmPlugin", named, image, selector=AGENT.labels, vmConfig={"env": variables}))
+    await_realm(inbound, f"{AGENT.name}.{AGENT.namespace}.trial")
+    good = bearer(token()) | {"X-TOTP": totp(MRPINK_SEED)}
+    assert inbound.get("/", headers=good).status_code == 200
+
+
+def test_a_connection_that_is_open_has_one_more_request_without_a_filter_that_comes(apply, image, inbound):
+    """Istio drains listeners that change: a changed policy is in effect at once, a new filter on new connections."""
+    with httpx.Client(base_url=inbound.base_url, trust_env=False, timeout=TIMEOUT_SECONDS) as open_already:
+        assert open_already.get("/").status_code == 200
+        apply(plugin("WasmPlugin", POLICY, image, selector=AGENT.labels, match=[{"mode": "SERVER"}]))
+        await_status(lambda: inbound.get("/"), 401)
+        last = open_already.get("/")
+        assert (last.status_code, last.headers["connection"]) == (200, "close")
+        assert open_already.get("/").status_code == 401

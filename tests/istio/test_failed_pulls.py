@@ -2,7 +2,6 @@
 
 import pytest
 
-from mesh.images import image as image_url
 from mesh.watching import await_status
 from mesh.world import AGENT, plugin
 from support.cast import bearer, policy, rule, token
@@ -10,11 +9,14 @@ from support.cast import bearer, policy, rule, token
 KINDS = ("WasmPlugin", "TrafficExtension")
 POLICY = policy(rule("agent", ["jwt"]))
 
-#: No such image.
-NOWHERE = image_url("nowhere") + "@sha256:" + "0" * 64
-
 #: How often callers ask while nothing shall change.
 TRIES = 20
+
+
+@pytest.fixture
+def nowhere(registry):
+    """The URL of an image that nobody has pushed."""
+    return registry.image("nowhere") + "@sha256:" + "0" * 64
 
 
 def guard(kind, url, **members):
@@ -27,8 +29,8 @@ def ask(inbound):
 
 @pytest.mark.parametrize("strategy", ["FAIL_CLOSE", "FAIL_RELOAD"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_closed_until_the_resource_changes(kind, strategy, apply, image, inbound, agent):
-    apply(guard(kind, NOWHERE, failStrategy=strategy))
+def test_closed_until_the_resource_changes(kind, strategy, apply, nowhere, image, inbound, agent):
+    apply(guard(kind, nowhere, failStrategy=strategy))
     answer = await_status(lambda: ask(inbound), 403)
     assert answer.text == "RBAC: access denied"
     agent.forget()
@@ -40,9 +42,9 @@ def test_closed_until_the_resource_changes(kind, strategy, apply, image, inbound
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_fail_open_lets_everybody_pass(kind, apply, image, inbound):
+def test_fail_open_lets_everybody_pass(kind, apply, nowhere, image, inbound):
     """Why no manifest of this project has it."""
-    apply(guard(kind, NOWHERE, failStrategy="FAIL_OPEN"))
+    apply(guard(kind, nowhere, failStrategy="FAIL_OPEN"))
     forged = {"X-Agent-Peer": "admin"}
     answer = await_status(lambda: inbound.get("/", headers=forged), 200)
     assert answer.json()["caller"] == {"x-agent-peer": "admin"}
@@ -51,10 +53,10 @@ def test_fail_open_lets_everybody_pass(kind, apply, image, inbound):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_failed_pull_replaces_a_filter_that_runs(kind, apply, image, inbound):
+def test_a_failed_pull_replaces_a_filter_that_runs(kind, apply, nowhere, image, inbound):
     apply(guard(kind, image, failStrategy="FAIL_CLOSE"))
     await_status(lambda: inbound.get("/"), 401)
-    apply(guard(kind, NOWHERE, failStrategy="FAIL_CLOSE"))
+    apply(guard(kind, nowhere, failStrategy="FAIL_CLOSE"))
     await_status(lambda: ask(inbound), 403)
     apply(guard(kind, image, failStrategy="FAIL_CLOSE"))
     await_status(lambda: ask(inbound), 200)

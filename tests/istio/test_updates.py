@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesh.watching import await_status
+from mesh.watching import await_realm, await_status
 from mesh.world import AGENT, INBOUND, plugin
 from support.cast import bearer, policy, rule, token
 from support.load import Load
@@ -35,11 +35,7 @@ def test_a_change_of_the_policy_loses_no_request(kind, on_the_sidecar, inbound):
     with Load(INBOUND, lambda: [good]) as load:
         load.flows()
         on_the_sidecar(kind, policy(rule("agent", ["jwt"]), errors={"realm": "after"}))
-        wait_until(
-            lambda: 'realm="after"' in inbound.get("/").headers["www-authenticate"],
-            PATIENCE_SECONDS,
-            "the new policy is in effect",
-        )
+        await_realm(inbound, "after")
         load.flows()
     assert load.refused() == []
 
@@ -53,16 +49,12 @@ def test_a_change_of_the_module_loses_no_request(kind, on_the_sidecar, inbound, 
     # WebAssembly core specification, 5.5.3: section 0, its size, the length of its name, its name.
     name = kind.encode()
     section = b"\x00" + bytes([1 + len(name), len(name)]) + name
-    other = registry.push("peergate", "v2", MODULE.read_bytes() + section)
+    other = registry.push_another("another", MODULE.read_bytes() + section)
     pulled = registry.pulls()
     with Load(INBOUND, lambda: [good]) as load:
         load.flows()
         on_the_sidecar(kind, policy(rule("agent", ["jwt"]), errors={"realm": "other"}), other)
-        wait_until(
-            lambda: 'realm="other"' in inbound.get("/").headers["www-authenticate"],
-            PATIENCE_SECONDS,
-            "the new module is in effect",
-        )
+        await_realm(inbound, "other")
         load.flows()
     assert load.refused() == []
     assert registry.pulls() > pulled
@@ -85,11 +77,7 @@ def test_a_policy_that_is_refused_leaves_the_last_one_in_effect(kind, on_the_sid
     assert load.refused() == []
     # What puts it right is in effect at once.
     on_the_sidecar(kind, policy(rule("agent", ["jwt"]), errors={"realm": "right"}))
-    wait_until(
-        lambda: 'realm="right"' in inbound.get("/").headers["www-authenticate"],
-        PATIENCE_SECONDS,
-        "the policy is put right",
-    )
+    await_realm(inbound, "right")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,110 +1,53 @@
-"""Debian's registry for images, and the module as an image in it."""
+"""The image that `make image` makes, in a registry, and others like it."""
 
-import gzip
-import hashlib
-import io
-import json
-import tarfile
+import subprocess
 from pathlib import Path
 
-import httpx
-import yaml
+from support.image_registry import ImageRegistry
+from support.paths import OUTPUT, ROOT
 
-from support.debian import program
+#: Where `make image` leaves it.
+LAYOUT = ROOT / "target/image"
 
-from .control_plane import answers
-from .daemon import Daemon
-
-PORT = 5000
-
-#: Image Spec v1: one layer with `plugin.wasm` is what Istio's agent takes.
-MEDIA_TYPE = "application/vnd.oci.image"
+#: What builds and pushes it.
+TOOL = ROOT / "target/tools/image"
 
 
-class Registry:
-    """The registry. As a context manager it runs for the length of the block."""
+class Registry(ImageRegistry):
+    """The registry of the mesh. It can be stopped and started again with the images that it has."""
 
     def __init__(self, directory: Path):
         directory.mkdir(parents=True, exist_ok=True)
+        super().__init__("mesh", directory)
         self._directory = directory
-        self._daemon: Daemon | None = None
-
-    def __enter__(self) -> "Registry":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> None:
-        """Start it, with the images that it has."""
-        configuration = self._directory / "registry.yaml"
-        content = {
-            "version": 0.1,
-            "log": {"level": "info"},
-            "storage": {"filesystem": {"rootdirectory": str(self._directory / "images")}},
-            "http": {"addr": f"127.0.0.1:{PORT}"},
-        }
-        configuration.write_text(yaml.safe_dump(content), encoding="utf-8")
-        command = [str(program("docker-registry")), "serve", str(configuration)]
-        self._daemon = Daemon("registry", command, self._directory, {"OTEL_TRACES_EXPORTER": "none"})
-        self._daemon.await_serving(lambda: answers(f"http://127.0.0.1:{PORT}/v2/"))
+        """Start it again."""
+        self.__enter__()
 
     def stop(self) -> None:
         """Stop it; its images stay."""
-        if self._daemon is not None:
-            self._daemon.stop()
-            self._daemon = None
+        self.__exit__()
 
     def pulls(self) -> int:
-        """How many manifests it was asked for."""
-        assert self._daemon is not None
-        lines = self._daemon.log().splitlines()
+        """How many manifests it was asked for since it was started."""
+        lines = (OUTPUT / "image-registry/mesh.log").read_text(encoding="utf-8").splitlines()
         return sum("http.request.method=GET" in line and "/manifests/" in line for line in lines)
 
-    def push(self, name: str, tag: str, module: bytes) -> str:
-        """Push a module as an image, and give the URL with its digest."""
-        archive = io.BytesIO()
-        with tarfile.open(fileobj=archive, mode="w") as packed:
-            member = tarfile.TarInfo("plugin.wasm")
-            member.size, member.mode = len(module), 0o644
-            packed.addfile(member, io.BytesIO(module))
-        layer = gzip.compress(archive.getvalue(), mtime=0)
-        configuration = json.dumps(
-            {
-                "architecture": "wasm",
-                "os": "wasi",
-                "config": {},
-                "rootfs": {"type": "layers", "diff_ids": [digest(archive.getvalue())]},
-            }
-        ).encode()
-        manifest = json.dumps(
-            {
-                "schemaVersion": 2,
-                "mediaType": f"{MEDIA_TYPE}.manifest.v1+json",
-                "config": self._blob(name, f"{MEDIA_TYPE}.config.v1+json", configuration),
-                "layers": [self._blob(name, f"{MEDIA_TYPE}.layer.v1.tar+gzip", layer)],
-            }
-        ).encode()
-        url = f"http://127.0.0.1:{PORT}/v2/{name}/manifests/{tag}"
-        headers = {"content-type": f"{MEDIA_TYPE}.manifest.v1+json"}
-        httpx.put(url, content=manifest, headers=headers, trust_env=False).raise_for_status()
-        return f"{image(name)}@{digest(manifest)}"
+    def image(self, name: str) -> str:
+        """The URL of an image, without tag and digest."""
+        return f"oci://{self.host}/{name}"
 
-    @staticmethod
-    def _blob(name: str, media_type: str, content: bytes) -> dict:
-        with httpx.Client(trust_env=False) as session:
-            begun = session.post(f"http://127.0.0.1:{PORT}/v2/{name}/blobs/uploads/").raise_for_status()
-            place = httpx.URL(begun.headers["location"]).copy_add_param("digest", digest(content))
-            session.put(place, content=content).raise_for_status()
-        return {"mediaType": media_type, "digest": digest(content), "size": len(content)}
+    def push(self, name: str, layout: Path = LAYOUT) -> str:
+        """Push a layout, and give the URL of the image with its digest."""
+        command = [TOOL, "push", "--layout", layout, f"{self.host}/{name}:v1"]
+        pushed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+        return f"oci://{pushed.strip()}"
 
-
-def image(name: str) -> str:
-    """The URL of an image, without tag and digest."""
-    return f"oci://127.0.0.1:{PORT}/{name}"
-
-
-def digest(content: bytes) -> str:
-    """As OCI writes it."""
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+    def push_another(self, name: str, module: bytes) -> str:
+        """Push an image with another module."""
+        file, layout = self._directory / "another.wasm", self._directory / "another"
+        file.write_bytes(module)
+        command = [TOOL, "build", "--layout", layout, "--module", file, "--licence", ROOT / "LICENSE"]
+        subprocess.run([*command, "--sbom", ROOT / "target/peergate.cdx.json"], check=True)
+        return self.push(name, layout)

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import yaml
 
+from support.client import TIMEOUT_SECONDS
 from support.process import PATIENCE_SECONDS, wait_until
 
 from .control_plane import mesh_configuration
@@ -45,12 +46,14 @@ class Workload:
 
 
 class Proxy:
-    """The proxy of a workload, with secrets in its environment.
+    """The proxy of a workload, with secrets in its environment, and maybe an addition to Envoy's bootstrap.
 
     As a context manager it runs for the length of the block.
     """
 
-    def __init__(self, workload: Workload, directory: Path, secrets: dict[str, str]):
+    def __init__(
+        self, workload: Workload, directory: Path, secrets: dict[str, str], bootstrap: str | None = None
+    ):
         self.workload = workload
         directory = directory / workload.name
         directory.mkdir(parents=True, exist_ok=True)
@@ -77,6 +80,11 @@ class Proxy:
             f"--domain={workload.namespace}.svc",
         ]
         command += [f"--meshConfig={mesh}", "--proxyLogLevel=warning", "--log_output_level=default:info"]
+        if bootstrap is not None:
+            # As the annotation `sidecar.istio.io/bootstrapOverride` has it.
+            addition = directory / "custom_bootstrap.json"
+            addition.write_text(bootstrap, encoding="utf-8")
+            environment["ISTIO_BOOTSTRAP_OVERRIDE"] = str(addition)
         self.daemon = Daemon(workload.name, command, directory, environment | secrets)
 
     def __enter__(self) -> "Proxy":
@@ -95,7 +103,7 @@ class Proxy:
     def dump(self, resource: str) -> str:
         """A part of Envoy's configuration, as it is in effect."""
         url = f"{self.workload.admin}/config_dump?resource={resource}"
-        return httpx.get(url, trust_env=False).raise_for_status().text
+        return httpx.get(url, trust_env=False, timeout=TIMEOUT_SECONDS).raise_for_status().text
 
     def await_no_extension(self) -> None:
         """Wait until no filter of a WasmPlugin or TrafficExtension is left."""

@@ -20,3 +20,15 @@ def await_status(ask: Callable[[], httpx.Response], status: int) -> httpx.Respon
     except TimeoutError as error:
         raise AssertionError(f"status {answers[-1].status_code}: {answers[-1].text}") from error
     return answers[-1]
+
+
+def await_realm(client: httpx.Client, realm: str) -> None:
+    """Wait until strangers are refused by the policy with this realm (RFC 9110 §11.5)."""
+    await_true(
+        lambda: f'realm="{realm}"' in client.get("/").headers.get("www-authenticate", ""), f"realm {realm}"
+    )
+
+
+def await_true(condition: Callable[[], object], what: str) -> None:
+    """Ask until something is so."""
+    wait_until(condition, PATIENCE_SECONDS, what)

@@ -4,6 +4,7 @@ All stand on loopback. No traffic is captured (`captureMode: NONE`): callers ask
 """
 
 from support.cast import ENVIRONMENT
+from support.credentials import SigningKey, new_secret, new_seed
 
 from .control_plane import ROOT_NAMESPACE
 from .proxy import Workload
@@ -12,6 +13,18 @@ NAMESPACE, GATEWAY_NAMESPACE = "agents", "istio-ingress"
 
 #: Where callers reach the agent, past the gateway and through it, and where the agent reaches others.
 INBOUND, OUTBOUND, GATEWAY = 9080, 80, 9082
+
+CHARLIE_SEED = new_seed("mesh: TOTP seed of charlie")
+API_TOKEN = new_secret("mesh: token of the API")
+SEARCH_KEY = new_secret("mesh: key of the search API")
+
+#: What the containers of the proxies get from Secrets.
+SECRETS = ENVIRONMENT | {
+    "CHARLIE_TOTP": CHARLIE_SEED,
+    "API_TOKEN": API_TOKEN,
+    "SEARCH_KEY": SEARCH_KEY,
+    "ASSERTION_KEY": SigningKey.generate("ES256", "assertion").private_pem(),
+}
 
 #: Services, as Kubernetes would name them.
 AGENT_HOST = "agent.agents.svc.cluster.local"
