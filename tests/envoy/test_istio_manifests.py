@@ -9,8 +9,8 @@ import subprocess
 import pytest
 import yaml
 
-from support import crds
-from support.credentials import SigningKey, new_seed
+from support import crds, kubernetes
+from support.credentials import SigningKey, new_secret, new_seed
 from support.paths import DEMO_CONFIGURATION, PROGRAM, ROOT
 
 FILES = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "istio").rglob("*.yaml"))
@@ -38,12 +38,12 @@ def test_there_are_manifests():
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_kubernetes_takes_every_resource_of_istio(file):
+def test_kubernetes_takes_every_resource(file):
     for manifest in manifests(file):
         if crds.is_istio(manifest):
             assert crds.faults(manifest) == []
         else:
-            assert manifest["kind"] in {"Secret", "Deployment", "ConfigMap"}
+            assert kubernetes.faults(manifest) == []
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -63,6 +63,23 @@ def test_the_policy_is_a_good_one(plugin, tmp_path):
         command += ["--env", f"{name}={VALUES.get(name) or new_seed(f'manifests: {name}')}"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "ok\n", "")
+
+
+def test_the_policy_of_the_second_hop_is_a_good_one(tmp_path):
+    """It is warned about, as keys in URLs always are."""
+    _, second_hop = manifests("istio/query-credentials.yaml")
+    (configuration,) = crds.discovered(second_hop)
+    (policy,) = crds.policies(second_hop)
+    vm = configuration["vm_config"]
+    assert vm["environment_variables"] == {"host_env_keys": [*variables(policy)]}
+    assert vm["code"]["remote"]["http_uri"]["uri"].partition("@sha256:")[2] == "0" * 64
+    assert configuration["failure_policy"] == "FAIL_RELOAD"
+    file = tmp_path / "policy.json"
+    file.write_text(json.dumps(policy), encoding="utf-8")
+    secret = f"SEARCH_KEY={new_secret('manifests: SEARCH_KEY')}"
+    done = subprocess.run([PROGRAM, "check", file, "--env", secret], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "ok\n")
+    assert done.stderr.startswith("warning: outbound.insecure_allow_query_param_auth: ")
 
 
 @pytest.mark.parametrize("plugin", [*plugins()])

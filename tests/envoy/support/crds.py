@@ -47,10 +47,18 @@ def plugin(manifest: dict) -> dict | None:
     return None
 
 
+def discovered(manifest: dict) -> list[dict]:
+    """What an EnvoyFilter says of the modules that Istio's agent is to fetch for it."""
+    patches = [each for each in manifest["spec"]["configPatches"] if each["applyTo"] == "EXTENSION_CONFIG"]
+    return [each["patch"]["value"]["typed_config"]["config"] for each in patches]
+
+
 def policies(manifest: dict) -> list[dict]:
     """The policies of peergate that a manifest holds."""
     if manifest.get("kind") == "EnvoyExtensionPolicy":
         return [each["config"] for each in manifest["spec"].get("wasm", ()) if "config" in each]
+    if manifest.get("kind") == "EnvoyFilter":
+        return [vm["configuration"]["value"] for vm in discovered(manifest)]
     return [held["pluginConfig"]] if "pluginConfig" in (held := plugin(manifest) or {}) else []
 
 
