@@ -2,6 +2,7 @@
 
 mod check;
 mod clock;
+mod explain;
 mod hash_key;
 mod loaded;
 mod policy_file;
@@ -23,6 +24,7 @@ use clap::{Parser, Subcommand};
 pub(crate) fn run() -> ExitCode {
     match Arguments::parse().command {
         Command::Check(arguments) => check::check(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
         Command::HashKey(arguments) => hash_key::hash_key(&arguments),
         Command::Render(arguments) => render::render(&arguments),
         Command::Seal(arguments) => seal::seal(&arguments),
@@ -43,6 +45,9 @@ struct Arguments {
 enum Command {
     /// Reports everything that is wrong with a policy; exits with 0 if nothing is, else with 1.
     Check(check::Arguments),
+    /// Says what would become of a request and why, step by step; exits with 0 if it goes on, with 3 if it is refused, and with
+    /// 4 if it waits for a server that is not asked here.
+    Explain(explain::Arguments),
     /// Prints the digest of an API key or a static token, which a policy takes in its place; or makes a key
     HashKey(hash_key::Arguments),
     /// Makes of a policy what a proxy is given: an Envoy file, or manifests for Istio.

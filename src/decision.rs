@@ -10,6 +10,8 @@ mod callers_token;
 mod card;
 mod credentials;
 pub mod deny;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod findings;
 mod identity;
 mod inbound;
 mod injected;

@@ -13,6 +13,8 @@
 mod claims;
 mod compact;
 mod error;
+#[cfg(not(target_arch = "wasm32"))]
+mod findings;
 mod provider;
 #[cfg(test)]
 mod tests;

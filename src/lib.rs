@@ -27,6 +27,10 @@ pub mod excerpt;
 pub mod json;
 pub mod redact;
 
+// What was looked at on the way to a decision: for the program, and no part of the filter
+#[cfg(not(target_arch = "wasm32"))]
+pub mod findings;
+
 // Leaf verifiers and matchers
 pub mod answers;
 pub mod api_key;
@@ -75,6 +79,10 @@ pub mod mint;
 
 // The machines
 pub mod decision;
+
+// Why a decision is as it is: for the program, and no part of the filter
+#[cfg(not(target_arch = "wasm32"))]
+pub mod explain;
 
 // The boundary
 #[cfg(target_arch = "wasm32")]

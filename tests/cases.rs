@@ -6,28 +6,36 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use peergate_filter::config::{self, Environment};
+use peergate_filter::config::{self, Environment, Loaded};
 use peergate_filter::decision::{self, CardMeans, Cards, KnownTokens, Means, Permit, Step};
-use peergate_filter::http::{Edits, Headers, Request};
+use peergate_filter::explain;
+use peergate_filter::http::{self, Edits, Headers, Request};
 use peergate_filter::policy::Policy;
 use peergate_filter::role::{Place, Role};
 use peergate_filter::signer::NoHostSigner;
 use peergate_filter::spiffe;
 use peergate_filter::state::{Glance, Memory};
 use peergate_filter::time::UnixTime;
+use serde_json::Value;
 
 use support::case::Prepared;
 use support::seen::{Reply, Seen, hold_against_table};
 
 #[test]
 fn every_case_natively() {
-    hold_against_table(|case| run(case, false));
+    hold_against_table(|case| run(case, Way::Once));
 }
 
 /// A token that is known already changes no answer.
 #[test]
 fn every_case_natively_a_second_time() {
-    hold_against_table(|case| run(case, true));
+    hold_against_table(|case| run(case, Way::Twice));
+}
+
+/// What is told of a decision is the decision, its steps say the same, and no secret is told.
+#[test]
+fn every_case_explained() {
+    hold_against_table(|case| run(case, Way::Explained));
 }
 
 /// What no configuration can bring about: a stream without a policy, and a host that fails.
@@ -200,7 +208,16 @@ fn locations_policy() -> Policy {
         .policy
 }
 
-fn run(case: &Prepared, is_second: bool) -> Seen {
+/// How a case is run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Once,
+    /// With what is known of the first time.
+    Twice,
+    Explained,
+}
+
+fn run(case: &Prepared, way: Way) -> Seen {
     let environment = Environment {
         variables: case.environment.clone(),
         workload: None,
@@ -253,7 +270,10 @@ fn run(case: &Prepared, is_second: bool) -> Seen {
         }
     }
     let request = request(&case.headers);
-    if is_second {
+    if way == Way::Explained {
+        return explained(case, &loaded, (means, role, &request), stream);
+    }
+    if way == Way::Twice {
         // What was decided before is remembered, but for what is used up.
         let glance = Means {
             state: &Glance(&memory),
@@ -273,38 +293,13 @@ fn run(case: &Prepared, is_second: bool) -> Seen {
                 .map(|record| record.line(&request, redactor, 0).to_string()),
         );
         match next.step {
-            Step::Forward(mut permit, edits) => {
+            Step::Forward(permit, edits) => {
                 stream.apply(&edits);
-                stream.seen.upstream = Some(stream.headers.clone());
-                stream.answered(case, &loaded.policy, &mut permit);
-                let logged = case.original_path_at_log.as_deref().map(str::as_bytes);
-                if let Some(exposure) = permit.exposure(logged) {
-                    stream.seen.counters.push(exposure.counter());
-                    stream
-                        .seen
-                        .logs
-                        .push(exposure.line(stream.request_id(), redactor).to_string());
-                }
-                return stream.ended();
+                return stream.forwarded(case, &loaded.policy, permit);
             }
             Step::Reply(reply) => {
                 stream.apply(&reply.edits);
-                stream.seen.reply = Some(Reply {
-                    // For a gRPC caller Envoy makes a 200 with trailers of the answer.
-                    status: if reply.grpc_status.is_some() {
-                        200
-                    } else {
-                        reply.status
-                    },
-                    grpc_status: reply.grpc_status,
-                    headers: reply
-                        .headers
-                        .iter()
-                        .map(|(name, value)| ((*name).to_owned(), value.to_string()))
-                        .collect(),
-                    body: reply.body.to_string(),
-                });
-                return stream.ended();
+                return stream.replied(&reply);
             }
             Step::Wait(pending) => next = pending.refuse(),
             Step::Recheck(edits, recheck) => {
@@ -317,6 +312,78 @@ fn run(case: &Prepared, is_second: bool) -> Seen {
                 next = recheck.resume(&request, cluster.map(String::as_bytes));
             }
         }
+    }
+}
+
+/// What an explanation says becomes of a case.
+fn explained(
+    case: &Prepared,
+    loaded: &Loaded,
+    (means, role, request): (Means<'_>, Role, &Request),
+    mut stream: Stream,
+) -> Seen {
+    let now = UnixTime::from_seconds(case.now);
+    let cluster = case
+        .place
+        .cluster_after_edits
+        .as_ref()
+        .or(case.place.cluster.as_ref());
+    let explanation = explain::explain(means, role, request, cluster.map(String::as_bytes), now);
+    assert_eq!(explanation.disagreement(), None, "{}", case.title);
+    let setting = explain::Setting {
+        policy: &loaded.policy,
+        redactor: &loaded.redactor,
+        request,
+        role,
+        role_because: "",
+        now,
+        notes: &[],
+    };
+    let report = explain::Report::new(&explanation, setting);
+    for told in [report.to_string(), report.json()] {
+        for secret in secrets(case) {
+            assert!(
+                !told.contains(&secret),
+                "{}: `{secret}` is told:\n{told}",
+                case.title
+            );
+        }
+    }
+    for record in &explanation.records {
+        stream.seen.counters.push(record.counter());
+        let line = record.line(request, &loaded.policy.errors.redactor, 0);
+        stream.seen.logs.push(line.to_string());
+    }
+    for edits in &explanation.edits {
+        stream.apply(edits);
+    }
+    match explanation.end {
+        explain::End::Forwarded(permit) => stream.forwarded(case, &loaded.policy, permit),
+        explain::End::Answered(reply) => stream.replied(&reply),
+    }
+}
+
+/// What nobody may be told: of a token the signature, what stands in the environment and in the policy as a secret, and
+/// the code of the moment, in which RFC 6238 has put a zero that times have not.
+fn secrets(case: &Prepared) -> Vec<String> {
+    let mut secrets = case.secrets.clone();
+    let signatures = case.secrets.iter().filter_map(|token| token.rsplit_once('.'));
+    secrets.extend(signatures.map(|(_, signature)| signature.to_owned()));
+    inline(&case.policy, &mut secrets);
+    secrets.push("005924".to_owned());
+    secrets.retain(|secret| secret.len() > 5);
+    secrets
+}
+
+/// The secrets that a policy holds.
+fn inline(value: &Value, secrets: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            secrets.extend(members.get("inline").and_then(Value::as_str).map(str::to_owned));
+            members.values().for_each(|member| inline(member, secrets));
+        }
+        Value::Array(items) => items.iter().for_each(|item| inline(item, secrets)),
+        _ => {}
     }
 }
 
@@ -391,6 +458,37 @@ impl Stream {
     fn request_id(&self) -> Option<&[u8]> {
         let id = self.headers.iter().find(|(name, _)| name == b"x-request-id");
         id.map(|(_, value)| value.as_slice())
+    }
+
+    fn forwarded(mut self, case: &Prepared, policy: &Policy, mut permit: Permit) -> Seen {
+        self.seen.upstream = Some(self.headers.clone());
+        self.answered(case, policy, &mut permit);
+        let logged = case.original_path_at_log.as_deref().map(str::as_bytes);
+        if let Some(exposure) = permit.exposure(logged) {
+            self.seen.counters.push(exposure.counter());
+            let line = exposure.line(self.request_id(), &policy.errors.redactor);
+            self.seen.logs.push(line.to_string());
+        }
+        self.ended()
+    }
+
+    fn replied(mut self, reply: &http::Reply) -> Seen {
+        self.seen.reply = Some(Reply {
+            // For a gRPC caller Envoy makes a 200 with trailers of the answer.
+            status: if reply.grpc_status.is_some() {
+                200
+            } else {
+                reply.status
+            },
+            grpc_status: reply.grpc_status,
+            headers: reply
+                .headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.to_string()))
+                .collect(),
+            body: reply.body.to_string(),
+        });
+        self.ended()
     }
 
     fn ended(mut self) -> Seen {

@@ -1,5 +1,8 @@
 //! The credentials of a request: read, then proved. Which of them a rule accepts is not decided here.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod findings;
+
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 

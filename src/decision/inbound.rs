@@ -10,6 +10,9 @@
 //!
 //! Every arrow that is not drawn is a refusal.
 
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) mod findings;
+
 use std::rc::Rc;
 
 use crate::authority::Authority;

@@ -4,6 +4,8 @@
 //! strip ─► rule ─► caller verified? ─► [its token] ─► put on ─► [cluster again, but not within it] ─► permit
 //! ```
 
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) mod findings;
 mod task;
 mod token;
 

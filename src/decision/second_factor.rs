@@ -4,6 +4,9 @@
 //! What is remembered of codes stands in a state that all workers of the proxy share. Where that does not answer, a
 //! code is refused: nothing is known of it. It knows no rule, and a rule that only looks hands it a state to look at.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod findings;
+
 use crate::decision::credentials::Proved;
 use crate::decision::{Caller, Deny};
 use crate::policy::inbound::Totp;
