@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from mesh.shipped import shipped
-from mesh.watching import await_realm, await_status
+from mesh.watching import await_realm, await_status, await_true
 from mesh.world import AGENT_HOST, API_TOKEN, CHARLIE_HOST, CHARLIE_SEED
 from support.cast import MRPINK_SEED, bearer
 from support.certificates import tls_server
@@ -84,6 +84,19 @@ def test_gateway_and_a_sidecar_behind_it(kind, apply, image, gateway, inbound, a
     assert inbound.get("/", headers={"X-Agent-Assertion": assertion}).status_code == 200
     keys = json.loads(gateway.get("/.well-known/mesh/jwks.json").text)["keys"]
     assert [key["kid"] for key in keys] == ["2026-11"]
+
+
+def test_the_access_log_says_why_and_who(apply, image, inbound, proxies):
+    """With the format in istio/README.md."""
+    apply(*shipped("wasmplugin/sidecar-inbound.yaml", image))
+    await_realm(inbound, "agent")
+    good = bearer(mint("https://agent.example")) | code(MRPINK_SEED)
+    assert inbound.get("/stranger").status_code == 401
+    assert inbound.get("/known", headers=good).status_code == 200
+    log = proxies["agent"].daemon
+    refused = '"GET /stranger" 401 peergate_credentials_missing peer=- reason=credentials_missing'
+    await_true(lambda: refused in log.log(), "the refusal is logged")
+    await_true(lambda: '"GET /known" 200 via_upstream peer=mrpink reason=ok' in log.log(), "so is the caller")
 
 
 def test_counters_with_labels_and_without(apply, image, gateway, inbound, proxies):

@@ -1,10 +1,12 @@
 """What becomes of callers while the policy or the module changes: nobody is lost."""
 
+import httpx
 import pytest
 
 from mesh.watching import await_realm, await_status
 from mesh.world import AGENT, INBOUND, plugin
 from support.cast import bearer, policy, rule, token
+from support.client import TIMEOUT_SECONDS
 from support.load import Load
 from support.paths import MODULE
 from support.process import PATIENCE_SECONDS, wait_until
@@ -12,9 +14,9 @@ from support.process import PATIENCE_SECONDS, wait_until
 KINDS = ("WasmPlugin", "TrafficExtension")
 
 
-def guard(**rule_members):
-    """Tokens, without a second factor; each version of it has a name that the agent is told by the log alone."""
-    return policy(rule("agent", ["jwt"], **rule_members))
+def guard(**inbound):
+    """Tokens, without a second factor."""
+    return policy(rule("agent", ["jwt"]), **inbound)
 
 
 @pytest.fixture
@@ -30,14 +32,22 @@ def on_the_sidecar(apply, image):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_change_of_the_policy_loses_no_request(kind, on_the_sidecar, inbound):
     good = token()
-    on_the_sidecar(kind, policy(rule("agent", ["jwt"]), errors={"realm": "before"}))
-    await_status(lambda: inbound.get("/"), 401)
-    with Load(INBOUND, lambda: [good]) as load:
+    on_the_sidecar(kind, guard(errors={"realm": "before"}))
+    await_realm(inbound, "before")
+    with Load(INBOUND, lambda: [good]) as load, open_connection(inbound) as open_already:
         load.flows()
-        on_the_sidecar(kind, policy(rule("agent", ["jwt"]), errors={"realm": "after"}))
+        assert 'realm="before"' in open_already.get("/").headers["www-authenticate"]
+        on_the_sidecar(kind, guard(errors={"realm": "after"}))
         await_realm(inbound, "after")
+        # What is open already is asked by the new one, too.
+        assert 'realm="after"' in open_already.get("/").headers["www-authenticate"]
         load.flows()
     assert load.refused() == []
+
+
+def open_connection(inbound):
+    """A client that keeps its connection."""
+    return httpx.Client(base_url=inbound.base_url, trust_env=False, timeout=TIMEOUT_SECONDS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -53,7 +63,7 @@ def test_a_change_of_the_module_loses_no_request(kind, on_the_sidecar, inbound, 
     pulled = registry.pulls()
     with Load(INBOUND, lambda: [good]) as load:
         load.flows()
-        on_the_sidecar(kind, policy(rule("agent", ["jwt"]), errors={"realm": "other"}), other)
+        on_the_sidecar(kind, guard(errors={"realm": "other"}), other)
         await_realm(inbound, "other")
         load.flows()
     assert load.refused() == []
@@ -76,7 +86,7 @@ def test_a_policy_that_is_refused_leaves_the_last_one_in_effect(kind, on_the_sid
         assert inbound.get("/").status_code == 401
     assert load.refused() == []
     # What puts it right is in effect at once.
-    on_the_sidecar(kind, policy(rule("agent", ["jwt"]), errors={"realm": "right"}))
+    on_the_sidecar(kind, guard(errors={"realm": "right"}))
     await_realm(inbound, "right")
 
 

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import httpx
 import yaml
 
+from support.documents import blocks
+
 from .daemon import Daemon
 from .kubernetes_double import KubernetesDouble
 from .paths import BOOTSTRAP_TEMPLATE, CHART_VALUES, ENVOY, INJECTION_TEMPLATE, PROGRAMS
@@ -34,11 +36,18 @@ ENVIRONMENT = {
 }
 
 
+def access_log_format() -> str:
+    """The one that istio/README.md shows."""
+    (shown,) = [block.text for block in blocks("istio/README.md") if block.language == "text"]
+    return shown
+
+
 def mesh_configuration(**proxy: object) -> dict:
     """Istio's mesh configuration; `proxy` are members of its `defaultConfig`."""
     return {
         "rootNamespace": ROOT_NAMESPACE,
         "accessLogFile": "/dev/stdout",
+        "accessLogFormat": access_log_format(),
         "enablePrometheusMerge": False,
         "enableAutoMtls": False,
         "defaultConfig": {
