@@ -2,9 +2,11 @@
 
 mod check;
 mod clock;
+mod completions;
 mod explain;
 mod hash_key;
 mod loaded;
+mod man;
 mod policy_file;
 mod render;
 mod report;
@@ -18,14 +20,16 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// Reads the arguments and does what they say.
 pub(crate) fn run() -> ExitCode {
     match Arguments::parse().command {
         Command::Check(arguments) => check::check(&arguments),
+        Command::Completions(arguments) => completions::completions(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::HashKey(arguments) => hash_key::hash_key(&arguments),
+        Command::Man(arguments) => man::man(&arguments),
         Command::Render(arguments) => render::render(&arguments),
         Command::Seal(arguments) => seal::seal(&arguments),
         Command::Token(arguments) => token::token(&arguments),
@@ -35,7 +39,7 @@ pub(crate) fn run() -> ExitCode {
 
 /// Authentication for a mesh of AI agents, as one filter for Envoy and Istio.
 #[derive(Parser)]
-#[command(name = "peergate", version, propagate_version = true)]
+#[command(name = "peergate", version, propagate_version = true, after_long_help = CONVENTIONS)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -43,20 +47,31 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Reports everything that is wrong with a policy; exits with 0 if nothing is, else with 1.
+    /// Check a policy: every fault at once, or hints on one that is good
     Check(check::Arguments),
-    /// Says what would become of a request and why, step by step; exits with 0 if it goes on, with 3 if it is refused, and with
-    /// 4 if it waits for a server that is not asked here.
+    /// Print what a shell completes commands and arguments with
+    Completions(completions::Arguments),
+    /// Explain what would become of a request and why, step by step
+    ///
+    /// The exit status is 0 if the request goes on, 3 if it is refused, and 4 if it waits for a server that is not asked here.
     Explain(explain::Arguments),
-    /// Prints the digest of an API key or a static token, which a policy takes in its place; or makes a key
+    /// Hash an API key or a static token for a policy, or make one
+    ///
+    /// A policy needs the digest of a key that callers bring, and not the key.
     HashKey(hash_key::Arguments),
-    /// Makes of a policy what a proxy is given: an Envoy file, or manifests for Istio.
+    /// Print a manual page, or write all of them into a folder
+    Man(man::Arguments),
+    /// Make of a policy what a proxy is given: an Envoy file, or manifests for Istio
     Render(render::Arguments),
-    /// Seals a secret, so that it can stand in a policy that everybody may read; or makes a key to seal to.
+    /// Seal a secret for a policy that everybody may read, or make a key to seal to
     Seal(seal::Arguments),
-    /// Mints tokens for tests with a key that you have, makes such keys, and shows what a token says; it is no identity provider
+    /// Mint tokens for tests, make keys for them, and show what a token says
+    ///
+    /// It is no identity provider: it authenticates nobody, and says of a caller whatever it is told to.
     Token(token::Arguments),
-    /// Makes seeds and codes of the second factor, and says what is wrong with a code
+    /// Make seeds and codes of the second factor, and see what is wrong with a code
+    ///
+    /// It does what a client does (RFC 6238). What a proxy remembers of codes, it does not know.
     Totp(totp::Arguments),
 }
 
@@ -92,6 +107,16 @@ fn finish(done: Result<String, impl Failure>) -> ExitCode {
     }
 }
 
+/// The command line itself, for what is made of it.
+fn command() -> clap::Command {
+    Arguments::command()
+}
+
+/// Writes bytes to the standard output.
+fn print(bytes: &[u8]) {
+    let _ = io::stdout().write_all(bytes);
+}
+
 /// Writes a line. Where nobody reads, there is nobody to tell.
 fn say(stream: &mut dyn Write, line: &str) {
     let _ = writeln!(stream, "{line}");
@@ -99,3 +124,19 @@ fn say(stream: &mut dyn Write, line: &str) {
 
 /// As `clap` exits for arguments that it refuses.
 const USAGE: u8 = 2;
+
+const CONVENTIONS: &str = "\
+Results go to the standard output, all else to the standard error.
+Secrets come from files, variables and the standard input. Arguments hold
+none, but for `--env NAME=VALUE`, which is for trials.
+
+Exit status:
+  0  done; a policy is good
+  1  something is wrong, and was said
+  2  the command was not given as it is meant
+  3  `explain`: the request is refused
+  4  `explain`: it waits for a server, which is not asked here
+
+Examples:
+  peergate check policy.yaml
+  peergate help totp code";

@@ -14,6 +14,7 @@ use super::{USAGE, policy_file, report, say};
 
 /// What `check` takes.
 #[derive(clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// The policy, as YAML or JSON
     file: PathBuf,
@@ -65,3 +66,12 @@ pub(crate) fn check(arguments: &Arguments) -> ExitCode {
         }
     }
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  With the variables of this environment, as the proxy has them:
+    peergate check policy.yaml
+  In CI, where the key of sealed secrets must not be:
+    peergate check policy.yaml --without-unsealing-key --deny-hints
+  For another place:
+    peergate check policy.yaml --env KEY=trial --workload charlie";

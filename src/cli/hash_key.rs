@@ -106,4 +106,5 @@ Examples:
   A new one, for its owner alone to read:
     peergate hash-key --new --out mrpink.key
 
-What is printed stands in a policy as an entry of `api_keys` or `bearer_tokens` of a peer.";
+What is printed stands in a policy as an entry of `api_keys` or
+`bearer_tokens` of a peer.";

@@ -18,6 +18,7 @@ use super::{finish, say};
 
 /// What `seal` takes.
 #[derive(clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// The public key to seal to: a file with a JWK, or the JWK itself
     #[arg(
@@ -203,3 +204,12 @@ impl fmt::Display for Failure {
         }
     }
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  Once, a key: the private half is for proxies, the public one for all:
+    peergate seal --new-key unsealing.jwk > sealing.jwk
+  One secret:
+    printf %s \"$API_KEY\" | peergate seal --key sealing.jwk
+  All variables of a policy at once, for its `sealed_env`:
+    peergate seal --key sealing.jwk --variables secrets.env";

@@ -60,7 +60,7 @@ pub(crate) struct Arguments {
     /// Another claim, or one of those in another way: its value is JSON, and null takes it away; may be repeated
     #[arg(long, value_name = "NAME=JSON", value_parser = claim, conflicts_with_all = NO_TOKEN, help_heading = MINTED)]
     pub(super) claim: Vec<(String, Value)>,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = MINTED)]
     pub(super) moment: Moment,
 
     /// The policy of the provider
@@ -69,7 +69,7 @@ pub(crate) struct Arguments {
     /// Make the token as this provider of the policy wants it, and say what it would say of it
     #[arg(long, value_name = "NAME", requires = "policy", help_heading = OF_POLICY)]
     pub(super) provider: Option<String>,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = OF_POLICY)]
     pub(super) surroundings: Surroundings,
 }
 
@@ -100,11 +100,13 @@ Examples:
   A key, and a policy that takes its tokens:
     peergate token --new-key ES256 --out test.jwk > test.jwks
   A token of that key:
-    peergate token --key test.jwk --iss https://issuer.example --aud charlie --sub mrpink --expires-in 5m
+    peergate token --key test.jwk --iss https://issuer.example \\
+      --aud charlie --sub mrpink --claim 'roles=[\"admin\"]'
   One as the provider `idp` of a policy wants it:
-    peergate token --key test.jwk --policy policy.yaml --provider idp --sub mrpink --claim 'roles=[\"admin\"]'
+    peergate token --key test.jwk --policy policy.yaml --provider idp \\
+      --sub mrpink --expires-in 1m
   What a token says:
     printf %s \"$TOKEN\" | peergate token --decode
 
-This is no identity provider: it authenticates nobody. A policy that trusts a key which was made for tests trusts everybody who
+A policy that trusts a key which was made for tests trusts everybody who
 has that key.";

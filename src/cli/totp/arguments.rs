@@ -18,17 +18,22 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 pub(super) enum Action {
-    /// Prints the code of a moment; how long it is good goes to the standard error
+    /// Print the code of a moment
+    ///
+    /// How long it is good goes to the standard error.
     #[command(after_long_help = CODE_EXAMPLES)]
     Code(Code),
-    /// Makes a seed, its key URI for an authenticator, and a QR code of that
+    /// Make a seed, its key URI for an authenticator, and a QR code of that
     #[command(after_long_help = NEW_EXAMPLES)]
     New(New),
-    /// Prints the key URI of a seed, `otpauth://totp/…`, which holds the seed
-    Uri(Uri),
-    /// Says of which step a code is, and so how far a clock is off: exits with 0 if it is good now, else with 1
+    /// Print the key URI of a seed, by which authenticators take it
     ///
-    /// The code is read from the standard input.
+    /// `otpauth://totp/…` holds the seed: it is as secret as that.
+    #[command(after_long_help = URI_EXAMPLES)]
+    Uri(Uri),
+    /// See whether a code is good, and how far off the clock is that made it
+    ///
+    /// The code is read from the standard input. The exit status is 0 if it is good, else 1.
     #[command(after_long_help = CHECK_EXAMPLES)]
     Check(Check),
 }
@@ -203,7 +208,13 @@ Examples:
   For a person, who takes it with an authenticator:
     peergate totp new --out mrpink.seed --issuer agents --label mrpink --qr";
 
+const URI_EXAMPLES: &str = "\
+Examples:
+  peergate totp uri --from mrpink.seed --issuer agents --label mrpink
+  peergate totp uri --policy policy.yaml --peer mrpink --label mrpink --qr";
+
 const CHECK_EXAMPLES: &str = "\
 Examples:
   echo 005924 | peergate totp check --from mrpink.seed
-  echo 005924 | peergate totp check --policy policy.yaml --peer mrpink --at 2026-11-21T22:00:00Z";
+  echo 005924 | peergate totp check --policy policy.yaml --peer mrpink
+  echo 005924 | peergate totp check --from mrpink.seed --at 2026-11-21T22:00:00Z";
