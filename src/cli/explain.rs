@@ -28,6 +28,7 @@ use super::{loaded, say};
 
 /// What `explain` takes.
 #[derive(clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// The policy, as YAML or JSON
     policy: PathBuf,
@@ -309,3 +310,9 @@ impl fmt::Display for Failure {
 const REFUSED: u8 = 3;
 /// A request that waits for what the program does not ask for.
 const WAITS: u8 = 4;
+
+const EXAMPLES: &str = "\
+Examples:
+  peergate explain policy.yaml request.http
+  printf 'GET / HTTP/1.1\\nHost: a.example\\n\\n' | peergate explain policy.yaml
+  peergate explain policy.yaml request.http --at 2026-11-21T22:00:00Z --json";
