@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use peergate_filter::config::{self, Environment, Loaded};
 use peergate_filter::decision::{self, CardMeans, Cards, KnownTokens, Means, Permit, Step};
 use peergate_filter::explain;
+use peergate_filter::findings::{Finding, Kind, Verdict};
 use peergate_filter::http::{self, Edits, Headers, Request};
 use peergate_filter::policy::Policy;
 use peergate_filter::role::{Place, Role};
@@ -330,6 +331,21 @@ fn explained(
         .or(case.place.cluster.as_ref());
     let explanation = explain::explain(means, role, request, cluster.map(String::as_bytes), now);
     assert_eq!(explanation.disagreement(), None, "{}", case.title);
+    let told = &explanation.findings;
+    for findings in [&told.request, &told.credentials, &told.inbound, &told.outbound] {
+        assert_in_order(findings, &case.title);
+    }
+    if let Some(denied) = explanation.records.last().map(|record| record.outcome.reason())
+        && told
+            .credentials
+            .iter()
+            .any(|finding| finding.result == Verdict::Bad)
+        && told.inbound.last().is_some_and(|rule| rule.reasons() == [denied])
+    {
+        // A credential that is not good is why.
+        let reasons: Vec<_> = told.credentials.iter().flat_map(Finding::reasons).collect();
+        assert_eq!(reasons, [denied], "{}", case.title);
+    }
     let setting = explain::Setting {
         policy: &loaded.policy,
         redactor: &loaded.redactor,
@@ -363,6 +379,29 @@ fn explained(
     }
 }
 
+/// Behind what is not good nothing is looked at, and what leads to a refusal is not good.
+fn assert_in_order(findings: &[Finding], title: &str) {
+    let mut is_refused = false;
+    for finding in findings {
+        let is_good = matches!(finding.result, Verdict::Good | Verdict::Unknown);
+        let is_step = matches!(finding.kind, Kind::Check | Kind::Request);
+        assert!(!(is_refused && is_step && is_good), "{title}: {findings:#?}");
+        assert!(
+            finding.reason.is_none() || finding.result != Verdict::Good,
+            "{title}: {finding:#?}"
+        );
+        // An opaque token is none of a provider's, and goes on.
+        is_refused |= is_step && finding.result == Verdict::Bad && !is_opaque(findings);
+        assert_in_order(&finding.findings, title);
+    }
+}
+
+fn is_opaque(findings: &[Finding]) -> bool {
+    findings
+        .last()
+        .is_some_and(|finding| finding.name == "introspection")
+}
+
 /// What nobody may be told: of a token the signature, what stands in the environment and in the policy as a secret, and
 /// the code of the moment, in which RFC 6238 has put a zero that times have not.
 fn secrets(case: &Prepared) -> Vec<String> {
@@ -371,7 +410,14 @@ fn secrets(case: &Prepared) -> Vec<String> {
     secrets.extend(signatures.map(|(_, signature)| signature.to_owned()));
     inline(&case.policy, &mut secrets);
     secrets.push("005924".to_owned());
-    secrets.retain(|secret| secret.len() > 5);
+    let codes = case
+        .headers
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case(b"x-totp"));
+    secrets.extend(codes.map(|(_, code)| String::from_utf8_lossy(code).into_owned()));
+    // What stands in every time is told with it.
+    let time = case.now.to_string();
+    secrets.retain(|secret| secret.len() > 5 && !time.contains(secret));
     secrets
 }
 

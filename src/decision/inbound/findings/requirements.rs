@@ -127,9 +127,9 @@ impl Trail {
                 matches!(deny, Deny::ScopeInsufficient { .. })
             });
             let text = format!(
-                "wanted are all of {}; there are {}",
-                texts(&require.scopes),
-                texts(&caller.scopes)
+                "the caller has {}; wanted are all of {}",
+                texts(&caller.scopes),
+                texts(&require.scopes)
             );
             self.check("scopes", result, text);
         }
