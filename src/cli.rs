@@ -10,6 +10,7 @@ mod man;
 mod policy_file;
 mod render;
 mod report;
+mod role;
 mod seal;
 mod secrets;
 mod surroundings;

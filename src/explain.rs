@@ -13,10 +13,14 @@ mod shown;
 mod text;
 mod waiting;
 
+use std::rc::Rc;
+
+use crate::answers::{Answers, Question};
+use crate::callout::{Answer, Body};
 use crate::decision::findings::Findings;
-use crate::decision::{self, Deny, Means, Outcome, Permit, Record, Step};
+use crate::decision::{self, Deny, Means, Outcome, Permit, Record, Step, Wish};
 use crate::findings::{Finding, Kind, Verdict};
-use crate::http::{Edits, Reply, Request};
+use crate::http::{Edits, Headers, Reply, Request};
 use crate::policy::Enforcement;
 use crate::role::{Direction, Role};
 use crate::time::UnixTime;
@@ -31,6 +35,8 @@ pub struct Explanation<'p> {
     pub findings: Findings,
     /// What the request would wait for; what is told of it besides is what happens without.
     pub waiting: Option<Waiting>,
+    /// The question that it is, where it is one that an answer can be given to with [`answer`].
+    pub question: Option<Rc<dyn Question>>,
     /// One for each machine that came to an end, and for each rule in shadow.
     pub records: Vec<Record<'p>>,
     /// What is changed of the request, in this order.
@@ -58,7 +64,8 @@ pub fn explain<'p>(
 ) -> Explanation<'p> {
     // First, for a decision uses codes up.
     let mut findings = Findings::of(means, role, request, now);
-    let (mut waiting, mut records, mut edits) = (None, Vec::new(), Vec::new());
+    let (mut waiting, mut question) = (None, None);
+    let (mut records, mut edits) = (Vec::new(), Vec::new());
     let mut next = decision::decide(means, role, request, now);
     loop {
         records.append(&mut next.records);
@@ -68,6 +75,7 @@ pub fn explain<'p>(
                 return Explanation {
                     findings,
                     waiting,
+                    question,
                     records,
                     edits,
                     end: End::Forwarded(permit),
@@ -78,6 +86,7 @@ pub fn explain<'p>(
                 return Explanation {
                     findings,
                     waiting,
+                    question,
                     records,
                     edits,
                     end: End::Answered(reply),
@@ -85,6 +94,10 @@ pub fn explain<'p>(
             }
             Step::Wait(pending) => {
                 waiting = Some(Waiting::of(pending.wish(), means.policy, now));
+                question = match pending.wish() {
+                    Wish::Answer(question) => Some(Rc::clone(question)),
+                    Wish::Keys(_) => None,
+                };
                 next = pending.refuse();
             }
             Step::Recheck(of_step, recheck) => {
@@ -98,6 +111,20 @@ pub fn explain<'p>(
             }
         }
     }
+}
+
+/// Has a question answered with a JSON document, as a server would: for the next explanation.
+pub fn answer(answers: &Answers, question: &Rc<dyn Question>, document: Vec<u8>, now: UnixTime) {
+    let headers = [
+        (b":status".to_vec(), b"200".to_vec()),
+        (b"content-type".to_vec(), b"application/json".to_vec()),
+    ];
+    let answer = Answer::Received {
+        headers: Headers::new(headers),
+        body: Body::Whole(document),
+    };
+    answers.want(question, now.after_milliseconds(ANSWERED_WITHIN));
+    answers.answered(question.id(), answer, now);
 }
 
 impl Explanation<'_> {
@@ -171,3 +198,6 @@ fn reason(record: &Record<'_>) -> Option<&'static str> {
         | Outcome::Published(_) => None,
     }
 }
+
+/// It is answered at once.
+const ANSWERED_WITHIN: u64 = 1_000;

@@ -61,6 +61,16 @@ impl RoleSetting {
 }
 
 impl Role {
+    /// As a policy writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inbound => "inbound",
+            Self::Outbound => "outbound",
+            Self::Gateway => "gateway",
+            Self::Upstream => "upstream",
+        }
+    }
+
     /// Whether inbound rules are looked at.
     pub const fn looks_inbound(self) -> bool {
         match self {

@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use peergate_filter::answers::Answers;
+use peergate_filter::answers::{Answers, Kind, Question};
 use peergate_filter::config::{self, Loaded};
 use peergate_filter::decision::{self, Means};
-use peergate_filter::explain::report::{Decision, role_name};
+use peergate_filter::explain::report::Decision;
 use peergate_filter::explain::request::{RawRequest, RequestError};
-use peergate_filter::explain::{Report, Setting, explain as explained};
+use peergate_filter::explain::{Report, Setting, answer, explain as explained};
 use peergate_filter::http::{Headers, Request};
 use peergate_filter::json;
 use peergate_filter::jwks::{self, KeySet, KeySets};
@@ -23,6 +23,7 @@ use peergate_filter::role::{Place, Role, RoleSetting};
 use peergate_filter::state::Memory;
 
 use super::clock::Moment;
+use super::role::RoleArgument;
 use super::surroundings::Surroundings;
 use super::{loaded, say};
 
@@ -39,7 +40,7 @@ pub(crate) struct Arguments {
     moment: Moment,
     /// What the filter does on the stream, where the policy says `role: auto`
     #[arg(long, value_enum)]
-    role: Option<RoleName>,
+    role: Option<RoleArgument>,
     /// The proxy's node id, which in Istio tells gateways from sidecars
     #[arg(long, value_name = "ID", conflicts_with = "role")]
     node_id: Option<String>,
@@ -55,19 +56,14 @@ pub(crate) struct Arguments {
     /// The keys of a provider that publishes its own: a file with a JWK Set; may be repeated
     #[arg(long, value_name = "PROVIDER=FILE")]
     jwks: Vec<String>,
+    /// What the server of an introspection says of the token: a file with its JSON answer; may be repeated
+    #[arg(long, value_name = "NAME=FILE")]
+    introspected: Vec<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     surroundings: Surroundings,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum RoleName {
-    Inbound,
-    Outbound,
-    Gateway,
-    Upstream,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -137,7 +133,14 @@ fn told(arguments: &Arguments, loaded: &Loaded) -> Result<(Report, Option<String
     means.state = &memory;
     means.answers = Some(&answers);
     means.machine_key = Some([0; 16]);
-    let explanation = explained(means, role, &request, request.cluster.as_deref(), now);
+    let explain = || explained(means, role, &request, request.cluster.as_deref(), now);
+    let mut explanation = explain();
+    if let Some(question) = explanation.question.take()
+        && let Some(file) = introspected(arguments, &question)?
+    {
+        answer(&answers, &question, read(file)?, now);
+        explanation = explain();
+    }
     let notes = notes(arguments, loaded, role, &raw);
     let setting = Setting {
         policy,
@@ -153,12 +156,7 @@ fn told(arguments: &Arguments, loaded: &Loaded) -> Result<(Report, Option<String
 
 /// The role, and why.
 fn role(arguments: &Arguments, setting: RoleSetting) -> Result<(Role, String), Failure> {
-    let asked = arguments.role.map(|role| match role {
-        RoleName::Inbound => Role::Inbound,
-        RoleName::Outbound => Role::Outbound,
-        RoleName::Gateway => Role::Gateway,
-        RoleName::Upstream => Role::Upstream,
-    });
+    let asked = arguments.role.as_ref().map(|role| role.0);
     match (setting, asked) {
         (RoleSetting::Fixed(fixed), Some(asked)) if fixed != asked => Err(Failure::Role { fixed, asked }),
         (RoleSetting::Fixed(fixed), _) => Ok((fixed, "the policy says so".to_owned())),
@@ -180,27 +178,45 @@ fn role(arguments: &Arguments, setting: RoleSetting) -> Result<(Role, String), F
 /// The keys of the policy, and those that are given for providers with published ones.
 fn key_sets(arguments: &Arguments, loaded: &Loaded) -> Result<KeySets, Failure> {
     let mut keys = loaded.policy.keys.written.clone();
+    let providers = loaded
+        .policy
+        .inbound
+        .iter()
+        .flat_map(|inbound| &inbound.providers);
     for given in &arguments.jwks {
-        let (name, file) = given
-            .split_once('=')
-            .ok_or(Failure::Usage("`--jwks` takes PROVIDER=FILE"))?;
-        let mut providers = loaded
-            .policy
-            .inbound
-            .iter()
-            .flat_map(|inbound| &inbound.providers);
-        let index = providers.position(|provider| provider.name == name);
+        let (name, file) = named_file(given, "`--jwks` takes PROVIDER=FILE")?;
+        let index = providers.clone().position(|provider| provider.name == name);
         let index = index.ok_or_else(|| Failure::Provider(name.to_owned()))?;
-        let file = Path::new(file);
-        let bytes = fs::read(file).map_err(|error| Failure::File(file.to_owned(), error))?;
-        let document = json::object(&bytes, config::MAX_DEPTH);
-        let document =
-            document.map_err(|error| Failure::KeySet(file.to_owned(), KeySetError::Json(error)))?;
-        let set = KeySet::from_jwks(&document)
-            .map_err(|error| Failure::KeySet(file.to_owned(), KeySetError::Set(error)))?;
+        let unread = |error| Failure::KeySet(file.to_owned(), error);
+        let document = json::object(&read(file)?, config::MAX_DEPTH);
+        let document = document.map_err(|error| unread(KeySetError::Json(error)))?;
+        let set = KeySet::from_jwks(&document).map_err(|error| unread(KeySetError::Set(error)))?;
         keys.set(index, Some(Rc::new(set)));
     }
     Ok(keys)
+}
+
+/// The file with the answer to a question, where it is of an introspection and one is given.
+fn introspected<'a>(
+    arguments: &'a Arguments,
+    question: &Rc<dyn Question>,
+) -> Result<Option<&'a Path>, Failure> {
+    for given in &arguments.introspected {
+        let (name, file) = named_file(given, "`--introspected` takes NAME=FILE")?;
+        if question.kind() == Kind::Introspection && *name == *question.server() {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
+}
+
+fn named_file<'a>(given: &'a str, usage: &'static str) -> Result<(&'a str, &'a Path), Failure> {
+    let (name, file) = given.split_once('=').ok_or(Failure::Usage(usage))?;
+    Ok((name, Path::new(file)))
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(file).map_err(|error| Failure::File(file.to_owned(), error))
 }
 
 fn read_request(file: &Path) -> Result<RawRequest, Failure> {
@@ -290,8 +306,8 @@ impl fmt::Display for Failure {
             Self::Role { fixed, asked } => write!(
                 formatter,
                 "`--role {}`: the policy says `role: {}`",
-                role_name(*asked),
-                role_name(*fixed)
+                asked.as_str(),
+                fixed.as_str()
             ),
             Self::Provider(name) => write!(formatter, "`--jwks`: the policy has no provider `{name}`"),
             Self::File(file, error) => write!(formatter, "{}: {error}", file.display()),

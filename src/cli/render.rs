@@ -5,11 +5,10 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::builder::PossibleValue;
 use peergate_filter::config::Environment;
 use peergate_filter::render::{self, Address, Addresses, EnvoyOptions, RenderError, Subject};
-use peergate_filter::role::Role;
 
+use super::role::RoleArgument;
 use super::{USAGE, policy_file, report, say};
 
 /// What `render` takes.
@@ -74,29 +73,6 @@ struct Envoy {
     /// The namespace of that workload: `${NAMESPACE}`
     #[arg(long, value_name = "NAME")]
     namespace: Option<String>,
-}
-
-#[derive(Clone)]
-struct RoleArgument(Role);
-
-impl clap::ValueEnum for RoleArgument {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[
-            Self(Role::Inbound),
-            Self(Role::Outbound),
-            Self(Role::Gateway),
-            Self(Role::Upstream),
-        ]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(match self.0 {
-            Role::Inbound => "inbound",
-            Role::Outbound => "outbound",
-            Role::Gateway => "gateway",
-            Role::Upstream => "upstream",
-        }))
-    }
 }
 
 /// Renders a policy onto the standard output, or says on the standard error why not.

@@ -184,7 +184,7 @@ impl Report {
             rule: decisive.and_then(|record| record.rule).map(str::to_owned),
             time: setting.now.to_string(),
             unix_seconds: setting.now.seconds(),
-            role: role_name(setting.role),
+            role: setting.role.as_str(),
             role_because: setting.role_because.to_owned(),
             request: clean(&findings.request),
             credentials: clean(&findings.credentials),
@@ -219,16 +219,6 @@ impl fmt::Display for Report {
 /// Names with their values, in their order: each name stands once.
 fn as_members<S: Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
-}
-
-/// As `role` has it in a policy.
-pub const fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Inbound => "inbound",
-        Role::Outbound => "outbound",
-        Role::Gateway => "gateway",
-        Role::Upstream => "upstream",
-    }
 }
 
 /// The record that filter state tells of; of a policy in shadow that one.
