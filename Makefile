@@ -73,6 +73,10 @@ bench: setup bench-crates $(if $(BENCHED),,module) ## speed in a real Envoy besi
 	@PYTHONPATH=tests/envoy $(PYTHON) benches/bench.py --module $(or $(BENCHED),$(MODULE)) $(if $(ROWS),--rows '$(ROWS)') \
 		$(if $(QUICK),--quick) $(if $(UPDATE_DOCS),--update-docs)
 
+.PHONY: dashboard-picture
+dashboard-picture: setup module debian ## draw docs/dashboard.svg again: a real Envoy and a real Prometheus, four minutes of traffic
+	@GRPC_ENABLE_FORK_SUPPORT=0 PYTHONPATH=tests/envoy $(PYTHON) observability/picture.py
+
 .PHONY: bench-core
 bench-core: ## speed of the core's parts, natively
 	cargo bench --locked --profile core-bench --bench core
@@ -98,14 +102,14 @@ lint: setup module ## formatting, clippy, ruff, sizes; changes nothing
 	cargo fmt --check --manifest-path benches/ext-authz/Cargo.toml
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --lib --target $(MODULE_TARGET) -- -D warnings
-	$(PYTHON) -m ruff check envoy tests benches examples tools
-	$(PYTHON) -m ruff format --check envoy tests benches examples tools
+	$(PYTHON) -m ruff check envoy tests benches examples observability tools
+	$(PYTHON) -m ruff format --check envoy tests benches examples observability tools
 	$(PYTHON) tests/size_check.py
 
 .PHONY: clean
 clean: ## remove everything that was built or installed here
 	rm -rf target .venv
-	find envoy tests benches -name __pycache__ -type d -prune -exec rm -rf {} +
+	find envoy tests benches observability -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Parts of the above. Cargo itself knows what is up to date.
 

@@ -140,6 +140,13 @@ def test_the_demo_as_it_stands_is_valid():
     assert [line for line in warnings if "wasm log peergate" not in line] == []
 
 
+#: What Envoy itself counts where it refuses a listener, or a filter that comes alone.
+REFUSALS = {
+    "listener": "envoy_listener_manager_lds_update_rejected",
+    "filter": "envoy_extension_config_discovery_http_filter_peergate_config_fail",
+}
+
+
 @pytest.mark.parametrize("kind", ["listener", "filter"])
 def test_a_policy_changes_while_requests_are_served(envoy, agent, kind):
     dynamic = Dynamic(kind, OUTPUT / "envoy/dynamic")
@@ -166,6 +173,9 @@ def test_a_policy_changes_while_requests_are_served(envoy, agent, kind):
             )
             assert client.get("/", good).status_code == 200
             assert refusal(client.get("/", key)) == invalid
+            # An alert asks for this (observability/alerts.yaml).
+            refused = lambda: f"\n{REFUSALS[kind]}{{}} 1\n" in running.admin("/stats/prometheus")  # noqa: E731
+            wait_until(refused, PATIENCE_SECONDS, "Envoy counts the refusal")
             # The next good one counts.
             dynamic.put(peergate(policy(rule("agent", ["jwt", "api_key"])), ENVIRONMENT))
             accepted = lambda: client.get("/", key).status_code == 200  # noqa: E731

@@ -9,6 +9,7 @@ import re
 import subprocess
 import time
 from typing import Any, get_args, get_type_hints
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -18,6 +19,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 
+import picture
 from support.cast import MRPINK_SEED, MRWHITE_KEY, bearer, token
 from support.credentials import totp
 from support.debian import find, program
@@ -185,6 +187,13 @@ def test_the_document_has_every_metric_of_the_source():
     assert {name: labels for name, (_, labels) in documented().items()} == written
 
 
+def test_the_document_has_every_reason_to_skip_a_key():
+    source = (ROOT / "src/jwks/jwk.rs").read_text(encoding="utf-8")
+    (names,) = re.findall(r"pub const fn name\(&self\).*?\n    }\n", source, re.DOTALL)
+    (row,) = re.findall(r"^\| \| keys skipped \|.*$", METRICS, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", row)) == set(re.findall(r'"(\w+)"', names))
+
+
 def test_every_metric_comes_out_with_its_type_and_its_labels(watched):
     families = [
         family
@@ -336,6 +345,15 @@ def test_every_panel_of_the_dashboard_has_data(prometheus, watched):
                 assert values == [], asked
             else:
                 assert [value for value in values if math.isfinite(value)], f"{panel['title']}: {asked}"
+
+
+def test_the_dashboard_can_be_drawn(prometheus, watched):
+    """What `make dashboard-picture` does, and that the picture in the documents is one of this dashboard."""
+    drawn = picture.Drawing(prometheus, watched.began, time.time()).svg()
+    shown = (ROOT / "docs/dashboard.svg").read_text(encoding="utf-8")
+    for svg in (drawn, shown):
+        titles = {text.text for text in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")}
+        assert {panel["title"] for panel in DASHBOARD["panels"]} <= titles
 
 
 def test_every_variable_of_the_dashboard_has_values(prometheus):

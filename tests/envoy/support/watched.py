@@ -49,8 +49,8 @@ WATCHED_ENVIRONMENT = ENVIRONMENT | {
     "STATE_KEY": STATE_KEY,
 }
 
-#: How long keys are good that cannot be fetched again.
-MAX_STALE_SECONDS = 3
+#: How soon keys are fetched again, and how long they are good if they cannot be: a test has no time.
+CACHE = {"seconds": 1, "max_stale_seconds": 3, "unknown_kid_interval_seconds": 1}
 
 JSON = {"content-type": "application/json"}
 
@@ -62,10 +62,13 @@ class Watched:
     stand before the agent's own. `sinks` get spans of its callers' requests by OTLP, of its own calls in Zipkin's form.
     """
 
-    def __init__(self, start: Callable[..., Envoy], directory: Path, *rules: dict, sinks: Sinks):
+    def __init__(
+        self, start: Callable[..., Envoy], directory: Path, *rules: dict, sinks: Sinks, cache: dict = CACHE
+    ):
         self._start = start
         self._rules = rules
         self._sinks = sinks
+        self._cache = cache
         self.dynamic = Dynamic("listener", directory, "watched")
         self.key = SigningKey.generate("ES256", "corp-1")
 
@@ -124,11 +127,7 @@ class Watched:
             "audiences": [AUDIENCE],
             "jwks": {
                 "discovery": {"cluster": "corp", "timeout_seconds": 1},
-                "cache": {
-                    "seconds": 1,
-                    "max_stale_seconds": MAX_STALE_SECONDS,
-                    "unknown_kid_interval_seconds": 1,
-                },
+                "cache": self._cache,
             },
         }
         built = policy(
