@@ -11,6 +11,7 @@ mod policy_file;
 mod render;
 mod report;
 mod role;
+mod schema;
 mod seal;
 mod secrets;
 mod surroundings;
@@ -32,6 +33,7 @@ pub(crate) fn run() -> ExitCode {
         Command::HashKey(arguments) => hash_key::hash_key(&arguments),
         Command::Man(arguments) => man::man(&arguments),
         Command::Render(arguments) => render::render(&arguments),
+        Command::Schema(arguments) => schema::schema(&arguments),
         Command::Seal(arguments) => seal::seal(&arguments),
         Command::Token(arguments) => token::token(&arguments),
         Command::Totp(arguments) => totp::totp(&arguments),
@@ -64,6 +66,8 @@ enum Command {
     Man(man::Arguments),
     /// Make of a policy what a proxy is given: an Envoy file, or manifests for Istio
     Render(render::Arguments),
+    /// Print the JSON Schema of a policy, with which editors complete, explain and check
+    Schema(schema::Arguments),
     /// Seal a secret for a policy that everybody may read, or make a key to seal to
     Seal(seal::Arguments),
     /// Mint tokens for tests, make keys for them, and show what a token says

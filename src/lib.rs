@@ -77,6 +77,10 @@ pub mod enrolment;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod mint;
 
+// What an editor knows of a configuration: for the program too
+#[cfg(not(target_arch = "wasm32"))]
+pub mod schema;
+
 // The machines
 pub mod decision;
 

@@ -1,0 +1,39 @@
+//! `peergate schema`: the JSON Schema of the configuration, for editors.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use peergate_filter::schema;
+
+use super::say;
+
+/// What `schema` takes.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// For a configuration of Envoy, in which the policy stands as the filter's `configuration`
+    #[arg(long, conflicts_with = "istio")]
+    envoy: bool,
+    /// For manifests of Istio, in which the policy stands as `pluginConfig`
+    #[arg(long)]
+    istio: bool,
+}
+
+/// Prints the schema.
+pub(crate) fn schema(arguments: &Arguments) -> ExitCode {
+    let printed = match (arguments.envoy, arguments.istio) {
+        (true, _) => schema::envoy(),
+        (_, true) => schema::istio(),
+        (false, false) => Ok(schema::POLICY.to_owned()),
+    };
+    match printed {
+        Ok(text) => {
+            // Where nobody reads, there is nobody to tell.
+            let _ = io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            say(&mut io::stderr(), &format!("error: the schema is broken: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
