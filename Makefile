@@ -61,7 +61,7 @@ demo: setup module ## a real Envoy with envoy/demo.yaml, and requests that show 
 
 .PHONY: test
 test: setup ## all tests: Rust, a real Envoy with real identity providers, and that no secret stands in any output
-	@$(MAKE) --no-print-directory --jobs=3 module rust-tests identity-providers sdks debian image
+	@$(MAKE) --no-print-directory --jobs=3 module rust-tests identity-providers sdks editor debian image
 	rm -rf $(OUTPUT)
 	mkdir -p $(OUTPUT)
 	cargo test --locked 2>&1 | tee $(OUTPUT)/cargo-test.log
@@ -170,6 +170,16 @@ cosign: target/tools/cosign ## cosign, to sign the image with: target/tools/cosi
 target/tools/cosign: tools/cosign/go.mod tools/cosign/go.sum .venv/.installed
 	mkdir -p $(@D)
 	$(GO) -C tools/cosign build -modcacherw -trimpath -ldflags=-s -o $(CURDIR)/$@ github.com/sigstore/cosign/v3/cmd/cosign
+
+# What an editor asks about a policy: the language server of YAML.
+.PHONY: editor
+editor: .venv/editor/.installed
+
+.venv/editor/.installed: $(addprefix tests/editor/,package.json package-lock.json) .venv/.installed
+	mkdir -p $(@D)
+	cp tests/editor/package.json tests/editor/package-lock.json $(@D)
+	$(NPM) ci --prefix $(@D) --no-audit --no-fund --loglevel=error
+	touch $@
 
 # What stands on both sides of the filter in tests, as its users have it: each SDK with what it depends on, by itself.
 .PHONY: sdks

@@ -29,7 +29,7 @@ pub fn istio() -> Result<String, serde_json::Error> {
 }
 
 /// Whatever is looked for may stand at any depth.
-fn around(title: &str, places: &[Value]) -> Result<String, serde_json::Error> {
+fn around(title: &str, places: &[(Value, Value)]) -> Result<String, serde_json::Error> {
     let policy: Map<String, Value> = serde_json::from_str(POLICY)?;
     let mut definitions = match policy.get("definitions") {
         Some(Value::Object(definitions)) => definitions.clone(),
@@ -38,7 +38,11 @@ fn around(title: &str, places: &[Value]) -> Result<String, serde_json::Error> {
     let anywhere = json!({"$ref": "#/definitions/anywhere"});
     definitions.insert(
         "anywhere".to_owned(),
-        json!({"items": anywhere, "additionalProperties": anywhere, "allOf": places}),
+        // Not within the policy: an editor would offer there what may stand anywhere.
+        places.iter().fold(
+            json!({"items": anywhere, "additionalProperties": anywhere}),
+            |elsewhere, (condition, here)| json!({"if": condition, "then": here, "else": elsewhere}),
+        ),
     );
     let schema = json!({
         "$schema": policy.get("$schema"),
@@ -51,7 +55,7 @@ fn around(title: &str, places: &[Value]) -> Result<String, serde_json::Error> {
 }
 
 /// `config` of Envoy's wasm filter, told by a name with `peergate` in it.
-fn filter() -> Value {
+fn filter() -> (Value, Value) {
     let named = |path: &[&str]| {
         let name = json!({"type": "string", "pattern": NAMED});
         path.iter().rev().fold(
@@ -59,31 +63,28 @@ fn filter() -> Value {
             |schema, member| json!({"properties": {*member: schema}, "required": [member]}),
         )
     };
-    json!({
-        "if": {
-            "required": ["configuration"],
-            "anyOf": [
-                named(&["name"]),
-                named(&["root_id"]),
-                named(&["vm_config", "vm_id"]),
-                named(&["vm_config", "code", "local", "filename"]),
-                named(&["vm_config", "code", "remote", "http_uri", "uri"]),
-            ],
-        },
-        "then": {"properties": {"configuration": {
-            "if": {"properties": {"@type": {"const": STRUCT}}, "required": ["@type"]},
-            "then": {"properties": {"value": policy()}},
-        }}},
-    })
+    let condition = json!({
+        "required": ["configuration"],
+        "anyOf": [
+            named(&["name"]),
+            named(&["root_id"]),
+            named(&["vm_config", "vm_id"]),
+            named(&["vm_config", "code", "local", "filename"]),
+            named(&["vm_config", "code", "remote", "http_uri", "uri"]),
+        ],
+    });
+    let here = json!({"properties": {"configuration": {
+        "if": {"properties": {"@type": {"const": STRUCT}}, "required": ["@type"]},
+        "then": {"properties": {"value": policy()}},
+    }}});
+    (condition, here)
 }
 
 /// `pluginConfig` of Istio, told by the name of the image or of the plugin.
-fn plugin() -> Value {
+fn plugin() -> (Value, Value) {
     let named = |member: &str| json!({"properties": {member: {"type": "string", "pattern": NAMED}}, "required": [member]});
-    json!({
-        "if": {"required": ["pluginConfig"], "anyOf": [named("url"), named("pluginName")]},
-        "then": {"properties": {"pluginConfig": policy()}},
-    })
+    let condition = json!({"required": ["pluginConfig"], "anyOf": [named("url"), named("pluginName")]});
+    (condition, json!({"properties": {"pluginConfig": policy()}}))
 }
 
 fn policy() -> Value {

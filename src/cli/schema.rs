@@ -32,7 +32,10 @@ pub(crate) fn schema(arguments: &Arguments) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            say(&mut io::stderr(), &format!("error: the schema is broken: {error}"));
+            say(
+                &mut io::stderr(),
+                &format!("error: the schema is broken: {error}"),
+            );
             ExitCode::FAILURE
         }
     }
