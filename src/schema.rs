@@ -64,6 +64,8 @@ fn filter() -> (Value, Value) {
         )
     };
     let condition = json!({
+        // What is said of members holds of a list as well.
+        "type": "object",
         "required": ["configuration"],
         "anyOf": [
             named(&["name"]),
@@ -83,7 +85,8 @@ fn filter() -> (Value, Value) {
 /// `pluginConfig` of Istio, told by the name of the image or of the plugin.
 fn plugin() -> (Value, Value) {
     let named = |member: &str| json!({"properties": {member: {"type": "string", "pattern": NAMED}}, "required": [member]});
-    let condition = json!({"required": ["pluginConfig"], "anyOf": [named("url"), named("pluginName")]});
+    let condition =
+        json!({"type": "object", "required": ["pluginConfig"], "anyOf": [named("url"), named("pluginName")]});
     (condition, json!({"properties": {"pluginConfig": policy()}}))
 }
 

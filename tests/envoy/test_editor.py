@@ -65,7 +65,10 @@ def test_a_fault_in_a_sample_is_shown(editor, sample):
     [
         (POLICY, "needs `inbound`, `outbound` or both"),
         (RULES, "a rule needs `accept` or `deny: true`"),
-        (RULES + "    accept: [jwt]\n    deny: true\n", "`accept` and `deny: true` exclude each other: keep one of them"),
+        (
+            RULES + "    accept: [jwt]\n    deny: true\n",
+            "`accept` and `deny: true` exclude each other: keep one of them",
+        ),
         (RULES + "    accept: [jwt]\n    paths: [/a]\n", "Property paths is not allowed."),
         (RULES + "    accept: [jwt]\n    match: {paths: [admin]}\n", "a path begins with `/`"),
         (
@@ -73,10 +76,14 @@ def test_a_fault_in_a_sample_is_shown(editor, sample):
             "needs exactly one of `sha256`, `env`, `sealed` and `inline`",
         ),
         (
-            POLICY + "inbound:\n  providers: {kc: {issuer: a, audiences: [b], jwks: {inline: {keys: []}, secrets: [], cache: {}}}}\n",
+            POLICY
+            + "inbound:\n  providers: {kc: {issuer: a, audiences: [b], jwks: {inline: {keys: []}, secrets: []}}}\n",
             "needs exactly one of `discovery`, `remote`, `inline` and `secrets`",
         ),
-        (POLICY + "inbound:\n  ambiguous_paths: off\n", 'Value is not accepted. Valid values: "reject", "raw".'),
+        (
+            POLICY + "inbound:\n  ambiguous_paths: off\n",
+            'Value is not accepted. Valid values: "reject", "raw".',
+        ),
         (POLICY + "inbound:\n  limits: {max_token_bytes: 0}\n", "Value is below the minimum of 1."),
     ],
 )
@@ -102,7 +109,9 @@ def test_a_policy_within_an_envoy_file_is_completed(editor):
     text = (ROOT / "envoy/sidecar-inbound.yaml").read_text(encoding="utf-8")
     before, rules, _ = text.partition("                      rules:\n")
     assert rules
-    offered = editor.offers(ROOT / "envoy", before + rules + "                      - name: a\n                        |\n")
+    offered = editor.offers(
+        ROOT / "envoy", before + rules + "                      - name: a\n                        |\n"
+    )
     assert {"match", "accept", "require"} <= offered.keys()
 
 

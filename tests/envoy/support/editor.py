@@ -1,4 +1,4 @@
-"""What an editor sees of a file: yaml-language-server, which stands behind the YAML support of VS Code, Neovim and others.
+"""What an editor sees of a file: yaml-language-server, which VS Code, Neovim and others ask about YAML.
 
 One process, asked over its standard input and output as editors ask it (Language Server Protocol 3.17).
 """
@@ -28,16 +28,22 @@ class Editor:
         self._server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._numbers = itertools.count(1)
         self._incoming: queue.Queue[dict] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         self._ask("initialize", {"processId": None, "rootUri": ROOT.as_uri(), "capabilities": {}})
         self._tell("initialized", {})
-        settings = {"yaml": {"schemaStore": {"enable": False}, "validate": True, "completion": True, "hover": True}}
+        settings = {
+            "yaml": {"schemaStore": {"enable": False}, "validate": True, "completion": True, "hover": True}
+        }
         self._tell("workspace/didChangeConfiguration", {"settings": settings})
         return self
 
     def __exit__(self, *_: object) -> None:
         self._server.kill()
         self._server.wait()
+        self._reader.join()
+        self._server.stdin.close()
+        self._server.stdout.close()
 
     def problems(self, folder: Path, text: str) -> list[str]:
         """What is underlined in a file there: `line: message`, lines from 1."""
@@ -49,19 +55,19 @@ class Editor:
                 return [f"{each['range']['start']['line'] + 1}: {each['message']}" for each in found]
 
     def offers(self, folder: Path, text: str) -> dict[str, str]:
-        """What is offered at `|`: the label of each proposal and its explanation."""
+        """What is offered at the last `|`: the label of each proposal and its explanation."""
         uri, position = self._at_mark(folder, text)
         answer = self._ask("textDocument/completion", {"textDocument": {"uri": uri}, "position": position})
         return {item["label"]: _text(item.get("documentation")) for item in answer["items"]}
 
     def explanation(self, folder: Path, text: str) -> str:
-        """What is shown of the word at `|`."""
+        """What is shown of the word at the last `|`."""
         uri, position = self._at_mark(folder, text)
         answer = self._ask("textDocument/hover", {"textDocument": {"uri": uri}, "position": position})
         return _text(answer and answer["contents"])
 
     def _at_mark(self, folder: Path, text: str) -> tuple[str, dict]:
-        before, _, after = text.partition("|")
+        before, _, after = text.rpartition("|")
         uri = self._open(folder, before + after)
         line = before.count("\n")
         return uri, {"line": line, "character": len(before) - before.rfind("\n") - 1}
