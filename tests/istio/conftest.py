@@ -117,6 +117,7 @@ def apply(
     kubernetes.delete(*applied)
     for proxy in proxies.values():
         proxy.await_no_extension()
+    wait_until(lambda: _answers(INBOUND), PATIENCE_SECONDS, "the agent can be asked in the clear")
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,19 @@ from pathlib import Path
 import httpx
 import yaml
 
+from support.certificates import Authority
 from support.client import TIMEOUT_SECONDS
 from support.process import PATIENCE_SECONDS, wait_until
 
 from .control_plane import mesh_configuration
 from .daemon import Daemon
 from .paths import PROGRAMS
+
+#: In place of istiod's: it has nobody to ask who its proxies are.
+AUTHORITY = Authority("mesh")
+
+#: Where the agent looks for a certificate that somebody else has made, before it asks istiod for one.
+CERTIFICATES = "var/run/secrets/workload-spiffe-credentials"
 
 #: The prefix of the names that Istio gives to filters of extensions.
 EXTENSION = "extensions.istio.io/"
@@ -28,6 +35,11 @@ class Workload:
     ports: int
     #: What is `sidecar` in one place and `router` in another.
     kind: str = "sidecar"
+
+    @property
+    def principal(self) -> str:
+        """Its name in the mesh (SPIFFE), without the scheme, as Istio writes it."""
+        return f"cluster.local/ns/{self.namespace}/sa/{self.name}"
 
     @property
     def admin(self) -> str:
@@ -62,6 +74,7 @@ class Proxy:
             configPath=str(directory / "etc"), proxyAdminPort=workload.ports, statusPort=workload.ports + 1
         )
         mesh.write_text(yaml.safe_dump(configuration), encoding="utf-8")
+        write_certificate(directory / CERTIFICATES, workload)
         environment = {
             "INSTANCE_IP": "127.0.0.1",
             "POD_NAME": workload.name,
@@ -110,3 +123,12 @@ class Proxy:
         wait_until(
             lambda: EXTENSION not in self.dump("dynamic_listeners"), PATIENCE_SECONDS, "the filters are gone"
         )
+
+
+def write_certificate(directory: Path, workload: Workload) -> None:
+    """Give a workload its certificate, as a volume of its pod would."""
+    directory.mkdir(parents=True)
+    certificate = AUTHORITY.sign(f"spiffe://{workload.principal}")
+    (directory / "cert-chain.pem").write_text(certificate.certificate, encoding="ascii")
+    (directory / "key.pem").write_text(certificate.key, encoding="ascii")
+    (directory / "root-cert.pem").write_text(AUTHORITY.certificate, encoding="ascii")
