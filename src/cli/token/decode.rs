@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use peergate_filter::mint::Decoded;
-use serde_json::json;
+use serde_json::Value;
 
 use super::refused::Refused;
 use super::tell;
@@ -20,6 +20,8 @@ pub(super) fn decode(from: Option<&Path>) -> Result<String, Refused> {
             tell(&format!("{claim}: {time}"));
         }
     }
-    let shown = json!({"header": decoded.header, "claims": decoded.claims});
-    Ok(format!("{:#}", shown))
+    // By hand, for the library would put the claims first.
+    let indented = |object| format!("{:#}", Value::Object(object)).replace('\n', "\n  ");
+    let (header, claims) = (indented(decoded.header), indented(decoded.claims));
+    Ok(format!("{{\n  \"header\": {header},\n  \"claims\": {claims}\n}}"))
 }
