@@ -50,7 +50,7 @@ WATCHED_ENVIRONMENT = ENVIRONMENT | {
 }
 
 #: How soon keys are fetched again, and how long they are good if they cannot be: a test has no time.
-CACHE = {"seconds": 1, "max_stale_seconds": 3, "unknown_kid_interval_seconds": 1}
+CACHE = {"seconds": 1, "max_stale_seconds": 5, "unknown_kid_interval_seconds": 1}
 
 JSON = {"content-type": "application/json"}
 
