@@ -104,6 +104,8 @@ class Bench:
             self._show([footprint.module_size(self._things)])
         if self._wants("memory"):
             self._show(footprint.memory(self._things))
+        if self._wants("workers"):
+            self._tables["What Envoy holds resident, by its workers:"] = footprint.by_workers(self._things)
         if self._wants("start"):
             self._show(footprint.start(self._things, 3 if self._arguments.quick else 7))
         if self._wants("calls"):

@@ -25,9 +25,9 @@ def request(headers: Sequence[tuple[str, str]], path: str = "/") -> bytes:
 class Crowd:
     """Connections to a listener."""
 
-    def __init__(self, port: int):
+    def __init__(self, port: int, connections: int = CONNECTIONS):
         self._sockets = [
-            socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS) for _ in range(CONNECTIONS)
+            socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS) for _ in range(connections)
         ]
 
     def __enter__(self) -> "Crowd":
@@ -40,8 +40,8 @@ class Crowd:
     def send(self, requests: Sequence[bytes]) -> int:
         """Send all of them, and count the answers that were not 200."""
         refused = 0
-        for start in range(0, len(requests), CONNECTIONS):
-            batch = list(zip(self._sockets, requests[start : start + CONNECTIONS], strict=False))
+        for start in range(0, len(requests), len(self._sockets)):
+            batch = list(zip(self._sockets, requests[start : start + len(self._sockets)], strict=False))
             for connection, each in batch:
                 connection.sendall(each)
             refused += sum(not _answer(connection).startswith(b"HTTP/1.1 200 ") for connection, _ in batch)

@@ -1,5 +1,6 @@
 """What the filter takes besides time: memory, room on disk, a longer start."""
 
+import contextlib
 import re
 import socket
 import statistics
@@ -18,6 +19,9 @@ MAX_MODULE_BYTES = 1024 * 1024
 MAX_MEMORY_BYTES = 8 * 1024 * 1024
 CACHED_TOKENS = 10_000
 
+#: How many workers an Envoy is measured with.
+WORKERS = (1, 2, 4)
+
 #: V8 reserves 8 GiB for the memory of each VM and makes readable what the VM has grown to.
 RESERVED_BYTES = 8 << 30
 
@@ -32,14 +36,7 @@ def module_size(things: Things) -> Result:
 
 def memory(things: Things) -> list[Result]:
     """The linear memory of the worker's VM, before and after many different tokens."""
-    key = tokens.Key.generate("EdDSA")
-    policy = policies.inbound(
-        policies.provider([key.public_jwk()], ["EdDSA"]), things.cache(CACHED_TOKENS), forward={}
-    )
-    requests = [
-        request([tokens.bearer(key.sign(tokens.claims(number, sub=f"agent-{number:05}")))])
-        for number in range(CACHED_TOKENS)
-    ]
+    policy, requests = _many_tokens(things)
     listener = listeners.listener("peergate", things.peergate("peergate", policy))
     with (
         Envoy("memory", listeners.configuration([listener]), things.directory) as envoy,
@@ -62,6 +59,52 @@ def memory(things: Things) -> list[Result]:
             "MiB",
             "what the whole Envoy has grown by meanwhile (resident)",
         ),
+    ]
+
+
+def by_workers(things: Things) -> str:
+    """What Envoy holds resident with one worker and more, and what each worker of it is; a table."""
+    lines = [
+        "| workers | Envoy alone | with the filter, one token | after 10000 tokens | linear memory of each worker |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for count in WORKERS:
+        bare = _held(things, "bare", [], [request([])], count)[0]
+        policy, requests = _many_tokens(things)
+        first, last, memory = _held(things, "held", things.peergate("peergate", policy), requests, count)
+        cells = [f"{each / (1 << 20):.1f} MiB" for each in (bare, first, last, memory)]
+        lines.append(f"| {count} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _held(
+    things: Things, name: str, filters: list[dict], requests: list[bytes], workers: int
+) -> tuple[int, int, int]:
+    """Resident after one request to each worker, after all of them twice, and the largest linear memory."""
+    listener = listeners.listener(name, filters)
+    # So many connections, one after the other: one for each worker.
+    listener["connection_balance_config"] = {"exact_balance": {}}
+    built = listeners.configuration([listener])
+    with (
+        Envoy(f"workers-{name}-{workers}", built, things.directory, workers=workers) as envoy,
+        contextlib.ExitStack() as stack,
+    ):
+        crowds = [stack.enter_context(Crowd(envoy.port(name), 1)) for _ in range(workers)]
+        refused = sum(crowd.send(requests[:1]) for crowd in crowds)
+        before = _resident(envoy.pid)
+        refused += sum(crowd.send(requests) for crowd in crowds for _ in range(2))
+        assert refused == 0, f"{refused} requests were refused"
+        return before, _resident(envoy.pid), max(linear_memories(envoy.pid))
+
+
+def _many_tokens(things: Things) -> tuple[dict, list[bytes]]:
+    """A policy that remembers so many tokens, and a request with each of them."""
+    key = tokens.Key.generate("EdDSA")
+    provider = policies.provider([key.public_jwk()], ["EdDSA"])
+    policy = policies.inbound(provider, things.cache(CACHED_TOKENS), forward={})
+    return policy, [
+        request([tokens.bearer(key.sign(tokens.claims(number, sub=f"agent-{number:05}")))])
+        for number in range(CACHED_TOKENS)
     ]
 
 

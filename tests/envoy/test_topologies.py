@@ -1,7 +1,7 @@
 """docs/topologies.md: the filter where Envoy Gateway would put it, in a plain Envoy; docs/kubernetes-secrets.md.
 
-What Envoy Gateway makes of an `EnvoyExtensionPolicy` is taken from its source (1.9.1, `internal/xds/translator`): a filter
-that is off, whose module comes from its controller by HTTP, and routes that turn it on.
+What Envoy Gateway makes of an `EnvoyExtensionPolicy` is taken from its source (1.9.1, `internal/xds/translator`): a
+filter that is off, whose module comes from its controller by HTTP, and routes that turn it on.
 """
 
 import hashlib
