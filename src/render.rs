@@ -8,10 +8,19 @@ mod address;
 mod envoy;
 mod error;
 mod hops;
+mod istio;
 mod named;
+mod pair;
 mod yaml;
 
 pub use self::address::Address;
 pub use self::envoy::{EnvoyOptions, envoy};
 pub use self::error::RenderError;
+pub use self::istio::{IstioOptions, Kind, Mode, Phase, Target, istio, unknown_clusters};
 pub use self::named::{Addresses, Cluster, Named, Subject};
+pub use self::pair::{Gateway, sidecar_policy};
+
+/// A policy as YAML that everybody reads alike.
+pub fn policy(document: &crate::config::Document) -> String {
+    yaml::document(document)
+}

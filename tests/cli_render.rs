@@ -108,6 +108,180 @@ fn envoy_files() {
     }
 }
 
+const IMAGE: &str =
+    "oci://registry.example/peergate@sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+const PAIR: [&str; 9] = [
+    "--namespace",
+    "istio-ingress",
+    "--selector",
+    "istio=ingressgateway",
+    "--pair",
+    "--sidecar-namespace",
+    "agents",
+    "--sidecar-selector",
+    "app=agent",
+];
+
+#[test]
+fn manifests_of_istio() {
+    let workload = ["--namespace", "agents", "--selector", "app=charlie"];
+    let waypoint = [
+        "--namespace",
+        "agents",
+        "--target-ref",
+        "Gateway/waypoint",
+        "--target-ref",
+        "Service/charlie",
+        "--priority",
+        "-5",
+        "--phase",
+        "authz",
+        "--pull-secret",
+        "registry",
+        "--name",
+        "door",
+    ];
+    for (name, form, suffix, arguments, warnings) in [
+        (
+            "istio",
+            "istio-wasmplugin",
+            "",
+            workload.as_slice(),
+            QUERY_WARNING,
+        ),
+        ("door", "istio-trafficextension", "", PAIR.as_slice(), ""),
+        ("door", "istio-wasmplugin", "-waypoint", waypoint.as_slice(), ""),
+        (
+            "mesh",
+            "istio-wasmplugin",
+            "",
+            &["--namespace", "istio-system"],
+            "",
+        ),
+        (
+            "mesh",
+            "istio-trafficextension",
+            "-namespace",
+            &["--namespace", "agents"],
+            "",
+        ),
+    ] {
+        let policy = format!("{name}.policy.yaml");
+        let arguments = [&[form, policy.as_str(), "--image", IMAGE], arguments].concat();
+        let (status, output, errors) = render(&arguments);
+        assert_eq!((status, errors.as_str()), (0, warnings), "{name}");
+        assert_golden(&format!("{name}{suffix}.{form}.yaml"), &output);
+    }
+}
+
+#[test]
+fn what_istio_takes_and_does_not_do() {
+    let policy = "{version: 1, outbound: {rules: [{match: {clusters: [api]}, totp: {seed: {env: SEED}}}]}}";
+    let arguments = [
+        "istio-wasmplugin",
+        "--image",
+        "oci://registry.example/peergate:1",
+        "--namespace",
+        "agents",
+    ];
+    let (status, output, errors) = render_text("istio.yaml", policy, &arguments);
+    assert_eq!(status, 0);
+    assert!(output.contains("match: [{mode: CLIENT}]"), "{output}");
+    assert_eq!(
+        errors,
+        "warning: --image: names no digest: whoever can write to the registry says what runs, and a tag that is moved is not \
+         pulled again\n  help: `oci://…@sha256:…`, or `--sha256`\nwarning: cluster `api`: Istio makes no cluster of this \
+         name\n  help: name it as Istio does: `outbound|443||api.example`, `outbound|80||charlie.agents.svc.cluster.local`\n"
+    );
+    let zeros = "0".repeat(64);
+    let arguments = [
+        arguments.as_slice(),
+        &["--sha256", &zeros, "--mode", "client_and_server"],
+    ]
+    .concat();
+    let (status, output, errors) = render_text("istio.yaml", policy, &arguments);
+    assert_eq!(status, 0);
+    assert!(
+        output.contains(&format!("  sha256: \"{}\"\n", "0".repeat(64))),
+        "{output}"
+    );
+    assert!(output.contains("match: [{mode: CLIENT_AND_SERVER}]"));
+    assert!(!errors.contains("digest"));
+}
+
+#[test]
+fn what_is_not_made_for_istio() {
+    let query =
+        "insecure_allow_query_param_auth: true, insecure_query_param_auth_allowed_hosts: [api.example]";
+    let rule = "rules: [{match: {hosts: [api.example], clusters: [api]}, query_params: {key: {env: KEY}}}]";
+    let half = format!("outbound: {{{query}, {rule}}}");
+    for (policy, arguments, expected) in [
+        (
+            format!("{{version: 1, role: upstream, {half}}}"),
+            [].as_slice(),
+            "role: `upstream` is for a filter of a cluster, and Istio attaches to listeners\n  help: leave `role` away and name \
+             `match.clusters`: where keys go into the query, the second hop is made of it",
+        ),
+        (
+            format!("{{version: 1, {half}}}"),
+            &[],
+            "outbound.rules: Istio has no cluster `api`\n  help: Istio's clusters have names such as `outbound|443||api.example`",
+        ),
+        (
+            format!("{{version: 1, {half}}}"),
+            &["--target-ref", "Gateway/door"],
+            "outbound.rules: a second hop for keys in the query is not made for gateways of Istio\n  help: give the keys to a \
+             sidecar's policy, or accept that logs of the gateway see them: `--simple-query`",
+        ),
+        (
+            "{version: 1, inbound: {}}".to_owned(),
+            &["--pair", "--sidecar-namespace", "agents"],
+            "inbound.forward.assertion: missing: the gateway signs nothing\n  help: `issuer`, `audience`, `keys` and `jwks_path`: \
+             docs/assertion.md",
+        ),
+    ] {
+        let arguments = [
+            &["istio-wasmplugin", "--image", IMAGE, "--namespace", "agents"],
+            arguments,
+        ]
+        .concat();
+        let (status, output, errors) = render_text("not.yaml", &policy, &arguments);
+        assert_eq!((status, output.as_str()), (1, ""));
+        assert_eq!(errors, format!("error: not.yaml: {expected}\n"));
+    }
+    let (status, output, _) = render_text(
+        "simple.yaml",
+        &format!("{{version: 1, {half}}}"),
+        &[
+            "istio-wasmplugin",
+            "--image",
+            IMAGE,
+            "--namespace",
+            "agents",
+            "--simple-query",
+        ],
+    );
+    assert_eq!(status, 0);
+    assert!(
+        !output.contains("EnvoyFilter") && output.contains("query_params: {key: {env: KEY}}"),
+        "{output}"
+    );
+}
+
+#[test]
+fn the_policy_behind_a_gateway() {
+    let arguments = [
+        "sidecar-policy",
+        "door.policy.yaml",
+        "--gateway",
+        "http://gateway.internal:8080/",
+    ];
+    let (status, output, errors) = render(&arguments);
+    assert_eq!((status, errors.as_str()), (0, ""));
+    assert_golden("door.sidecar-policy.yaml", &output);
+}
+
 #[test]
 fn the_filter_alone() {
     let (status, output, errors) = render(&[

@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use peergate_filter::config::Environment;
-use peergate_filter::render::{self, Address, Addresses, EnvoyOptions, RenderError, Subject};
+use peergate_filter::render::{
+    self, Address, Addresses, EnvoyOptions, Gateway, IstioOptions, Kind, Mode, Phase, RenderError, Subject,
+    Target,
+};
 
 use super::role::RoleArgument;
 use super::{USAGE, policy_file, report, say};
@@ -22,6 +25,12 @@ pub(crate) struct Arguments {
 enum Form {
     /// An Envoy file that runs as it is: listeners, clusters, the filter with the policy in it
     Envoy(Box<Envoy>),
+    /// A WasmPlugin with the policy in it, and what it needs beside it: for every release of Istio
+    IstioWasmplugin(Box<Istio>),
+    /// The same as a TrafficExtension, which Istio has since 1.30
+    IstioTrafficextension(Box<Istio>),
+    /// Of a gateway's policy, the policy of the sidecars behind it, which verify the gateway's assertion
+    SidecarPolicy(SidecarPolicy),
 }
 
 /// The policy, and what every form takes.
@@ -75,10 +84,112 @@ struct Envoy {
     namespace: Option<String>,
 }
 
+#[derive(clap::Args)]
+struct Istio {
+    #[command(flatten)]
+    policy: Policy,
+    /// The module's image, by its digest: `oci://registry.example/peergate@sha256:…`
+    #[arg(long, value_name = "URL")]
+    image: String,
+    /// The digest, where the image is named by a tag, or comes by http
+    #[arg(long, value_name = "HEX")]
+    sha256: Option<String>,
+    /// A Secret that the image is pulled with
+    #[arg(long, value_name = "NAME")]
+    pull_secret: Option<String>,
+    /// The namespace; Istio's root namespace for the whole mesh
+    #[arg(long, value_name = "NAME")]
+    namespace: String,
+    /// A label of the workloads; may be repeated. Without it, all of the namespace
+    #[arg(long = "selector", value_name = "LABEL=VALUE", value_parser = label, conflicts_with = "references")]
+    selector: Vec<(String, String)>,
+    /// A Gateway, GatewayClass, Service or ServiceEntry in place of labels, as waypoints want it; may be repeated
+    #[arg(long = "target-ref", value_name = "KIND/NAME", value_parser = reference)]
+    references: Vec<(String, String)>,
+    /// The name of the resource, and the beginning of the names of the others
+    #[arg(long, value_name = "NAME", default_value = "peergate")]
+    name: String,
+    /// When it runs
+    #[arg(long, value_name = "PHASE", default_value = "AUTHN", ignore_case = true)]
+    phase: PhaseArgument,
+    /// Its place within the phase: higher is earlier [default: 30; of a fallback 20, in istio-system 10]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    priority: Option<i32>,
+    /// What it sees [default: what the policy has a half for; all that passes a gateway]
+    #[arg(long, value_name = "MODE", ignore_case = true)]
+    mode: Option<ModeArgument>,
+    /// Put keys into the query on the listener, where logs see them
+    #[arg(long)]
+    simple_query: bool,
+    /// The Secret that variables come from
+    #[arg(long, value_name = "NAME", default_value = "peergate")]
+    secret: String,
+    /// Where a cluster leads: `--cluster 'outbound|80||api.example=http://api.example'`; may be repeated
+    #[arg(long = "cluster", value_name = "NAME=URL", value_parser = cluster)]
+    clusters: Vec<(String, Address)>,
+    /// The policy is a gateway's: render the sidecars behind it as well, which verify its assertion
+    #[arg(long, requires = "sidecar_namespace")]
+    pair: bool,
+    /// The namespace of the sidecars
+    #[arg(long, value_name = "NAME", requires = "pair")]
+    sidecar_namespace: Option<String>,
+    /// A label of the sidecars' workloads; may be repeated
+    #[arg(long = "sidecar-selector", value_name = "LABEL=VALUE", value_parser = label, requires = "pair")]
+    sidecar_selector: Vec<(String, String)>,
+    /// The service of the gateway, which publishes the keys [default: istio-ingressgateway in its namespace, port 80]
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port, requires = "pair")]
+    gateway_service: Option<Address>,
+}
+
+#[derive(clap::Args)]
+struct SidecarPolicy {
+    #[command(flatten)]
+    policy: Policy,
+    /// Where the gateway is reached, up to the path: `http://gateway.example`
+    #[arg(long, value_name = "URL")]
+    gateway: String,
+    /// The cluster that leads there
+    #[arg(long, value_name = "NAME", default_value = "gateway")]
+    cluster: String,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum PhaseArgument {
+    #[value(name = "AUTHN")]
+    Authn,
+    #[value(name = "AUTHZ")]
+    Authz,
+    #[value(name = "STATS")]
+    Stats,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum ModeArgument {
+    #[value(name = "SERVER")]
+    Server,
+    #[value(name = "CLIENT")]
+    Client,
+    #[value(name = "CLIENT_AND_SERVER")]
+    ClientAndServer,
+}
+
 /// Renders a policy onto the standard output, or says on the standard error why not.
 pub(crate) fn render(arguments: &Arguments) -> ExitCode {
     match &arguments.form {
         Form::Envoy(arguments) => with_subject(&arguments.policy, |subject| envoy(arguments, subject)),
+        Form::IstioWasmplugin(arguments) => with_subject(&arguments.policy, |subject| {
+            istio(Kind::WasmPlugin, arguments, subject)
+        }),
+        Form::IstioTrafficextension(arguments) => with_subject(&arguments.policy, |subject| {
+            istio(Kind::TrafficExtension, arguments, subject)
+        }),
+        Form::SidecarPolicy(arguments) => with_subject(&arguments.policy, |subject| {
+            let gateway = Gateway {
+                origin: arguments.gateway.trim_end_matches('/').to_owned(),
+                cluster: arguments.cluster.clone(),
+            };
+            render::sidecar_policy(subject.document, &gateway).map(|policy| render::policy(&policy))
+        }),
     }
 }
 
@@ -96,6 +207,82 @@ fn envoy(arguments: &Envoy, subject: &Subject<'_>) -> Result<String, RenderError
         allows_inline_secrets: arguments.policy.insecure_inline_secrets,
     };
     render::envoy(subject, &options)
+}
+
+fn istio(kind: Kind, arguments: &Istio, subject: &Subject<'_>) -> Result<String, RenderError> {
+    let gateway = || {
+        let service = arguments.gateway_service.clone().unwrap_or_else(|| {
+            let namespace = &arguments.namespace;
+            Address::new(&format!("istio-ingressgateway.{namespace}.svc.cluster.local"), 80)
+        });
+        let Address { host, port, .. } = service;
+        let authority = if port == 80 {
+            host.clone()
+        } else {
+            format!("{host}:{port}")
+        };
+        Gateway {
+            origin: format!("http://{authority}"),
+            cluster: format!("outbound|{port}||{host}"),
+        }
+    };
+    let sidecars = arguments.sidecar_namespace.as_ref().map(|namespace| Target {
+        namespace: namespace.clone(),
+        selector: arguments.sidecar_selector.clone(),
+        references: Vec::new(),
+    });
+    let options = IstioOptions {
+        kind,
+        name: arguments.name.clone(),
+        target: Target {
+            namespace: arguments.namespace.clone(),
+            selector: arguments.selector.clone(),
+            references: arguments.references.clone(),
+        },
+        image: arguments.image.clone(),
+        sha256: arguments.sha256.clone(),
+        pull_secret: arguments.pull_secret.clone(),
+        phase: match arguments.phase {
+            PhaseArgument::Authn => Phase::Authn,
+            PhaseArgument::Authz => Phase::Authz,
+            PhaseArgument::Stats => Phase::Stats,
+        },
+        priority: arguments.priority,
+        mode: arguments.mode.map(|mode| match mode {
+            ModeArgument::Server => Mode::Server,
+            ModeArgument::Client => Mode::Client,
+            ModeArgument::ClientAndServer => Mode::ClientAndServer,
+        }),
+        simple_query: arguments.simple_query,
+        secret: arguments.secret.clone(),
+        addresses: arguments.clusters.iter().cloned().collect::<Addresses>(),
+        pair: sidecars.map(|target| (target, gateway())),
+        allows_inline_secrets: arguments.policy.insecure_inline_secrets,
+    };
+    let text = render::istio(subject, &options)?;
+    warn_of_istio(arguments, subject);
+    Ok(text)
+}
+
+/// What loads, and will not do what is meant.
+fn warn_of_istio(arguments: &Istio, subject: &Subject<'_>) {
+    let is_pinned = arguments.image.contains("@sha256:") || arguments.sha256.is_some();
+    if !is_pinned {
+        say(
+            &mut io::stderr(),
+            "warning: --image: names no digest: whoever can write to the registry says what runs, and a tag that is moved is \
+             not pulled again\n  help: `oci://…@sha256:…`, or `--sha256`",
+        );
+    }
+    for cluster in render::unknown_clusters(subject) {
+        say(
+            &mut io::stderr(),
+            &format!(
+                "warning: cluster `{cluster}`: Istio makes no cluster of this name\n  help: name it as Istio does: \
+                 `outbound|443||api.example`, `outbound|80||charlie.agents.svc.cluster.local`"
+            ),
+        );
+    }
 }
 
 /// Reads the policy, and prints what is made of it.
@@ -154,7 +341,23 @@ fn host_and_port(text: &str) -> Result<Address, &'static str> {
 }
 
 fn cluster(text: &str) -> Result<(String, Address), &'static str> {
-    let (name, url) = text.split_once('=').ok_or("expected NAME=URL")?;
+    let (name, url) = text.rsplit_once('=').ok_or("expected NAME=URL")?;
     let address = Address::of_url(url).ok_or("expected an `http` or `https` URL behind NAME=")?;
     Ok((name.to_owned(), address))
 }
+
+fn label(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("expected LABEL=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn reference(text: &str) -> Result<(String, String), &'static str> {
+    let (kind, name) = text
+        .split_once('/')
+        .filter(|(kind, name)| REFERENCES.contains(kind) && !name.is_empty())
+        .ok_or("expected KIND/NAME, where KIND is Gateway, GatewayClass, Service or ServiceEntry")?;
+    Ok((kind.to_owned(), name.to_owned()))
+}
+
+/// What Istio's resources can be attached to by name.
+const REFERENCES: [&str; 4] = ["Gateway", "GatewayClass", "Service", "ServiceEntry"];

@@ -4,19 +4,21 @@
 //! puts keys into the query there are two hops, as in `envoy/query-credentials.yaml`.
 
 mod clusters;
+pub(super) mod pieces;
 mod routes;
 
 use std::collections::BTreeSet;
 
+use super::Address;
 use super::error::RenderError;
 use super::hops;
 use super::named::{Addresses, Subject};
-use super::yaml::{comment, document, fill, list, scalar};
-use super::{Address, Named};
+use super::yaml::{comment, fill, scalar};
 use crate::config::Document;
 use crate::role::{Role, RoleSetting};
 
 use self::clusters::Clusters;
+use self::pieces::Filter;
 use self::routes::Routes;
 
 /// What the policy does not say.
@@ -56,8 +58,13 @@ pub fn envoy(subject: &Subject<'_>, options: &EnvoyOptions) -> Result<String, Re
     }
     let roles = roles(subject, options.role)?;
     if options.filter_only {
-        let filter = filter(subject.document, &subject.named, options);
-        return Ok(filter.replacen("- \n  name", "- name", 1));
+        let filter = Filter {
+            anchor: "",
+            name: FILTER_NAME,
+            code: pieces::local(&options.module),
+            policy: subject.document,
+        };
+        return Ok(pieces::filter(&filter, &subject.named));
     }
     let is_outside = |role: &&Role| matches!(role, Role::Outbound | Role::Gateway);
     // A filter of a cluster that is told so has no other place: the second hop is all that is to be added.
@@ -123,13 +130,9 @@ impl File<'_> {
         let is_hopping = is_called && !hops.is_empty();
         if is_hopping {
             for cluster in &hops {
-                let listener = scalar(&routes::second_hop(cluster));
-                let holes = [
-                    ("host", cluster.as_str()),
-                    ("listener", &listener),
-                    ("cluster", &scalar(cluster)),
-                ];
-                listeners.push_str(&fill(SECOND_HOP, &holes));
+                let listener = routes::second_hop(cluster);
+                listeners.push_str(&pieces::second_hop(cluster, &listener, cluster));
+                listeners.push('\n');
             }
         }
         let clusters = Clusters {
@@ -139,7 +142,7 @@ impl File<'_> {
         };
         let is_upstream = roles.contains(&Role::Upstream);
         let policy_of_clusters = self.second.or(is_upstream.then_some(self.subject.document));
-        let filter = policy_of_clusters.map(|policy| self.filter_of_clusters(policy));
+        let filter = policy_of_clusters.map(|policy| self.filter("&peergate_of_clusters", policy));
         let clusters = clusters.render(roles, filter.as_deref());
         fill(
             FILE,
@@ -208,7 +211,7 @@ impl File<'_> {
         let offset = u16::from(is_out);
         let filter = match role {
             Role::Upstream => String::new(),
-            _ if is_first => self.filter(self.first),
+            _ if is_first => self.filter("&peergate", self.first),
             _ => "- *peergate\n".to_owned(),
         };
         let has_hops = role != Role::Inbound && routes.clusters().any(|name| self.is_hop(&name));
@@ -240,38 +243,15 @@ impl File<'_> {
         )
     }
 
-    fn filter(&self, policy: &Document) -> String {
-        filter(policy, &self.subject.named, self.options).replacen("- \n", "- &peergate\n", 1)
+    fn filter(&self, anchor: &str, policy: &Document) -> String {
+        let filter = Filter {
+            anchor,
+            name: FILTER_NAME,
+            code: pieces::local(&self.options.module),
+            policy,
+        };
+        pieces::filter(&filter, &self.subject.named)
     }
-
-    fn filter_of_clusters(&self, policy: &Document) -> String {
-        let filter = filter(policy, &self.subject.named, self.options);
-        filter.replacen("- \n", "- &peergate_of_clusters\n", 1)
-    }
-}
-
-/// The HTTP filter, with the variables that its policy names.
-fn filter(policy: &Document, named: &Named, options: &EnvoyOptions) -> String {
-    // Each filter gets the variables of its own policy; a policy of one hop is good, as that of both is.
-    let own = Subject::new(policy, &Default::default()).ok();
-    let variables = own.as_ref().map_or(&named.variables, |own| &own.named.variables);
-    let environment = match variables.is_empty() {
-        true => String::new(),
-        false => format!(
-            "# Secrets come by name from Envoy's own environment: values written here would stand in /config_dump.\n\
-             environment_variables: {{host_env_keys: {}}}\n",
-            list(variables)
-        ),
-    };
-    fill(
-        FILTER,
-        &[
-            ("anchor", ""),
-            ("module", &scalar(&options.module)),
-            ("environment", &environment),
-            ("policy", &document(policy)),
-        ],
-    )
 }
 
 /// The access log of the samples, in whose words one dashboard reads all.
@@ -298,9 +278,7 @@ fn shared_with_samples() -> String {
 
 const FILE: &str = include_str!("envoy/file.yaml");
 const LISTENER: &str = include_str!("envoy/listener.yaml");
-const FILTER: &str = include_str!("envoy/filter.yaml");
 const SET_FILTER_STATE: &str = include_str!("envoy/set_filter_state.yaml");
-const SECOND_HOP: &str = include_str!("envoy/second_hop.yaml");
 const INTERNAL_LISTENER: &str = include_str!("envoy/internal_listener.yaml");
 const SAMPLE: &str = include_str!("../../envoy/demo.yaml");
 
@@ -311,4 +289,5 @@ const OUTBOUND: &str =
 const GATEWAY: &str =
     "The door: inbound rules, then outbound ones. No traffic_direction: to peergate this is a gateway.";
 const LOOPBACK_ONLY: &str = "# Loopback, and nothing else: whoever reaches this listener gets the agent's credentials put onto their calls.";
+const FILTER_NAME: &str = "peergate";
 const PLACEHOLDER_NAME: &str = "placeholder";

@@ -16,6 +16,18 @@ pub enum RenderError {
     },
     /// It has not the half that decides there.
     NoHalf(&'static str),
+    /// It signs nothing, and is to be a gateway that sidecars believe.
+    NoAssertion,
+    /// It publishes no keys to verify that with.
+    NoJwksPath,
+    /// What was made of it for the sidecars is no good policy: a fault of this program.
+    Derived(String),
+    /// Keys go into the query of what passes a gateway of Istio.
+    QueryAtGateway,
+    /// A cluster with a key in its query is none of Istio's.
+    NoIstioCluster(String),
+    /// It is for a cluster's filter, and Istio attaches to listeners.
+    UpstreamInIstio,
 }
 
 impl RenderError {
@@ -27,7 +39,18 @@ impl RenderError {
                  enough. `--insecure-inline-secrets` renders them all the same",
             ),
             Self::OtherRole { .. } => Some("leave `--role` away, or write the same into the policy"),
-            Self::NoHalf(_) => None,
+            Self::NoAssertion => Some("`issuer`, `audience`, `keys` and `jwks_path`: docs/assertion.md"),
+            Self::NoJwksPath => Some("such as `/.well-known/mesh/jwks.json`: sidecars get the keys there"),
+            Self::QueryAtGateway => Some(
+                "give the keys to a sidecar's policy, or accept that logs of the gateway see them: `--simple-query`",
+            ),
+            Self::NoIstioCluster(_) => {
+                Some("Istio's clusters have names such as `outbound|443||api.example`")
+            }
+            Self::UpstreamInIstio => Some(
+                "leave `role` away and name `match.clusters`: where keys go into the query, the second hop is made of it",
+            ),
+            Self::NoHalf(_) | Self::Derived(_) => None,
         }
     }
 }
@@ -43,6 +66,21 @@ impl fmt::Display for RenderError {
             Self::OtherRole { written } => {
                 write!(formatter, "role: the policy says `{}`", role_name(*written))
             }
+            Self::NoAssertion => {
+                formatter.write_str("inbound.forward.assertion: missing: the gateway signs nothing")
+            }
+            Self::NoJwksPath => formatter.write_str("inbound.forward.assertion.jwks_path: missing"),
+            Self::Derived(errors) => {
+                write!(formatter, "the policy of the sidecars would be refused: {errors}")
+            }
+            Self::QueryAtGateway => formatter.write_str(
+                "outbound.rules: a second hop for keys in the query is not made for gateways of Istio",
+            ),
+            Self::NoIstioCluster(cluster) => {
+                write!(formatter, "outbound.rules: Istio has no cluster `{cluster}`")
+            }
+            Self::UpstreamInIstio => formatter
+                .write_str("role: `upstream` is for a filter of a cluster, and Istio attaches to listeners"),
             Self::NoHalf(half) => write!(formatter, "configuration: has no `{half}`, which decides there"),
         }
     }

@@ -1,8 +1,8 @@
 //! Where calls, and the filter's own requests, go.
 
+use super::EnvoyOptions;
+use super::pieces::{self, Piece};
 use super::routes::{self, Routes};
-use super::{EnvoyOptions, fill};
-use crate::render::yaml::{comment, scalar};
 use crate::render::{Address, Cluster};
 use crate::role::Role;
 
@@ -36,12 +36,11 @@ impl Clusters<'_> {
             }
             let is_hop = is_called && calls && self.hops.contains(&cluster.name);
             if is_hop {
-                let holes = [
-                    ("cluster", scalar(&routes::first_hop(&cluster.name))),
-                    ("listener", scalar(&routes::second_hop(&cluster.name))),
-                ];
-                let holes = holes.each_ref().map(|(name, value)| (*name, value.as_str()));
-                text.push_str(&fill(FIRST_HOP, &holes));
+                let (name, listener) = (
+                    routes::first_hop(&cluster.name),
+                    routes::second_hop(&cluster.name),
+                );
+                text.push_str(&pieces::first_hop_cluster(&name, &listener));
             }
             let has_filter = is_hop || (is_called && roles.contains(&Role::Upstream));
             let own = match &mut filter {
@@ -90,49 +89,12 @@ impl Clusters<'_> {
     fn cluster(&self, name: &str, address: Option<&Address>, about: &str, filter: Option<&str>) -> String {
         let placeholder = Address::new("placeholder.invalid", 443);
         let address = address.unwrap_or(&placeholder);
-        let about = if about.is_empty() {
-            String::new()
-        } else {
-            comment(about)
-        };
-        let tls = if address.is_tls {
-            self.tls(address)
-        } else {
-            String::new()
-        };
-        let filters = filter.map(|filter| fill(FILTERS, &[("filter", filter)]));
-        fill(
-            CLUSTER,
-            &[
-                ("comment", &about),
-                ("name", &scalar(name)),
-                ("type", if address.is_ip() { "STATIC" } else { "STRICT_DNS" }),
-                ("host", &scalar(&address.host)),
-                ("port", &address.port.to_string()),
-                ("tls", &tls),
-                ("filters", &filters.unwrap_or_default()),
-            ],
-        )
-    }
-
-    fn tls(&self, address: &Address) -> String {
-        let host = scalar(&address.host);
-        // A name of a server is no address (RFC 6066 §3).
-        let (sni, kind) = match address.is_ip() {
-            true => (String::new(), "IP_ADDRESS"),
-            false => (format!("sni: {host}"), "DNS"),
-        };
-        let holes = [
-            ("sni", sni.as_str()),
-            ("ca", &scalar(&self.options.ca_file)),
-            ("kind", kind),
-            ("host", &host),
-        ];
-        fill(TLS, &holes)
+        pieces::cluster(&Piece {
+            name,
+            address,
+            about,
+            filter,
+            ca_file: &self.options.ca_file,
+        })
     }
 }
-
-const CLUSTER: &str = include_str!("cluster.yaml");
-const TLS: &str = include_str!("tls.yaml");
-const FIRST_HOP: &str = include_str!("first_hop_cluster.yaml");
-const FILTERS: &str = include_str!("cluster_filters.yaml");
