@@ -123,11 +123,24 @@ fn a_new_key_in_a_file() {
 }
 
 #[test]
+fn a_key_is_no_argument() {
+    let folder = folder("argument");
+    let error = "error: a secret is not taken as an argument, which every process of this machine sees\n  help: pipe it in, or \
+                 use `--from FILE`\n";
+    for arguments in [
+        &["hash-key", KEY][..],
+        &["hash-key", "--new", KEY],
+        &["hash-key", KEY, KEY],
+    ] {
+        assert_eq!(folder.run_unkept(arguments, "", &[]), misused(error));
+    }
+}
+
+#[test]
 fn arguments_that_are_wrong() {
     let folder = folder("arguments");
     for arguments in [
-        &[KEY][..],
-        &["--out", "a"],
+        &["--out", "a"][..],
         &["--new", "--from", "a"],
         &["--new", "--insecure-allow-short"],
     ] {

@@ -444,6 +444,9 @@ fn arguments_that_are_wrong() {
         assert_eq!((status, output.as_str()), (2, ""), "{arguments:?}");
         assert!(errors.contains("Usage: peergate token"), "{errors}");
     }
+    let (status, _, errors) = folder.run_unkept(&["token", "--decode", "e30.e30.c2ln"], "", &[]);
+    assert_eq!(status, 2);
+    assert!(errors.starts_with("error: a secret is not taken as an argument") && !errors.contains("e30"));
     let (status, _, errors) = folder.run(&["token", "--new-key", "none", "--out", "a"], "", &[]);
     assert_eq!(status, 2);
     assert!(errors.contains("there are RS256, "), "{errors}");

@@ -429,11 +429,26 @@ fn codes_and_times_that_are_none() {
 }
 
 #[test]
+fn seeds_and_codes_are_no_arguments() {
+    let folder = folder("argument");
+    for arguments in [
+        &["code", SEED][..],
+        &["uri", "--label", "mrpink", SEED],
+        &["check", "--from", "sha1", "005924"],
+        &["check", SEED, "005924"],
+    ] {
+        let (status, output, errors) = folder.run_unkept(&[&["totp"], arguments].concat(), "", &[]);
+        assert_eq!((status, output.as_str()), (2, ""));
+        assert!(errors.starts_with("error: a secret is not taken as an argument"));
+        assert!(!errors.contains(SEED) && !errors.contains("005924"));
+    }
+}
+
+#[test]
 fn arguments_that_are_wrong() {
     let folder = folder("arguments");
     for arguments in [
         &[][..],
-        &["code", SEED],
         &[
             "code",
             "--from",

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use peergate_filter::enrolment::{self, KeyError};
 use peergate_filter::secret::Secret;
 
-use super::secrets::{self, Trouble};
+use super::secrets::{self, Misplaced, Trouble};
 use super::{Failure, finish, say};
 
 /// What `hash-key` takes.
@@ -30,13 +30,16 @@ pub(crate) struct Arguments {
     /// Take a key that can be guessed, of fewer than 16 bytes
     #[arg(long, conflicts_with = "new")]
     insecure_allow_short: bool,
+    #[command(flatten)]
+    misplaced: Misplaced,
 }
 
 /// Prints `{"sha256": "…"}`, which YAML and JSON read alike.
 pub(crate) fn hash_key(arguments: &Arguments) -> ExitCode {
-    finish(match arguments.new {
-        true => made(arguments),
-        false => given(arguments),
+    finish(match (arguments.misplaced.refuse(), arguments.new) {
+        (Err(trouble), _) => Err(Refused::Trouble(trouble)),
+        (Ok(()), true) => made(arguments),
+        (Ok(()), false) => given(arguments),
     })
 }
 

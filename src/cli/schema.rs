@@ -9,6 +9,7 @@ use super::say;
 
 /// What `schema` takes.
 #[derive(clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// For a configuration of Envoy, in which the policy stands as the filter's `configuration`
     #[arg(long, conflicts_with = "istio")]
@@ -40,3 +41,12 @@ pub(crate) fn schema(arguments: &Arguments) -> ExitCode {
         }
     }
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  peergate schema > peergate.schema.json
+  peergate schema --istio > istio.schema.json
+
+A file names its schema in its first line, for editors with a YAML language
+server:
+  # yaml-language-server: $schema=peergate.schema.json";

@@ -13,7 +13,7 @@ use peergate_filter::sealed::{KeyPair, Recipient, SealError, UNSEALING_KEY, Unse
 use peergate_filter::secret::Secret;
 use serde_json::{Map, Value};
 
-use super::secrets::{self, Trouble};
+use super::secrets::{self, Misplaced, Trouble};
 use super::{finish, say};
 
 /// What `seal` takes.
@@ -40,16 +40,23 @@ pub(crate) struct Arguments {
     /// Write the keys of this file behind the new one, so that what was sealed to them is still opened
     #[arg(long, value_name = "FILE", requires = "new_key", conflicts_with = "key")]
     keep: Option<PathBuf>,
+    #[command(flatten)]
+    misplaced: Misplaced,
 }
 
 /// Seals, or makes a key: the result on the standard output and 0, or what is wrong on the standard error and 1.
 pub(crate) fn seal(arguments: &Arguments) -> ExitCode {
-    finish(match (&arguments.new_key, &arguments.key) {
+    finish(sealed_or_made(arguments))
+}
+
+fn sealed_or_made(arguments: &Arguments) -> Result<String, Failure> {
+    arguments.misplaced.refuse()?;
+    match (&arguments.new_key, &arguments.key) {
         (Some(file), _) => new_key(file, arguments.keep.as_deref()),
         (None, Some(key)) => sealed(arguments, key),
         // The parser of the command line has seen to it.
         (None, None) => Err(Failure::Usage("`--key` or `--new-key` is required")),
-    })
+    }
 }
 
 fn sealed(arguments: &Arguments, key: &str) -> Result<String, Failure> {

@@ -3,12 +3,30 @@
 //! They come from the standard input, a file or a variable, never from an argument, which every process of the machine sees
 //! and a shell keeps; new ones go into files that nobody else may read.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use peergate_filter::secret::Secret;
+
+/// A secret that somebody wrote behind the command, where the parser of the command line would repeat it.
+#[derive(clap::Args)]
+pub(crate) struct Misplaced {
+    #[arg(hide = true)]
+    misplaced: Vec<OsString>,
+}
+
+impl Misplaced {
+    /// Refuses it, without a word on what it is.
+    pub(crate) const fn refuse(&self) -> Result<(), Trouble> {
+        match self.misplaced.is_empty() {
+            true => Ok(()),
+            false => Err(Trouble::Argument),
+        }
+    }
+}
 
 /// The text of a file; without one, of the standard input.
 pub(crate) fn from(file: Option<&Path>) -> Result<Secret<String>, Trouble> {
@@ -74,6 +92,7 @@ pub(crate) fn random<const N: usize>() -> Result<Secret<[u8; N]>, Trouble> {
 
 /// Why a secret could not be read or kept. Nothing of it is repeated.
 pub(crate) enum Trouble {
+    Argument,
     Terminal,
     File(PathBuf, io::Error),
     NotText(PathBuf),
@@ -83,13 +102,17 @@ pub(crate) enum Trouble {
 impl Trouble {
     /// Whether the command was not given as it is meant.
     pub(crate) const fn is_usage(&self) -> bool {
-        matches!(self, Self::Terminal)
+        matches!(self, Self::Argument | Self::Terminal)
     }
 }
 
 impl fmt::Display for Trouble {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Argument => formatter.write_str(
+                "a secret is not taken as an argument, which every process of this machine sees\n  help: pipe it in, or use \
+                 `--from FILE`",
+            ),
             Self::Terminal => formatter.write_str(
                 "the secret is read from the standard input, where the terminal would show it: pipe it in, or use `--from FILE`",
             ),

@@ -24,6 +24,9 @@ pub(crate) use self::arguments::Arguments;
 
 /// Mints, makes a key, or shows what a token says.
 pub(crate) fn token(arguments: &Arguments) -> ExitCode {
+    if let Err(trouble) = arguments.misplaced.refuse() {
+        return finish(Err(Refused::Trouble(trouble)));
+    }
     finish(match (&arguments.new_key, &arguments.out) {
         (Some(algorithm), Some(file)) => new_key::new_key(*algorithm, file, arguments.kid.as_deref()),
         _ if arguments.decode => decode::decode(arguments.from.as_deref()),

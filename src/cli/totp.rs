@@ -94,6 +94,7 @@ fn uri(arguments: &Uri) -> Result<String, Refused> {
 
 /// Which step a code is of. The code comes from the standard input, so that the seed must come from elsewhere.
 fn check(arguments: &Check) -> Result<String, Refused> {
+    arguments.of.misplaced.refuse()?;
     if !arguments.of.is_named() {
         return Err(Refused::SeedPlace);
     }

@@ -9,6 +9,7 @@ use peergate_filter::mint::claim;
 use serde_json::Value;
 
 use crate::cli::clock::Moment;
+use crate::cli::secrets::Misplaced;
 use crate::cli::surroundings::Surroundings;
 
 /// What `token` takes.
@@ -71,6 +72,8 @@ pub(crate) struct Arguments {
     pub(super) provider: Option<String>,
     #[command(flatten, next_help_heading = OF_POLICY)]
     pub(super) surroundings: Surroundings,
+    #[command(flatten)]
+    pub(super) misplaced: Misplaced,
 }
 
 fn algorithm(name: &str) -> Result<Algorithm, NoAlgorithm> {

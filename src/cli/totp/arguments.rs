@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use peergate_filter::totp;
 
 use crate::cli::clock::Moment;
+use crate::cli::secrets::Misplaced;
 use crate::cli::surroundings::Surroundings;
 
 /// What `totp` takes.
@@ -130,6 +131,8 @@ pub(super) struct Of {
     pub(super) insecure_allow_short: bool,
     #[command(flatten)]
     pub(super) surroundings: Surroundings,
+    #[command(flatten)]
+    pub(super) misplaced: Misplaced,
 }
 
 impl Of {

@@ -27,6 +27,7 @@ impl Known {
 }
 
 pub(super) fn known(of: &Of, coding: &Coding) -> Result<Known, Refused> {
+    of.misplaced.refuse()?;
     if let Some((file, peer)) = of.policy() {
         return of_policy(of, file, peer);
     }
