@@ -13,13 +13,14 @@ import pytest
 import yaml
 
 from support import crds, kubernetes
-from support.bootstrap import bootstrap, cluster, listener
+from support.bootstrap import bootstrap, cluster, listener, peergate
 from support.cast import KEYS, bearer
 from support.client import Client
 from support.credentials import lasting, new_seed, totp
 from support.documents import blocks
 from support.paths import MODULE
-from support.process import PATIENCE_SECONDS, wait_until
+from support.ports import free_port
+from support.process import PATIENCE_SECONDS, Envoy, wait_until
 
 MANIFESTS = [yaml.safe_load(block.text) for block in blocks("docs/topologies.md") if block.language == "yaml"]
 
@@ -49,6 +50,14 @@ def controller():
         yield server.server_address[1]
         server.shutdown()
         thread.join()
+
+
+def shown() -> dict:
+    """The module of the manifest that names an image."""
+    ((wasm,),) = [
+        each["spec"]["wasm"] for each in MANIFESTS if each["spec"]["wasm"][0]["code"]["type"] == "Image"
+    ]
+    return wasm
 
 
 def as_envoy_gateway_builds_it(wasm: dict) -> dict:
@@ -90,9 +99,6 @@ def as_envoy_gateway_builds_it(wasm: dict) -> dict:
 
 @pytest.fixture(scope="module")
 def gateway(envoy, agent, controller):
-    ((wasm,),) = [
-        each["spec"]["wasm"] for each in MANIFESTS if each["spec"]["wasm"][0]["code"]["type"] == "Image"
-    ]
     turned_on = {
         "typed_per_filter_config": {
             FILTER: {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}}
@@ -105,7 +111,7 @@ def gateway(envoy, agent, controller):
         {"match": {"prefix": "/"}} | to_the_agent | turned_on,
     ]
     hosts = {"virtual_hosts": [{"name": "agents", "domains": ["*"], "routes": routes}]}
-    filters = [as_envoy_gateway_builds_it(wasm)]
+    filters = [as_envoy_gateway_builds_it(shown())]
     listeners = [listener("http", filters, "agent", "UNSPECIFIED", route_config=hosts)]
     clusters = [
         cluster("httproute/agents/agent/rule/0", agent.port),
@@ -152,6 +158,24 @@ def test_a_route_that_turns_it_on_asks_who_is_calling(gateway, agent):
     headers = bearer(token()) | {"x-totp": totp(SEED), "x-agent-peer": "admin"}
     assert gateway.get("/", headers).status_code == 200
     assert agent.only().values("x-agent-peer") == ["mrpink"]
+
+
+def test_while_the_module_is_not_there_nothing_passes(envoy, agent):
+    """Envoy itself fetches it, and whoever should serve it is down."""
+    config = as_envoy_gateway_builds_it(shown())
+    clusters = [cluster("agent", agent.port), cluster("wasm_cluster", free_port())]
+    listeners = [listener("http", [config | {"disabled": False}], "agent")]
+    with Client(envoy(bootstrap(listeners, clusters), {"MRPINK_TOTP": SEED}), "http") as client:
+        assert [client.get("/").status_code for _ in range(3)] == [503] * 3
+    assert agent.received == []
+
+
+def test_without_the_file_envoy_does_not_start(tmp_path, agent):
+    filters = [peergate({"version": 1, "inbound": {}}, module=tmp_path / "peergate.wasm")]
+    configuration = bootstrap([listener("inbound", filters, "agent")], [cluster("agent", agent.port)])
+    envoy = Envoy("no-file", configuration, tmp_path)
+    assert envoy.validate() != 0
+    assert "peergate.wasm" in envoy.log()
 
 
 def test_a_route_with_a_policy_of_its_own_is_open(gateway, agent):
