@@ -175,7 +175,7 @@ def test_its_configurations_load(block, tmp_path):
             assert kind_of_part(document), f"{block}: what is this a configuration of?"
 
 
-def test_envoy_takes_the_parts_of_its_configuration(tmp_path):
+def test_envoy_takes_the_parts_of_its_configuration():
     """All of them in one configuration: filters, a cluster, a route, an access log."""
     parts = {}
     for block in of("yaml"):

@@ -82,7 +82,7 @@ def links(document: str) -> set[str]:
 _DOUBLES = r"""
 make() {
   for word in "$@"; do
-    case $word in *=*) ;; *) grep -q "^$word:" "$PROJECT/Makefile" || { echo "make: no target $word" >&2; return 1; } ;; esac
+    [[ $word == *=* ]] || grep -q "^$word:" "$PROJECT/Makefile" || { echo "make: no target $word" >&2; return 1; }
   done
 }
 _files_are_there() {
@@ -156,7 +156,7 @@ def output_of(block: Block) -> str:
 
 
 def fits(printed: str, said: str) -> bool:
-    """Whether an output is what a document says. `…` stands for anything within a line, or for lines where it is alone."""
+    """Whether an output is what a document says. `…` stands for anything within a line; alone, for any lines."""
     pattern = ""
     for line in said.strip().splitlines():
         if line.strip() == "…":
