@@ -55,6 +55,9 @@ ENVIRONMENT = {
 #: What readers have in their environment, as the documents tell them.
 READERS_ENVIRONMENT = {"MRPINK_TOTP": SEED, "BATCH_KEY": SEED}
 
+#: Documents whose reader has a proxy beside them, whose administration interface is at `ADMIN`.
+BESIDE_A_PROXY = {"docs/runbook.md"}
+
 LANGUAGES = {"sh", "console", "yaml", "json", "python", "text", "promql"}
 
 ALL = [block for document in documents() for block in blocks(document)]
@@ -93,11 +96,36 @@ def test_links_lead_somewhere(document):
             assert anchor in anchors(str(target.resolve().relative_to(ROOT))), link
 
 
+def test_each_reason_has_its_row_of_causes():
+    """As the table of reasons has, which is held against the code."""
+    rows = re.compile(r"^\| ((?:`\w+`(?:, )?)+) \|", re.MULTILINE)
+    listed, explained = (
+        [name for row in rows.findall(text) for name in re.findall(r"\w+", row)]
+        for text in (
+            (ROOT / "docs/operations.md").read_text(encoding="utf-8").split("\n## ")[1],
+            (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8"),
+        )
+    )
+    assert sorted(explained) == sorted(listed)
+
+
 TYPED = sorted({block.document for block in [*of("sh"), *of("console")] if not is_not_run(block)})
 
 
+@pytest.fixture(scope="module")
+def admin(envoy, agent):
+    """The administration interface of a proxy with the first policy of the README."""
+    policy = next(block for block in blocks("README.md") if block.title == "policy.yaml")
+    filters = [peergate(yaml.safe_load(policy.text), READERS_ENVIRONMENT)]
+    running = envoy(
+        bootstrap([listener("inbound", filters, "agent")], [cluster("agent", agent.port)]),
+        READERS_ENVIRONMENT,
+    )
+    return running.admin_url
+
+
 @pytest.mark.parametrize("document", TYPED)
-def test_its_commands_run(document, tmp_path):
+def test_its_commands_run(document, tmp_path, request):
     """In the order of the document, in one shell, in a folder with the project and what the document has saved."""
     reader = Reader(tmp_path)
     mine = [block for block in blocks(document) if not is_not_run(block)]
@@ -105,7 +133,10 @@ def test_its_commands_run(document, tmp_path):
         if block.title:
             reader.save(block)
     typed = [block for block in mine if block.language in {"sh", "console"}]
-    for block, printed in zip(typed, reader.type(typed, READERS_ENVIRONMENT), strict=True):
+    environment = dict(READERS_ENVIRONMENT)
+    if document in BESIDE_A_PROXY:
+        environment["ADMIN"] = request.getfixturevalue("admin")
+    for block, printed in zip(typed, reader.type(typed, environment), strict=True):
         if block.language == "console":
             assert fits(printed, output_of(block)), f"{block} prints\n{printed}"
 
