@@ -32,7 +32,7 @@ GO := GOPATH=$(CURDIR)/.venv/go GOCACHE=$(CURDIR)/.venv/go/cache GOTOOLCHAIN=loc
 
 # What `make istio` runs: Istio's own programs and files, the Envoy of that release, and a registry for images.
 ISTIO_FILES := $(addprefix target/istio/,envoy_bootstrap.json values.yaml injection-template.yaml gateway-injection-template.yaml)
-ISTIO := target/istio/pilot-discovery target/istio/pilot-agent $(ISTIO_FILES) .venv/istio/envoy/.installed .venv/debian/.installed
+ISTIO := target/istio/crds.yaml target/istio/pilot-discovery target/istio/pilot-agent $(ISTIO_FILES) .venv/istio/envoy/.installed .venv/debian/.installed
 
 .PHONY: help
 help: ## this list
@@ -40,7 +40,7 @@ help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
 .PHONY: setup
-setup: .venv/.installed .venv/node/.installed target/.wasm-target target/istio/crds.yaml target/envoy-gateway/crds.yaml ## the Python environment with Envoy, Rust's wasm target, wasm-opt
+setup: .venv/.installed .venv/node/.installed target/.wasm-target ## the Python environment with Envoy, Rust's wasm target, wasm-opt
 
 .PHONY: build
 build: module program ## the filter (target/peergate.wasm) and the program (target/release/peergate)
@@ -61,7 +61,7 @@ demo: setup module ## a real Envoy with envoy/demo.yaml, and requests that show 
 
 .PHONY: test
 test: setup ## all tests: Rust, a real Envoy with real identity providers, and that no secret stands in any output
-	@$(MAKE) --no-print-directory --jobs=3 module rust-tests identity-providers sdks editor debian image
+	@$(MAKE) --no-print-directory --jobs=3 module rust-tests identity-providers sdks editor debian schemas image
 	rm -rf $(OUTPUT)
 	mkdir -p $(OUTPUT)
 	cargo test --locked 2>&1 | tee $(OUTPUT)/cargo-test.log
@@ -216,7 +216,10 @@ debian: .venv/debian/.installed
 	$(NPM) ci --prefix $(@D) --no-audit --no-fund --loglevel=error
 	touch $@
 
-# The schemas with which Kubernetes checks resources of Istio. Manifests are held against them.
+# The schemas with which Kubernetes checks resources. Manifests are held against them.
+.PHONY: schemas
+schemas: target/istio/crds.yaml target/envoy-gateway/crds.yaml
+
 target/istio/crds.yaml: tests/istio/api/go.mod tests/istio/api/go.sum .venv/.installed
 	mkdir -p $(@D)
 	$(GO) -C tests/istio/api mod download -modcacherw istio.io/api
