@@ -1,5 +1,7 @@
 """A module that cannot be pulled: what callers see then depends on `failStrategy` alone."""
 
+import time
+
 import pytest
 
 from mesh.watching import await_status
@@ -11,6 +13,9 @@ POLICY = policy(rule("agent", ["jwt"]))
 
 #: How often callers ask while nothing shall change.
 TRIES = 20
+
+#: In which something would have happened that shall not: changes are in effect within a quarter of that.
+LONG_ENOUGH_SECONDS = 1
 
 
 @pytest.fixture
@@ -80,3 +85,32 @@ def test_a_digest_that_is_another_is_not_run(apply, image, inbound):
     )
     answer = await_status(lambda: ask(inbound), 403)
     assert answer.text == "RBAC: access denied"
+
+
+def test_it_is_not_tried_again_before_the_resource_changes(apply, inbound, registry):
+    url = registry.image("later") + ":v1"
+    resource = guard("WasmPlugin", url)
+    apply(resource)
+    await_status(lambda: ask(inbound), 403)
+    registry.push("later")
+    pulls = registry.pulls()
+    time.sleep(LONG_ENOUGH_SECONDS)
+    assert ask(inbound).status_code == 403
+    assert registry.pulls() == pulls
+    # Any change will do.
+    resource["metadata"]["annotations"] = {"tried": "again"}
+    apply(resource)
+    await_status(lambda: ask(inbound), 200)
+
+
+def test_a_tag_that_is_moved_is_not_pulled(apply, inbound, registry):
+    """Why all manifests name digests."""
+    registry.push("moving")
+    apply(guard("WasmPlugin", registry.image("moving") + ":v1"))
+    await_status(lambda: inbound.get("/"), 401)
+    registry.push_another("moving", b"no module at all")
+    # The tool that pushes has asked, too.
+    pulls = registry.pulls()
+    time.sleep(LONG_ENOUGH_SECONDS)
+    assert registry.pulls() == pulls
+    assert ask(inbound).status_code == 200

@@ -102,3 +102,18 @@ def test_a_policy_that_is_refused_at_first_lets_nobody_in(kind, on_the_sidecar, 
     assert agent.received == []
     on_the_sidecar(kind, guard(), name=name)
     await_status(lambda: inbound.get("/", headers=bearer(token())), 200)
+
+
+def test_what_was_deleted_lives_on_while_its_listener_drains(on_the_sidecar, inbound, kubernetes, proxies):
+    """A resource that comes again under its name begins with the last good policy of that name, not with nothing."""
+    place = {"selector": AGENT.labels, "match": [{"mode": "SERVER"}]}
+    resource = plugin(
+        "WasmPlugin", guard(errors={"realm": "deleted"}), "file:///nowhere", name="again", **place
+    )
+    on_the_sidecar("WasmPlugin", guard(errors={"realm": "deleted"}), name="again")
+    await_realm(inbound, "deleted")
+    kubernetes.delete(resource)
+    proxies[AGENT.name].await_no_extension()
+    await_status(lambda: inbound.get("/"), 200)
+    on_the_sidecar("WasmPlugin", {"version": 1, "inbound": {"rulez": []}}, name="again")
+    await_realm(inbound, "deleted")
