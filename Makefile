@@ -89,7 +89,7 @@ interop: setup module .venv/keycloak/.installed ## keys and tokens of a Keycloak
 	$(PYTHON) tests/secrets_check.py
 
 .PHONY: istio
-istio: setup image $(ISTIO) ## the filter in a real Istio, without Kubernetes: builds istiod, long the first time; no part of `make test`
+istio: setup image rust-tests $(ISTIO) ## the filter in a real Istio, without Kubernetes: builds istiod, long the first time; no part of `make test`
 	rm -rf $(OUTPUT)
 	mkdir -p $(OUTPUT)
 	$(PYTHON) tests/istio/mesh/machine.py $(CURDIR)/$(PYTHON) -m pytest $(or $(TESTS),tests/istio) 2>&1 | tee $(OUTPUT)/pytest.log
