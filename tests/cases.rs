@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use peergate_filter::config::{self, Environment, Loaded};
 use peergate_filter::decision::{self, CardMeans, Cards, KnownTokens, Means, Permit, Step};
-use peergate_filter::explain;
+use peergate_filter::explain::{self, End, Explanation, Report};
 use peergate_filter::findings::{Finding, Kind, Verdict};
 use peergate_filter::http::{self, Edits, Headers, Request};
-use peergate_filter::policy::Policy;
+use peergate_filter::policy::{NO_RULE, Policy};
 use peergate_filter::role::{Place, Role};
 use peergate_filter::signer::NoHostSigner;
 use peergate_filter::spiffe;
@@ -355,7 +355,8 @@ fn explained(
         now,
         notes: &[],
     };
-    let report = explain::Report::new(&explanation, setting);
+    let report = Report::new(&explanation, setting);
+    assert_reported(&report, &explanation, request, &case.title);
     for told in [report.to_string(), report.json()] {
         for secret in secrets(case) {
             assert!(
@@ -374,8 +375,51 @@ fn explained(
         stream.apply(edits);
     }
     match explanation.end {
-        explain::End::Forwarded(permit) => stream.forwarded(case, &loaded.policy, permit),
-        explain::End::Answered(reply) => stream.replied(&reply),
+        End::Forwarded(permit) => stream.forwarded(case, &loaded.policy, permit),
+        End::Answered(reply) => stream.replied(&reply),
+    }
+}
+
+/// A report says what becomes of the request: the answer, or what the upstream gets.
+fn assert_reported(report: &Report, explanation: &Explanation<'_>, request: &Request, title: &str) {
+    let state = |name: &str| report.filter_state.get(name).map(String::as_str);
+    if let Some(reason) = state("peergate.reason") {
+        assert_eq!(
+            (reason, state("peergate.rule").filter(|rule| *rule != NO_RULE)),
+            (report.reason, report.rule.as_deref()),
+            "{title}"
+        );
+    }
+    match (&explanation.end, &report.answer, &report.upstream) {
+        (End::Answered(reply), Some(answer), None) => {
+            let headers = reply
+                .headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.to_string()));
+            assert_eq!(answer.headers, headers.collect::<Vec<_>>(), "{title}");
+            assert_eq!(answer.body, reply.body.to_string(), "{title}");
+        }
+        (End::Forwarded(_), None, Some(upstream)) => {
+            let came: Vec<_> = request
+                .headers
+                .iter()
+                .map(|(name, value)| (name.to_vec(), value.to_vec()))
+                .collect();
+            let sent = explanation.edits.iter().fold(came, edited);
+            let is_sent = |name: &String| sent.iter().any(|(other, _)| other == name.as_bytes());
+            for (name, value) in &upstream.set {
+                let is_shown =
+                    |(other, sent): &(Vec<u8>, Vec<u8>)| other == name.as_bytes() && sent == value.as_bytes();
+                // A credential is shown by its length, a key in a path not at all, what is long by its beginning, and no byte that is none of UTF-8 as it is.
+                let is_cut = [" bytes)", "*****", "…", "\\x"]
+                    .iter()
+                    .any(|mark| value.contains(mark));
+                assert!(is_cut || sent.iter().any(is_shown), "{title}: {name}: {value}");
+                assert!(is_sent(name), "{title}: {name}");
+            }
+            assert!(!upstream.removed.iter().any(is_sent), "{title}: {upstream:?}");
+        }
+        told => panic!("{title}: {told:?}"),
     }
 }
 

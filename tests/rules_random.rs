@@ -13,6 +13,8 @@ use std::collections::HashSet;
 use fastrand::Rng;
 use peergate_filter::config::{self, Document, Environment};
 use peergate_filter::decision::{self, Deny, Means, Outcome, Record};
+use peergate_filter::explain;
+use peergate_filter::findings::{Finding, Kind, Verdict};
 use peergate_filter::http::{Headers, Request};
 use peergate_filter::policy::Policy;
 use peergate_filter::role::Role;
@@ -69,12 +71,17 @@ fn outbound_rules_decide_as_one_by_one() {
 struct Seen {
     rules: HashSet<String>,
     reasons: HashSet<&'static str>,
+    compared: usize,
 }
 
 impl Seen {
     fn compare(&mut self, whole: &Policy, parts: &[Policy], role: Role, request: &Request) {
         let decided = decision::decide(Means::of(whole), role, request, NOW).records;
         assert_eq!(decided, one_by_one(parts, role, request), "{request:?} {whole:?}");
+        self.compared += 1;
+        if self.compared.is_multiple_of(EXPLAINED) {
+            assert_explained(whole, role, request, &decided);
+        }
         for record in decided {
             self.rules.extend(record.rule.map(str::to_owned));
             self.reasons.insert(record.outcome.reason());
@@ -91,6 +98,40 @@ impl Seen {
             none.iter().any(|reason| self.reasons.contains(reason)),
             "{:?}",
             self.reasons
+        );
+    }
+}
+
+/// What is told of the rules is what was decided: one that does not match has a condition that is not met, one that matches
+/// has none.
+fn assert_explained(policy: &Policy, role: Role, request: &Request, decided: &[Record<'_>]) {
+    let cluster = request.cluster.as_deref();
+    let explained = explain::explain(Means::of(policy), role, request, cluster, NOW);
+    assert_eq!(explained.records, decided, "{request:?} {policy:?}");
+    assert_eq!(explained.disagreement(), None, "{request:?} {policy:?}");
+    let told = explained
+        .findings
+        .inbound
+        .iter()
+        .chain(&explained.findings.outbound);
+    let rules = told.filter(|rule| matches!(rule.kind, Kind::Rule | Kind::ShadowRule));
+    // A header that comes twice is none that is known, and a path with two readings is refused by who asks for it.
+    let is_told_apart = |rule: &&Finding| {
+        let is_repeated = |finding: &Finding| finding.reason == Some("header_repeated");
+        rule.result != Verdict::Bad && !rule.findings.iter().any(is_repeated)
+    };
+    for rule in rules.filter(is_told_apart) {
+        let conditions = rule
+            .findings
+            .iter()
+            .filter(|finding| finding.kind == Kind::Condition);
+        let is_met = conditions
+            .clone()
+            .all(|condition| condition.result == Verdict::Good);
+        assert_eq!(
+            is_met,
+            rule.result == Verdict::Good,
+            "{rule:#?} {request:?} {policy:?}"
         );
     }
 }
@@ -296,5 +337,7 @@ fn one_of<'a>(values: &[&'a str], random: &mut Rng) -> &'a str {
 const NOW: UnixTime = UnixTime::from_nanoseconds(1_234_567_890_000_000_000);
 /// So few rules, and one more, have no index.
 const FEW: usize = 14;
+/// What is told of one takes a hundred times as long as a decision.
+const EXPLAINED: usize = 50;
 const POLICIES: usize = 150;
 const REQUESTS: usize = 400;

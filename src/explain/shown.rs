@@ -66,12 +66,31 @@ impl<'a> Shown<'a> {
         let shown = match (is_secret, name) {
             (true, _) => credential(value),
             (false, ":path" | "x-envoy-original-path" | "referer") => {
-                printable(&self.known.sanitize(&self.urls.sanitize(value)), MAX_VALUE)
+                text(&self.known.sanitize(&self.urls.sanitize(value)))
             }
-            (false, _) => printable(value, MAX_VALUE),
+            (false, _) => text(value),
         };
         self.clean(&shown)
     }
+}
+
+/// On one line, as it is where a terminal shows it so.
+fn text(value: &[u8]) -> String {
+    let Ok(text) = std::str::from_utf8(value) else {
+        return printable(value, MAX_VALUE);
+    };
+    let mut shown = String::new();
+    for character in text.chars() {
+        match character {
+            '"' | '\'' | '\\' => shown.push(character),
+            other => shown.extend(other.escape_debug()),
+        }
+        if shown.len() > MAX_VALUE {
+            shown.push('…');
+            break;
+        }
+    }
+    shown
 }
 
 /// The scheme and the length; of what looks like a token the beginning.

@@ -20,6 +20,7 @@ use crate::time::UnixTime;
 
 use super::{is_cors_preflight, matches, target};
 
+pub(in crate::decision) use self::conditions::why_not;
 use self::requirements::Trail;
 
 /// What was looked at, in its order.

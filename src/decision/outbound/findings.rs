@@ -4,22 +4,21 @@
 //! It asks the machine's own functions, as [`super::run`] does.
 
 use crate::authority::Authority;
-use crate::decision::inbound::findings::refused;
+use crate::decision::inbound::findings::{refused, why_not};
 use crate::decision::injected::Injected;
 use crate::decision::mark::Mark;
 use crate::decision::{Deny, Means, Permit};
 use crate::findings::{Finding, Kind, Verdict, listed, quoted, quoted_bytes};
 use crate::http::{Edits, Request};
 use crate::path::RequestPath;
-use crate::policy::Policy;
-use crate::policy::outbound::{Clusters, Condition, ParameterValue, Rule};
+use crate::policy::outbound::{Clusters, Condition, Outbound, ParameterValue, Rule};
 use crate::policy::token::{Actor, SubjectSource, TokenPlan};
 use crate::role::Role;
 use crate::time::UnixTime;
 
 use super::task::Task;
 use super::token::{self, Obtained, Token};
-use super::{Call, Chosen, Route, choose, find_rule};
+use super::{Call, Chosen, Route, choose};
 
 /// What is looked at of a call: [`super::decide`], or with the permit of a gateway's inbound half
 /// [`super::continue_gateway`].
@@ -55,7 +54,7 @@ fn of_call(means: Means<'_>, call: &Call<'_>, permit: &Permit) -> Vec<Finding> {
         let text = "the policy has no `outbound`: calls go on as they are";
         return vec![Finding::new(Kind::Check, "policy", Verdict::Note, text)];
     };
-    let mut findings = passed_over(means.policy, call);
+    let mut findings = passed_over(outbound, call);
     match choose(means.policy, outbound, call) {
         Err((None, deny)) => findings.push(refused(Kind::Check, "rule", &deny)),
         Ok(None) => {
@@ -74,29 +73,30 @@ fn of_call(means: Means<'_>, call: &Call<'_>, permit: &Permit) -> Vec<Finding> {
     findings
 }
 
-/// The rules before the one that is found.
-fn passed_over(policy: &Policy, call: &Call<'_>) -> Vec<Finding> {
-    let rules = policy.outbound.iter().flat_map(|outbound| outbound.rules.iter());
-    let found = policy
-        .outbound
-        .as_ref()
-        .map(|outbound| find_rule(outbound, call.request));
-    let found = found.and_then(Result::ok).flatten().map(|(rule, _)| rule);
-    let is_found = |rule: &Rule| found.is_some_and(|found| std::ptr::eq(found, rule));
-    rules
-        .take_while(|rule| !is_found(rule))
-        .map(|rule| {
-            let conditions = conditions(&rule.condition, call.request);
-            let unmet = conditions
-                .iter()
-                .filter(|condition| condition.result != Verdict::Good);
-            let unmet: Vec<String> = unmet
-                .map(|condition| format!("{} {}", condition.name, condition.text))
-                .collect();
-            let text = format!("does not match: {}", unmet.join("; "));
-            Finding::new(Kind::Rule, &rule.name, Verdict::Skipped, text).with(conditions)
-        })
-        .collect()
+/// The rules before the one that is found, or that refuses the path.
+fn passed_over(outbound: &Outbound, call: &Call<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let (Some(path), Ok(authority)) = (call.request.path(), Authority::parse(call.request.authority()))
+    else {
+        return findings;
+    };
+    let path = RequestPath::raw(path);
+    for rule in outbound.rules.iter() {
+        let conditions = conditions(&rule.condition, call.request);
+        match rule.condition.matches(call.request, &authority, &path) {
+            Ok(true) => return findings,
+            Ok(false) => {
+                let text = why_not(&conditions);
+                findings.push(Finding::new(Kind::Rule, &rule.name, Verdict::Skipped, text).with(conditions));
+            }
+            Err(ambiguity) => {
+                let text = format!("asks for a path, and this one has two readings: {ambiguity}");
+                findings.push(Finding::new(Kind::Rule, &rule.name, Verdict::Bad, text).with(conditions));
+                return findings;
+            }
+        }
+    }
+    findings
 }
 
 fn of_rule(rule: &Rule, call: &Call<'_>, below: Vec<Finding>) -> Finding {

@@ -69,7 +69,7 @@ pub(super) fn two_readings() -> Finding {
 }
 
 /// Which conditions are not met, in a few words.
-pub(super) fn why_not(conditions: &[Finding]) -> String {
+pub(in crate::decision) fn why_not(conditions: &[Finding]) -> String {
     let unmet = conditions
         .iter()
         .filter(|condition| condition.result == Verdict::Bad);
