@@ -370,37 +370,58 @@ def test_every_variable_of_the_dashboard_has_values(prometheus):
             assert data or label == "namespace", variable["name"]
 
 
+def spans_by_otlp(sinks):
+    """The tags of each span that came by OTLP, read by OpenTelemetry's own definitions."""
+    messages = [ExportTraceServiceRequest.FromString(received.body) for received in sinks.otlp.received]
+    return [
+        {tag.key: tag.value.string_value for tag in span.attributes}
+        for message in messages
+        for resource in message.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
+
+
+def await_span(sinks, path):
+    """The tags of the span of a request."""
+    found = lambda: [tags for tags in spans_by_otlp(sinks) if tags.get("http.url", "").endswith(path)]  # noqa: E731
+    wait_until(found, PATIENCE_SECONDS, f"the span of {path} came")
+    return found()[0]
+
+
+def of_the_filter(tags):
+    return {name: value for name, value in tags.items() if name.startswith("peergate.")}
+
+
 def test_spans_say_what_was_decided_and_for_whom(watched, sinks):
-    """By OTLP, read by OpenTelemetry's own definitions, and in Zipkin's form."""
-    mine = {"X-TOTP": totp(MRPINK_SEED), "X-Request-Id": "11111111-2222-4333-8444-555555555555"}
+    """By OTLP, and in Zipkin's form."""
     sinks.forget()
-    expect(200, watched.clients["inbound"].get("/traced", bearer(token()) | mine))
+    code = {"X-TOTP": totp(MRPINK_SEED)}
+    expect(200, watched.clients["inbound"].get("/traced", bearer(token()) | code))
     expect(403, watched.clients["outbound"].get("/", {"Host": "nowhere.tests.example"}))
-
-    def otlp():
-        spans = []
-        for received in sinks.otlp.received:
-            message = ExportTraceServiceRequest.FromString(received.body)
-            spans += [
-                {tag.key: tag.value.string_value for tag in span.attributes}
-                for resource in message.resource_spans
-                for scope in resource.scope_spans
-                for span in scope.spans
-            ]
-        return [tags for tags in spans if tags.get("http.url", "").endswith("/traced")]
-
-    wait_until(otlp, PATIENCE_SECONDS, "the span of the caller came")
-    tags = otlp()[0]
-    assert {name: value for name, value in tags.items() if name.startswith("peergate.")} == {
+    tags = await_span(sinks, "/traced")
+    assert of_the_filter(tags) == {
         "peergate.reason": "ok",
         "peergate.rule": "agent",
         "peergate.peer": "mrpink",
         "peergate.sub": "mrpink",
     }
+    assert tags["agent.peer"] == "mrpink"
     wait_until(lambda: sinks.zipkin.received, PATIENCE_SECONDS, "the span of the call came")
     (span,) = json.loads(sinks.zipkin.received[0].body)
-    tags = {name: value for name, value in span["tags"].items() if name.startswith("peergate.")}
-    assert tags == {"peergate.reason": "outbound_no_match"}
+    assert of_the_filter(span["tags"]) == {"peergate.reason": "outbound_no_match"}
+
+
+def test_a_refusal_is_found_in_the_log_the_access_log_and_the_trace(watched, sinks):
+    expect(401, watched.clients["inbound"].get("/refused", bearer(token())))
+    logged = watched.envoy.await_access_log(path="/refused")
+    assert (logged["status"], logged["reason"]) == (401, "totp_missing")
+    watched.envoy.await_log(
+        f"peergate: deny inbound reason=totp_missing rule=agent request_id={logged['request_id']}: "
+    )
+    tags = await_span(sinks, "/refused")
+    assert tags["guid:x-request-id"] == logged["request_id"]
+    assert of_the_filter(tags)["peergate.reason"] == "totp_missing"
 
 
 def test_every_line_about_a_request_has_its_id(watched):
@@ -438,6 +459,12 @@ def test_a_stricter_rule_is_tried_and_enforced(watched, prometheus):
     )
     line = watched.envoy.await_access_log(path="/reports", status=403)
     assert (line["reason"], line["rule"], line["shadow_reason"]) == ("scope_insufficient", "stricter", None)
+
+    # And back again, for somebody misses it.
+    watched.put(SHADOW)
+    wait_until(
+        lambda: inbound.get("/reports", reading).status_code == 200, PATIENCE_SECONDS, "it is in shadow again"
+    )
 
 
 def newly_refused(prometheus, asked):

@@ -308,7 +308,11 @@ class Watched:
 
     def _tracing(self, tracer: str) -> dict:
         """Tracing with the tags that are shipped."""
-        return _shipped()["tracing"] | self._sinks.tracing(tracer)
+        shipped = _shipped()["tracing"]
+        # What an older Envoy can do, as the document says.
+        by_header = {"tag": "agent.peer", "request_header": {"name": "x-agent-peer"}}
+        tags = [*shipped["custom_tags"], by_header]
+        return shipped | {"custom_tags": tags} | self._sinks.tracing(tracer)
 
     def _filter(self, built: dict) -> dict:
         return peergate(built, WATCHED_ENVIRONMENT)
