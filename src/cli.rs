@@ -94,12 +94,8 @@ trait Failure: fmt::Display {
 /// The result on the standard output and 0, or what is wrong on the standard error and 1 or [`USAGE`].
 fn finish(done: Result<String, impl Failure>) -> ExitCode {
     match done {
-        Ok(result) => {
-            if !result.is_empty() {
-                say(&mut io::stdout(), &result);
-            }
-            ExitCode::SUCCESS
-        }
+        Ok(result) if result.is_empty() => ExitCode::SUCCESS,
+        Ok(result) => print(&format!("{result}\n")),
         Err(failure) => {
             if !failure.is_reported() {
                 say(&mut io::stderr(), &format!("error: {failure}"));
@@ -117,9 +113,17 @@ fn command() -> clap::Command {
     Arguments::command()
 }
 
-/// Writes bytes to the standard output.
-fn print(bytes: &[u8]) {
-    let _ = io::stdout().write_all(bytes);
+/// Writes the result to the standard output. A disk that is full is a failure; where nobody reads, there is nobody to tell.
+fn print(result: &str) -> ExitCode {
+    let mut output = io::stdout().lock();
+    let written = output.write_all(result.as_bytes()).and_then(|()| output.flush());
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            say(&mut io::stderr(), &format!("error: the standard output: {error}"));
+            ExitCode::FAILURE
+        }
+        Ok(()) | Err(_) => ExitCode::SUCCESS,
+    }
 }
 
 /// Writes a line. Where nobody reads, there is nobody to tell.

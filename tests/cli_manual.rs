@@ -94,6 +94,28 @@ fn misspelt_commands() {
     }
 }
 
+#[test]
+#[cfg(target_os = "linux")]
+fn an_output_that_is_full_or_that_nobody_reads() {
+    let run = |output: Stdio| {
+        let command = Command::new(env!("CARGO_BIN_EXE_peergate"))
+            .args(["hash-key", "--new", "--prefix", "full-"])
+            .stdout(output)
+            .stderr(Stdio::piped())
+            .spawn();
+        let seen = command.unwrap().wait_with_output().unwrap();
+        (seen.status.code(), String::from_utf8(seen.stderr).unwrap())
+    };
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (status, errors) = run(full.into());
+    assert_eq!(status, Some(1));
+    assert!(errors.ends_with("\nerror: the standard output: No space left on device (os error 28)\n"));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let (status, errors) = run(writer.into());
+    assert_eq!((status, errors.lines().count()), (Some(0), 1));
+}
+
 /// Runs what stands in `$1`, if such a program is there.
 fn try_run(program: &str, arguments: &[&str], folder: &Folder) -> Option<(bool, String)> {
     let output = Command::new(program)

@@ -19,8 +19,7 @@ pub(crate) fn completions(arguments: &Arguments) -> ExitCode {
     // Not to the standard output itself: the library panics where nobody reads.
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command(), NAME, &mut script);
-    print(&script);
-    ExitCode::SUCCESS
+    print(&String::from_utf8_lossy(&script))
 }
 
 const NAME: &str = "peergate";

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Command;
 use clap_mangen::Man;
 
-use super::{Failure, command, finish, print, say};
+use super::{Failure, command, finish, say};
 
 /// What `man` takes.
 #[derive(clap::Args)]
@@ -45,8 +45,7 @@ fn page(program: Command, names: &[String]) -> Result<String, Refused> {
     titled(page.clone())
         .render(&mut rendered)
         .map_err(Refused::Render)?;
-    print(&rendered);
-    Ok(String::new())
+    Ok(String::from_utf8_lossy(&rendered).trim_end().to_owned())
 }
 
 fn write(program: Command, folder: &Path) -> Result<String, Refused> {

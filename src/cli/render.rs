@@ -23,13 +23,21 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Form {
-    /// An Envoy file that runs as it is: listeners, clusters, the filter with the policy in it
+    /// Make an Envoy file that runs as it is: listeners, clusters, the filter, the policy
+    #[command(after_long_help = ENVOY_EXAMPLES)]
     Envoy(Box<Envoy>),
-    /// A WasmPlugin with the policy in it, and what it needs beside it: for every release of Istio
+    /// Make a WasmPlugin with the policy in it, and what it needs beside it
+    ///
+    /// Every release of Istio takes it.
+    #[command(after_long_help = WASM_PLUGIN_EXAMPLES)]
     IstioWasmplugin(Box<Istio>),
-    /// The same as a TrafficExtension, which Istio has since 1.30
+    /// Make the same as a TrafficExtension, which Istio has since 1.30
+    #[command(after_long_help = TRAFFIC_EXTENSION_EXAMPLES)]
     IstioTrafficextension(Box<Istio>),
-    /// Of a gateway's policy, the policy of the sidecars behind it, which verify the gateway's assertion
+    /// Make of a gateway's policy that of the sidecars behind it
+    ///
+    /// They verify the gateway's assertion.
+    #[command(after_long_help = SIDECAR_EXAMPLES)]
     SidecarPolicy(SidecarPolicy),
 }
 
@@ -361,3 +369,24 @@ fn reference(text: &str) -> Result<(String, String), &'static str> {
 
 /// What Istio's resources can be attached to by name.
 const REFERENCES: [&str; 4] = ["Gateway", "GatewayClass", "Service", "ServiceEntry"];
+
+const ENVOY_EXAMPLES: &str = "\
+Examples:
+  peergate render envoy policy.yaml --agent 127.0.0.1:9000 > envoy.yaml
+  peergate render envoy policy.yaml --filter-only";
+
+const WASM_PLUGIN_EXAMPLES: &str = "\
+Examples:
+  peergate render istio-wasmplugin policy.yaml --namespace agents \\
+    --selector app=agent --image oci://registry.example/peergate@sha256:… \\
+    | kubectl apply -f -";
+
+const TRAFFIC_EXTENSION_EXAMPLES: &str = "\
+Examples:
+  peergate render istio-trafficextension policy.yaml --namespace agents \\
+    --selector app=agent --image oci://registry.example/peergate@sha256:…";
+
+const SIDECAR_EXAMPLES: &str = "\
+Examples:
+  peergate render sidecar-policy gateway.yaml \\
+    --gateway http://gateway.example > sidecar.yaml";

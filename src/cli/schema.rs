@@ -1,11 +1,11 @@
 //! `peergate schema`: the JSON Schema of the configuration, for editors.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::process::ExitCode;
 
 use peergate_filter::schema;
 
-use super::say;
+use super::{print, say};
 
 /// What `schema` takes.
 #[derive(clap::Args)]
@@ -27,11 +27,7 @@ pub(crate) fn schema(arguments: &Arguments) -> ExitCode {
         (false, false) => Ok(schema::POLICY.to_owned()),
     };
     match printed {
-        Ok(text) => {
-            // Where nobody reads, there is nobody to tell.
-            let _ = io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
-        }
+        Ok(text) => print(&text),
         Err(error) => {
             say(
                 &mut io::stderr(),
