@@ -93,6 +93,10 @@ fn decision(report: &Report, out: &mut fmt::Formatter<'_>) -> Result {
         .unwrap_or_default();
     let reason = report.reason;
     match report.decision {
+        Decision::Forward if report.decisions.iter().all(|counted| counted.is_shadow) => writeln!(
+            out,
+            "\ndecision   the request goes on, for the policy is in shadow; it would say {reason}{rule}"
+        )?,
         Decision::Forward => writeln!(out, "\ndecision   the request goes on: {reason}{rule}")?,
         Decision::Refuse => writeln!(out, "\ndecision   refused: {reason}{rule}")?,
         Decision::Publish => writeln!(out, "\ndecision   answered by the filter itself: {reason}")?,
