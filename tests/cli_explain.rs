@@ -118,7 +118,8 @@ fn what_is_told() {
         let expected = fs::read_to_string(&file).unwrap();
         let command = expected.lines().next().unwrap();
         let arguments: Vec<&str> = command.strip_prefix("$ peergate ").unwrap().split(' ').collect();
-        let (status, output, _) = run(&arguments, "");
+        let (status, output, errors) = run(&arguments, "");
+        assert!(!errors.contains("the steps say otherwise"), "{command}: {errors}");
         let seen = format!("{command}\n-> {status}\n{output}");
         let kept = kept.join(file.file_name().unwrap());
         fs::write(&kept, &seen).unwrap();
