@@ -374,6 +374,55 @@ fn what_a_code_tells_of_a_clock() {
 }
 
 #[test]
+fn a_seed_that_is_sealed_in_the_policy() {
+    let folder = folder("sealed");
+    let (_, public, _) = folder.run(&["seal", "--new-key", "unsealing.jwk"], "", &[]);
+    folder.write("sealing.jwk", public);
+    let (status, sealed, _) = folder.run(&["seal", "--key", "sealing.jwk", "--from", "sha1"], "", &[]);
+    assert_eq!(status, 0);
+    let seeds = "totp_seeds: [{env: OLD}, {env: NEW}]";
+    let seed = format!("totp_seeds: [{{sealed: {}}}]", sealed.trim_end());
+    folder.write("policy.yaml", POLICY.replace(seeds, &seed));
+    let arguments = [
+        "totp",
+        "code",
+        "--policy",
+        "policy.yaml",
+        "--peer",
+        "mrpink",
+        "--at",
+        "1234567897",
+    ];
+    let private = folder.read("unsealing.jwk");
+    let (status, code, _) = folder.run(&arguments, "", &[("PEERGATE_UNSEALING_KEY", &private)]);
+    assert_eq!(status, 0);
+    let same = [
+        "--from",
+        "sha1",
+        "--algorithm",
+        "SHA256",
+        "--digits",
+        "8",
+        "--period",
+        "60",
+    ];
+    assert_eq!(
+        totp(
+            &folder,
+            &[&["code", "--at", "1234567897"], &same[..]].concat(),
+            ""
+        )
+        .1,
+        code
+    );
+    // Where the key is not, all but the seed is known.
+    let (status, output, errors) = folder.run(&arguments, "", &[]);
+    assert_eq!((status, output.as_str()), (1, ""));
+    let missing = "error: the seed of peer `mrpink` is not there: its variable is not set, or the key of sealed secrets\n";
+    assert!(errors.ends_with(missing), "{errors}");
+}
+
+#[test]
 fn what_a_code_tells_of_a_policy() {
     let folder = folder("check-policy");
     let of_policy = ["--policy", "policy.yaml", "--peer", "mrpink"];
