@@ -70,6 +70,9 @@ pub mod advice;
 // From a policy to what a proxy is given: the same
 #[cfg(not(target_arch = "wasm32"))]
 pub mod render;
+// Whether an Envoy file has what a policy names: the same
+#[cfg(not(target_arch = "wasm32"))]
+pub mod envoy_check;
 
 // What the program makes for those who call, and for tests: for the program, and no part of the filter
 #[cfg(not(target_arch = "wasm32"))]

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 
 use peergate_filter::config::{Document, MAX_DEPTH};
+use peergate_filter::envoy_check::EnvoyFile;
 use peergate_filter::json;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_saphyr::{Error as YamlError, UserMessageFormatter};
@@ -32,6 +33,34 @@ pub(crate) fn read(file: &Path) -> Result<Document, ReadError> {
     }
     Ok(document)
 }
+
+/// Reads an Envoy file, as YAML or JSON, which is YAML too.
+///
+/// # Errors
+///
+/// Where the file cannot be read, or holds no document, or two members of one name: Envoy takes the last without a word.
+pub(crate) fn read_envoy(file: &Path) -> Result<EnvoyFile, ReadError> {
+    let bytes = fs::read(file).map_err(ReadError::File)?;
+    let read = |reads_as_envoy: bool| {
+        let options = serde_saphyr::options! {
+            budget: serde_saphyr::budget! { max_depth: MAX_ENVOY_DEPTH },
+            duplicate_keys: DuplicateKeyPolicy::Error,
+            merge_keys: MergeKeyPolicy::Error,
+            strict_booleans: !reads_as_envoy,
+            legacy_octal_numbers: reads_as_envoy,
+            with_snippet: false,
+        };
+        serde_saphyr::from_slice_with_options(&bytes, options)
+            .map_err(|error| ReadError::Yaml(Box::new(error)))
+    };
+    Ok(EnvoyFile {
+        as_written: read(false)?,
+        as_envoy_reads: read(true)?,
+    })
+}
+
+/// Ours: a policy stands in some fifteen objects and lists of an Envoy file.
+const MAX_ENVOY_DEPTH: usize = 4 * MAX_DEPTH;
 
 /// YAML as all readers of it understand it: without members that stand twice, and without `<<` and `yes`, of which
 /// Envoy makes something else than Kubernetes does.

@@ -174,8 +174,7 @@ impl File<'_> {
 
     /// All but the platform's, which need not be set.
     fn variables(&self) -> Vec<&str> {
-        let names = self.subject.named.variables.iter().map(String::as_str);
-        names.filter(|name| *name != super::named::HOSTS_BOUND).collect()
+        self.subject.named.needed_variables().collect()
     }
 
     fn node(&self) -> String {

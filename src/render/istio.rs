@@ -5,7 +5,7 @@ mod second_hop;
 
 use super::error::RenderError;
 use super::hops;
-use super::named::{Addresses, HOSTS_BOUND, Subject, entries};
+use super::named::{Addresses, Subject, entries};
 use super::pair::{Gateway, sidecar_policy};
 use super::yaml::{comment, document, fill, scalar};
 use crate::config::{Document, Environment};
@@ -322,8 +322,7 @@ fn sidecar(
 
 /// How the variables get there.
 fn secret(subject: &Subject<'_>, options: &IstioOptions) -> String {
-    let names: Vec<&str> = subject.named.variables.iter().map(String::as_str).collect();
-    let names: Vec<&str> = names.into_iter().filter(|name| *name != HOSTS_BOUND).collect();
+    let names: Vec<&str> = subject.named.needed_variables().collect();
     if names.is_empty() {
         return String::new();
     }

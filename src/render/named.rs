@@ -32,6 +32,14 @@ pub struct Named {
     pub clusters: Vec<Cluster>,
 }
 
+impl Named {
+    /// The variables but for the platform's, which need not be set.
+    pub fn needed_variables(&self) -> impl Iterator<Item = &str> {
+        let names = self.variables.iter().map(String::as_str);
+        names.filter(|name| *name != HOSTS_BOUND)
+    }
+}
+
 /// A cluster that a policy names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cluster {
@@ -300,7 +308,7 @@ fn number(value: &Document) -> Option<u16> {
 }
 
 /// The platform's bound on hosts that get keys in the query: its own to set, and of no effect where it is not.
-pub(super) const HOSTS_BOUND: &str = "INSECURE_QUERYPARAM_AUTH_ALLOWED_HOSTS";
+const HOSTS_BOUND: &str = "INSECURE_QUERYPARAM_AUTH_ALLOWED_HOSTS";
 const QUERY_HOSTS: &str = "insecure_query_param_auth_allowed_hosts";
 const ON_MISSING_SECRET: &str = "on_missing_secret";
 /// What the node's metadata answers.
