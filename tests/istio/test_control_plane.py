@@ -68,6 +68,22 @@ def test_so_it_is_with_a_gateway_that_is_injected(istiod):
     assert proxy["args"][:2] == ["proxy", "router"]
 
 
+def test_probes_of_the_kubelet_do_not_pass_the_filter(istiod):
+    """What istio/wasmplugin/sidecar-inbound.yaml says of them: Istio's agent asks the workload."""
+    probe = {"httpGet": {"path": "/livez", "port": 8080}}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "agent-1", "namespace": "agents", "labels": {"sidecar.istio.io/inject": "true"}},
+        "spec": {
+            "containers": [{"name": "agent", "image": "registry.example/agent:1", "livenessProbe": probe}]
+        },
+    }
+    whole = injected(pod, istiod.inject(pod))
+    (agent,) = [each for each in whole["spec"]["containers"] if each["name"] == "agent"]
+    assert agent["livenessProbe"]["httpGet"] == {"path": "/app-health/agent/livez", "port": 15020}
+
+
 def test_a_pod_can_add_to_the_bootstrap_of_its_proxy(istiod):
     """Where labels of metrics come from: istio/metrics.yaml."""
     (configuration,) = manifests("istio/metrics.yaml")
