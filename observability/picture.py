@@ -91,7 +91,12 @@ class Traffic:
         usual = threading.Thread(target=self._usual, daemon=True)
         usual.start()
         began = time.monotonic()
-        happens = [(0.3, self._guess), (0.45, self._watched.rotate), (0.55, self._fail), (0.9, self._recover)]
+        happens = [
+            (0.3, self._guess),
+            (0.45, self._watched.rotate),
+            (0.55, self._fail),
+            (0.75, self._recover),
+        ]
         while (now := time.monotonic()) < self._until:
             while happens and now - began > happens[0][0] * self._seconds:
                 happens.pop(0)[1]()
@@ -211,9 +216,12 @@ class Drawing:
         for step in defaults["thresholds"]["steps"][1:]:
             if values and values[0] >= step["value"]:
                 color = NAMED[step["color"]]
-        shown = (
-            _shown(values[0], defaults["unit"], defaults.get("decimals")) if values else defaults["noValue"]
-        )
+        shown = defaults["noValue"]
+        if values:
+            shown = _shown(values[0], defaults["unit"], defaults.get("decimals"))
+        for mapping in defaults["mappings"]:
+            if values and mapping["options"]["from"] <= values[0] <= mapping["options"]["to"]:
+                shown = mapping["options"]["result"]["text"]
         size = 26 if len(shown) < 9 else 16
         self._parts.append(
             f'<text x="{x + w // 2}" y="{y + h // 2 + 12}" text-anchor="middle" font-size="{size}" fill="{color}">'
