@@ -33,6 +33,10 @@ pub use self::hash::Hash;
 pub use self::host::{HostScheme, HostSignatures, NoHostSignatures, Proven, VerifiedBy};
 pub use self::jwk::{MAX_RSA_BITS, MIN_RSA_BITS, SkipReason};
 pub use self::key::{Fingerprint, Key};
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use self::key::{rsa_scheme, tag};
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use self::rsa::Padding;
 pub(crate) use self::rsa::{pkcs1, pss};
 pub use self::secrets::{SecretError, SharedSecret};
 pub use self::sets::KeySets;

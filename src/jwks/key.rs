@@ -190,7 +190,7 @@ impl Material {
     }
 }
 
-const fn rsa_scheme(algorithm: Algorithm) -> Option<(Padding, Hash)> {
+pub(crate) const fn rsa_scheme(algorithm: Algorithm) -> Option<(Padding, Hash)> {
     match algorithm {
         Algorithm::Rs256 => Some((Padding::Pkcs1, Hash::Sha256)),
         Algorithm::Rs384 => Some((Padding::Pkcs1, Hash::Sha384)),
@@ -210,7 +210,7 @@ const fn rsa_scheme(algorithm: Algorithm) -> Option<(Padding, Hash)> {
 }
 
 /// RFC 7518 §3.2.
-fn tag(algorithm: Algorithm, secret: &Secret<Vec<u8>>, message: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn tag(algorithm: Algorithm, secret: &Secret<Vec<u8>>, message: &[u8]) -> Option<Vec<u8>> {
     fn tag<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Option<Vec<u8>> {
         let mut mac = <M as KeyInit>::new_from_slice(key).ok()?;
         mac.update(message);

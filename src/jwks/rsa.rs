@@ -18,7 +18,7 @@ pub(super) struct RsaKey {
 
 /// How a digest is laid into a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Padding {
+pub(crate) enum Padding {
     Pkcs1,
     Pss,
 }

@@ -2,15 +2,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
 use p256::ecdsa::signature::Signer as _;
 use serde_json::{Map, Value};
-use sha2::{Sha256, Sha384, Sha512};
 
 use super::key::{KeyError, SALT_BYTES, number};
 use super::rsa::Rsa;
 use crate::jwks::der::{self, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE};
-use crate::jwks::{Algorithm, Hash};
+use crate::jwks::{Algorithm, Padding, rsa_scheme, tag};
 use crate::secret::Secret;
 
 /// A private key.
@@ -124,14 +122,9 @@ impl Material {
         salt: &[u8; SALT_BYTES],
     ) -> Option<Vec<u8>> {
         match self {
-            Self::Rsa(key) => match algorithm {
-                Algorithm::Rs256 => key.sign_pkcs1(Hash::Sha256, message),
-                Algorithm::Rs384 => key.sign_pkcs1(Hash::Sha384, message),
-                Algorithm::Rs512 => key.sign_pkcs1(Hash::Sha512, message),
-                Algorithm::Ps256 => key.sign_pss(Hash::Sha256, message, salt),
-                Algorithm::Ps384 => key.sign_pss(Hash::Sha384, message, salt),
-                Algorithm::Ps512 => key.sign_pss(Hash::Sha512, message, salt),
-                _ => None,
+            Self::Rsa(key) => match rsa_scheme(algorithm)? {
+                (Padding::Pkcs1, hash) => key.sign_pkcs1(hash, message),
+                (Padding::Pss, hash) => key.sign_pss(hash, message, salt),
             },
             Self::P256(key) => {
                 let signature: p256::ecdsa::Signature = key.try_sign(message).ok()?;
@@ -150,12 +143,7 @@ impl Material {
                 Some(signature.to_bytes().to_vec())
             }
             Self::Ed25519(seed) => Some(ed25519(seed).try_sign(message).ok()?.to_bytes().to_vec()),
-            Self::Shared(secret) => match algorithm {
-                Algorithm::Hs256 => tag::<Hmac<Sha256>>(secret, message),
-                Algorithm::Hs384 => tag::<Hmac<Sha384>>(secret, message),
-                Algorithm::Hs512 => tag::<Hmac<Sha512>>(secret, message),
-                _ => None,
-            },
+            Self::Shared(secret) => tag(algorithm, secret, message),
         }
     }
 
@@ -221,13 +209,6 @@ impl Material {
 
 fn ed25519(seed: &Secret<[u8; 32]>) -> ed25519_dalek::SigningKey {
     ed25519_dalek::SigningKey::from_bytes(seed.expose())
-}
-
-/// RFC 7518 §3.2.
-fn tag<M: Mac + KeyInit>(secret: &Secret<Vec<u8>>, message: &[u8]) -> Option<Vec<u8>> {
-    let mut mac = <M as KeyInit>::new_from_slice(secret.expose()).ok()?;
-    mac.update(message);
-    Some(mac.finalize().into_bytes().to_vec())
 }
 
 /// 1.2.840.113549.1.1.1 (RFC 8017 §A.1).
