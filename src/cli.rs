@@ -3,6 +3,7 @@
 mod check;
 mod clock;
 mod completions;
+mod convert;
 mod explain;
 mod hash_key;
 mod loaded;
@@ -29,6 +30,7 @@ pub(crate) fn run() -> ExitCode {
     match Arguments::parse().command {
         Command::Check(arguments) => check::check(&arguments),
         Command::Completions(arguments) => completions::completions(&arguments),
+        Command::Convert(arguments) => convert::convert(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::HashKey(arguments) => hash_key::hash_key(&arguments),
         Command::Man(arguments) => man::man(&arguments),
@@ -54,6 +56,10 @@ enum Command {
     Check(check::Arguments),
     /// Print what a shell completes commands and arguments with
     Completions(completions::Arguments),
+    /// Convert `jwt_authn`, or Istio's RequestAuthentication and AuthorizationPolicy, into a policy
+    ///
+    /// The exit status is 0 if all was carried over, and 3 if something was not, which is said; nothing is let in that was not.
+    Convert(convert::Arguments),
     /// Explain what would become of a request and why, step by step
     ///
     /// The exit status is 0 if the request goes on, 3 if it is refused, and 4 if it waits for a server that is not asked here.

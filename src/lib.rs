@@ -74,6 +74,10 @@ pub mod render;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod envoy_check;
 
+// From the configuration of others to a policy
+#[cfg(not(target_arch = "wasm32"))]
+pub mod convert;
+
 // What the program makes for those who call, and for tests: for the program, and no part of the filter
 #[cfg(not(target_arch = "wasm32"))]
 pub mod enrolment;

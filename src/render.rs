@@ -11,7 +11,7 @@ mod hops;
 mod istio;
 mod named;
 mod pair;
-mod yaml;
+pub(crate) mod yaml;
 
 pub use self::address::Address;
 pub use self::envoy::{EnvoyOptions, envoy};

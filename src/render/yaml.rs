@@ -13,7 +13,7 @@ pub(super) fn document(document: &Document) -> String {
 }
 
 /// A text, as a value or as the name of a member.
-pub(super) fn scalar(text: &str) -> String {
+pub(crate) fn scalar(text: &str) -> String {
     match is_plain(text) {
         true => text.to_owned(),
         false => quoted(text),
@@ -21,7 +21,7 @@ pub(super) fn scalar(text: &str) -> String {
 }
 
 /// Texts on one line: `[a, "b c"]`.
-pub(super) fn list<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String {
+pub(crate) fn list<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String {
     let texts: Vec<String> = texts.into_iter().map(|text| scalar(text.as_ref())).collect();
     format!("[{}]", texts.join(", "))
 }
@@ -70,7 +70,7 @@ pub(super) fn fill(template: &str, holes: &[(&str, &str)]) -> String {
 }
 
 /// A comment of this text, in lines of a good length.
-pub(super) fn comment(text: &str) -> String {
+pub(crate) fn comment(text: &str) -> String {
     let mut lines = String::new();
     let mut line = String::from("#");
     for word in text.split_whitespace() {

@@ -1,0 +1,460 @@
+//! AuthorizationPolicy, as far as rules can say it: who lets in is left out where it cannot be said, and who keeps out
+//! keeps out more.
+
+use serde_json::Value;
+
+use super::draft::{Accept, Action, Match, Provider, Rule};
+use super::jwt_authn::REST;
+use super::members::Members;
+use super::{Findings, Options};
+
+/// The rules of all policies. Without any, a token may be missing, but must be good.
+pub(super) fn rules(
+    policies: &[(Value, String)],
+    providers: &[Provider],
+    options: Options,
+    findings: &mut Findings,
+) -> Vec<Rule> {
+    let mut all = Rules {
+        denied: Vec::new(),
+        required: Vec::new(),
+        allowed: None,
+    };
+    for (spec, path) in policies {
+        let Some(spec) = Members::new(spec, path.as_str()) else {
+            continue;
+        };
+        match spec.text("action").unwrap_or("ALLOW") {
+            "ALLOW" => {
+                let allowed = all.allowed.get_or_insert_default();
+                for rule in spec.objects("rules") {
+                    allow(&rule, providers, allowed, findings);
+                }
+            }
+            "DENY" => {
+                for rule in spec.objects("rules") {
+                    deny(&rule, &mut all, options, findings);
+                }
+            }
+            "AUDIT" => findings.note(spec.path(), "decides nothing, and is left out"),
+            other => {
+                findings.lost(
+                    spec.path(),
+                    format!("`{other}` asks another server: what it is asked of is refused. Take these rules away if it stays"),
+                );
+                for rule in spec.objects("rules") {
+                    let operations = rule.objects("to");
+                    all.denied.extend(wider(&operations, options, findings));
+                }
+            }
+        }
+    }
+    all.ordered(findings)
+}
+
+struct Rules {
+    denied: Vec<Match>,
+    /// Where a token must be: and the paths where it need not.
+    required: Vec<(Match, Vec<String>)>,
+    allowed: Option<Vec<(Match, Accept)>>,
+}
+
+impl Rules {
+    fn ordered(self, findings: &mut Findings) -> Vec<Rule> {
+        let mut rules: Vec<Rule> = Vec::new();
+        let optional = || {
+            Action::Accept(Accept {
+                is_optional: true,
+                ..Accept::default()
+            })
+        };
+        rules.extend(
+            self.denied
+                .into_iter()
+                .map(|condition| Rule::new(condition, Action::Deny)),
+        );
+        if let Some(mut allowed) = self.allowed {
+            // Whom one lets in, none keeps out: what asks for less stands in front.
+            allowed.sort_by_key(|(_, accept)| {
+                (
+                    !accept.is_optional,
+                    !accept.providers.is_empty(),
+                    accept.claims.len() + accept.audiences.len(),
+                )
+            });
+            for (condition, mut accept) in allowed {
+                if !self.required.is_empty() && accept.is_optional {
+                    let is_exempt = self.required.iter().all(|(_, paths)| {
+                        !condition.paths.is_empty() && condition.paths.iter().all(|path| paths.contains(path))
+                    });
+                    if !is_exempt {
+                        let is_everywhere = self
+                            .required
+                            .iter()
+                            .any(|(condition, paths)| condition.is_everything() && paths.is_empty());
+                        if !is_everywhere {
+                            findings.lost("AuthorizationPolicy", "a DENY and an ALLOW say together where a token must be: it must be wherever both may hold");
+                        }
+                        accept.is_optional = false;
+                    }
+                }
+                rules.push(Rule::new(condition, Action::Accept(accept)));
+            }
+            return rules;
+        }
+        let has_several = self.required.len() > 1;
+        let mut is_everything_taken = false;
+        for (_, paths) in self.required.iter().filter(|(_, paths)| !paths.is_empty()) {
+            match has_several {
+                true => findings.lost(
+                    "AuthorizationPolicy",
+                    "several rules with `notPaths`: a token must be there on these paths too",
+                ),
+                false => rules.push(Rule::new(
+                    Match {
+                        paths: paths.clone(),
+                        ..Match::default()
+                    },
+                    optional(),
+                )),
+            }
+        }
+        for (condition, _) in self.required {
+            is_everything_taken |= condition.is_everything();
+            rules.push(Rule::new(condition, Action::Accept(Accept::default())));
+        }
+        if !is_everything_taken {
+            rules.push(Rule {
+                name: Some(REST),
+                comments: vec!["DECIDE: a token may be missing, as RequestAuthentication has it.".to_owned()],
+                ..Rule::new(Match::default(), optional())
+            });
+        }
+        rules
+    }
+}
+
+/// Who is let in. What cannot be said lets nobody in.
+fn allow(
+    rule: &Members<'_>,
+    providers: &[Provider],
+    allowed: &mut Vec<(Match, Accept)>,
+    findings: &mut Findings,
+) {
+    let Some(asked) = asked(rule, providers, findings) else {
+        return;
+    };
+    let operations = rule.objects("to");
+    let mut conditions = Vec::new();
+    if rule.get("to").is_none() {
+        conditions.push(Match::default());
+    }
+    for operation in operations.iter().filter_map(|to| to.object("operation")) {
+        conditions.extend(narrower(&operation, findings));
+    }
+    for mut condition in conditions {
+        condition.headers.extend(asked.headers.iter().cloned());
+        allowed.push((condition, asked.accept.clone()));
+    }
+}
+
+/// What `from` and `when` ask for.
+struct Asked {
+    accept: Accept,
+    headers: Vec<(String, String)>,
+}
+
+fn asked(rule: &Members<'_>, providers: &[Provider], findings: &mut Findings) -> Option<Asked> {
+    let mut asked = Asked {
+        accept: Accept {
+            is_optional: true,
+            ..Accept::default()
+        },
+        headers: Vec::new(),
+    };
+    let sources = rule.objects("from");
+    if !sources.is_empty() {
+        let mut principals: Vec<String> = Vec::new();
+        for source in sources.iter().filter_map(|from| from.object("source")) {
+            let own = source.texts("request_principals");
+            if own.is_empty() || !source.rest().is_empty() {
+                findings.lost(
+                    source.path(),
+                    "only `requestPrincipals` can be said here: whom this lets in is refused. Workloads are `accept: [mtls]`",
+                );
+                continue;
+            }
+            principals.extend(own);
+        }
+        principal(&principals, rule.path(), providers, &mut asked.accept, findings)?;
+    }
+    for when in rule.objects("when") {
+        let key = when.text("key").unwrap_or_default().to_owned();
+        let values = when.texts("values");
+        let is_plain =
+            !values.is_empty() && when.rest().is_empty() && values.iter().all(|value| !value.contains('*'));
+        let claim = key
+            .strip_prefix("request.auth.claims[")
+            .and_then(|rest| rest.strip_suffix(']'));
+        let header = key
+            .strip_prefix("request.headers[")
+            .and_then(|rest| rest.strip_suffix(']'));
+        match (claim, header, values.as_slice()) {
+            _ if !is_plain => {
+                findings.lost(
+                    when.path(),
+                    "only whole values can be said here: whom this rule lets in is refused",
+                );
+                return None;
+            }
+            (Some(claim), _, _) => {
+                let names: Vec<String> = claim
+                    .split("][")
+                    .map(|name| name.replace('\\', "\\\\").replace('.', "\\."))
+                    .collect();
+                asked.accept.claims.push((names.join("."), values));
+                asked.accept.is_optional = false;
+            }
+            (None, Some(header), [value]) => asked.headers.push((header.to_ascii_lowercase(), value.clone())),
+            _ if key == "request.auth.audiences" => {
+                asked.accept.audiences = values;
+                asked.accept.is_optional = false;
+            }
+            _ if key == "request.auth.presenter" => {
+                asked.accept.claims.push(("azp".to_owned(), values));
+                asked.accept.is_optional = false;
+            }
+            _ => {
+                findings.lost(
+                    when.path(),
+                    format!("`{key}` cannot be asked for here: whom this rule lets in is refused"),
+                );
+                return None;
+            }
+        }
+    }
+    Some(asked)
+}
+
+/// `*`, `ISSUER/*`, `ISSUER/SUBJECT`.
+fn principal(
+    principals: &[String],
+    path: &str,
+    providers: &[Provider],
+    accept: &mut Accept,
+    findings: &mut Findings,
+) -> Option<()> {
+    accept.is_optional = false;
+    if principals.iter().any(|principal| principal == "*") {
+        return Some(());
+    }
+    let mut whole: Vec<String> = Vec::new();
+    let mut subjects: Vec<(String, Vec<String>)> = Vec::new();
+    for principal in principals {
+        let mut all = providers.iter();
+        let found = all.find_map(|provider| {
+            let subject = principal
+                .strip_prefix(provider.issuer.as_str())?
+                .strip_prefix('/')?;
+            Some((provider.name.clone(), subject.to_owned()))
+        });
+        match found {
+            Some((name, subject)) if subject == "*" => whole.push(name),
+            Some((name, subject)) if !subject.contains('*') => {
+                match subjects.iter_mut().find(|(other, _)| *other == name) {
+                    Some((_, subjects)) => subjects.push(subject),
+                    None => subjects.push((name, vec![subject])),
+                }
+            }
+            _ => findings.lost(
+                path,
+                format!("`{principal}` is no issuer and subject that can be said here: it is refused"),
+            ),
+        }
+    }
+    match (whole.is_empty(), subjects.first()) {
+        (false, first) => {
+            accept.providers = whole;
+            if first.is_some() {
+                findings.lost(path, "whole issuers and single subjects: the latter are refused, unless their issuer is among the former");
+            }
+            Some(())
+        }
+        (true, Some((name, values))) => {
+            accept.providers = vec![name.clone()];
+            accept.claims.push(("sub".to_owned(), values.clone()));
+            if subjects.len() > 1 {
+                findings.lost(
+                    path,
+                    format!("subjects of several issuers: only those of `{name}` are let in"),
+                );
+            }
+            Some(())
+        }
+        (true, None) => None,
+    }
+}
+
+/// An operation, or less.
+fn narrower(operation: &Members<'_>, findings: &mut Findings) -> Option<Match> {
+    let mut condition = Match {
+        methods: operation.texts("methods"),
+        ..Match::default()
+    };
+    let (mut is_lost, mut has_paths) = (false, false);
+    for host in operation.texts("hosts") {
+        let is_good = !host.trim_start_matches("*.").contains('*');
+        match is_good {
+            true => condition.hosts.push(host),
+            false => is_lost = true,
+        }
+    }
+    for path in operation.texts("paths") {
+        has_paths = true;
+        match pattern(&path) {
+            Some(Pattern::Everything) => condition.prefixes.push("/".to_owned()),
+            Some(Pattern::Path(path)) => condition.paths.push(path),
+            Some(Pattern::Template(template)) => condition.templates.push(template),
+            Some(Pattern::Start(start)) => {
+                findings.note(
+                    operation.path_of("paths"),
+                    format!("`{path}` is taken as a prefix of whole segments: `{start}x` is not let in"),
+                );
+                condition.prefixes.push(start);
+            }
+            None => is_lost = true,
+        }
+    }
+    is_lost |= !operation.rest().is_empty();
+    let has_none = (has_paths
+        && condition.paths.is_empty()
+        && condition.prefixes.is_empty()
+        && condition.templates.is_empty())
+        || (operation.get("hosts").is_some() && condition.hosts.is_empty())
+        || !operation.rest().is_empty();
+    if is_lost {
+        findings.lost(
+            operation.path(),
+            "not all of it can be said here: what cannot is refused",
+        );
+    }
+    (!has_none).then_some(condition)
+}
+
+enum Pattern {
+    Everything,
+    Path(String),
+    Template(String),
+    /// A prefix that need not end with a segment.
+    Start(String),
+}
+
+fn pattern(path: &str) -> Option<Pattern> {
+    if path == "*" || path == "/*" {
+        return Some(Pattern::Everything);
+    }
+    if path.contains('{') {
+        let template = path.replace("{**}", "**").replace("{*}", "*");
+        let is_good = !template.contains(['{', '}']) && !template.trim_end_matches("**").contains("**");
+        return is_good.then_some(Pattern::Template(template));
+    }
+    match path.strip_suffix('*') {
+        None if !path.contains('*') => Some(Pattern::Path(path.to_owned())),
+        Some(start) if start.contains('*') => None,
+        Some(start) if start.ends_with('/') => Some(Pattern::Template(format!("{start}**"))),
+        Some(start) => Some(Pattern::Start(start.to_owned())),
+        None => None,
+    }
+}
+
+/// Who is kept out.
+fn deny(rule: &Members<'_>, all: &mut Rules, options: Options, findings: &mut Findings) {
+    let operations = rule.objects("to");
+    let sources = rule.objects("from");
+    let strangers = |from: &Members<'_>| {
+        let source = from.object("source");
+        source
+            .is_some_and(|source| source.texts("not_request_principals") == ["*"] && source.rest().is_empty())
+    };
+    let asks_for_token = !sources.is_empty() && sources.iter().all(strangers) && rule.get("when").is_none();
+    if asks_for_token {
+        let inner: Vec<Members<'_>> = operations
+            .iter()
+            .filter_map(|to| to.object("operation"))
+            .collect();
+        if let [operation] = inner.as_slice() {
+            let exempt = operation.texts("not_paths");
+            let only_exempt = operation.rest().is_empty()
+                && operation.get("paths").is_none()
+                && operation.get("methods").is_none()
+                && operation.get("hosts").is_none();
+            if !exempt.is_empty() && only_exempt && exempt.iter().all(|path| !path.contains(['*', '{'])) {
+                all.required.push((Match::default(), exempt));
+                return;
+            }
+        }
+        let conditions = wider(&operations, options, findings);
+        all.required
+            .extend(conditions.into_iter().map(|condition| (condition, Vec::new())));
+        return;
+    }
+    if !sources.is_empty() || rule.get("when").is_some() {
+        findings.lost(rule.path(), "who is kept out cannot be said here: everybody is");
+    }
+    all.denied.extend(wider(&operations, options, findings));
+}
+
+/// The operations, or more.
+fn wider(operations: &[Members<'_>], options: Options, findings: &mut Findings) -> Vec<Match> {
+    let inner: Vec<Members<'_>> = operations
+        .iter()
+        .filter_map(|to| to.object("operation"))
+        .collect();
+    if inner.is_empty() {
+        return vec![Match::default()];
+    }
+    let mut conditions = Vec::new();
+    for operation in inner {
+        let mut condition = Match::default();
+        let mut is_wider = false;
+        let paths = operation.texts("paths");
+        for path in &paths {
+            match pattern(path) {
+                Some(Pattern::Path(path)) => condition.paths.push(path),
+                Some(Pattern::Template(template)) => condition.templates.push(template),
+                Some(Pattern::Everything) => condition.prefixes.push("/".to_owned()),
+                Some(Pattern::Start(start)) if options.whole_segments => condition.prefixes.push(start),
+                Some(Pattern::Start(start)) => {
+                    is_wider = true;
+                    let folder = start.rsplit_once('/').map_or("/", |(folder, _)| folder);
+                    condition
+                        .prefixes
+                        .push(if folder.is_empty() { "/" } else { folder }.to_owned());
+                }
+                None => {
+                    is_wider = true;
+                    condition.prefixes.push("/".to_owned());
+                }
+            }
+        }
+        let hosts = operation.texts("hosts");
+        if hosts
+            .iter()
+            .all(|host| !host.trim_start_matches("*.").contains('*'))
+        {
+            condition.hosts = hosts;
+        } else {
+            is_wider = true;
+        }
+        condition.methods = operation.texts("methods");
+        is_wider |= !operation.rest().is_empty();
+        if is_wider {
+            findings.lost(
+                operation.path(),
+                "not all of it can be said here: more is kept out. Of a prefix such as `/a*`: if nothing is served at `/ax`, say `--whole-segments`",
+            );
+        }
+        conditions.push(condition);
+    }
+    conditions
+}

@@ -1,0 +1,121 @@
+//! `peergate convert`: each `tests/convert/NAME.in.yaml` gives the policy `NAME.policy.yaml`, and says `NAME.said.txt`.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy knows tests by their attribute, and helpers have none"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/convert")
+}
+
+fn run(arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_peergate"))
+        .args(arguments)
+        .current_dir(folder())
+        .env_clear()
+        .output()
+        .unwrap();
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+fn inputs() -> Vec<String> {
+    let entries = fs::read_dir(folder()).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".in.yaml")).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_comes_out() {
+    assert!(inputs().len() >= 5);
+    for input in inputs() {
+        let (status, policy, said) = run(&["convert", &input]);
+        for (ending, printed) in [("policy.yaml", &policy), ("said.txt", &said)] {
+            let file = folder().join(input.replace("in.yaml", ending));
+            let expected = fs::read_to_string(&file).unwrap_or_default();
+            assert!(*printed == expected, "{}\n{printed}", file.display());
+        }
+        assert_eq!(
+            status,
+            if said.contains("not carried over: ") { 3 } else { 0 },
+            "{input}"
+        );
+        // What was lost stands in the policy too.
+        let words = |text: &str| {
+            text.replace('#', " ")
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        let comments = words(&policy);
+        for line in said.lines().filter(|line| line.starts_with("not carried over: ")) {
+            assert!(comments.contains(&words(line)), "{input}: {line}");
+        }
+    }
+}
+
+#[test]
+fn what_comes_out_is_a_policy() {
+    for input in inputs() {
+        let (status, output, errors) = run(&["check", &input.replace("in.yaml", "policy.yaml")]);
+        assert_eq!((status, output.as_str()), (0, "ok\n"), "{input}: {errors}");
+    }
+}
+
+#[test]
+fn secrets_stay_where_they_are() {
+    let (_, policy, said) = run(&["convert", "refused.in.yaml"]);
+    assert!(!policy.contains("bm90LXRv") && !said.contains("bm90LXRv"));
+}
+
+#[test]
+fn whole_segments_are_the_authors_word() {
+    let (status, policy, said) = run(&["convert", "--whole-segments", "prefixes.in.yaml"]);
+    assert_eq!(status, 0, "{said}");
+    assert!(
+        policy.contains("    - {name: rest, accept: [none]}\n"),
+        "{policy}"
+    );
+}
+
+#[test]
+fn files_that_hold_nothing_of_it() {
+    let refused = |content: &str, error: &str| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli_convert");
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("input.yaml");
+        fs::write(&file, content).unwrap();
+        let (status, output, errors) = run(&["convert", file.to_str().unwrap()]);
+        assert_eq!((status, output.as_str()), (1, ""));
+        assert_eq!(errors, format!("error: {}: {error}\n", file.display()));
+    };
+    let nothing = "holds no `jwt_authn` and no RequestAuthentication\n  help: give an Envoy file, the filter's \
+                   `typed_config`, or manifests of Istio";
+    refused("{}", nothing);
+    refused("static_resources: {listeners: []}", nothing);
+    let filter =
+        "{\"@type\": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication}";
+    refused(
+        &format!("[{filter}, {filter}]"),
+        "holds 2 `jwt_authn` filters\n  help: give the `typed_config` of one",
+    );
+    let resource = |namespace: &str| {
+        format!(
+            "{{kind: RequestAuthentication, metadata: {{name: a, namespace: {namespace}}}, spec: {{}}}}\n---\n"
+        )
+    };
+    refused(
+        &(resource("a") + &resource("b")),
+        "has resources for several namespaces or selectors\n  help: give those of one workload: each gets a policy of its own",
+    );
+}
