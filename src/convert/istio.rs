@@ -94,21 +94,7 @@ fn provider(rule: &Members<'_>, names: &mut Names, draft: &mut Draft, findings: 
             .push("DECIDE: tokens for anybody are good, as before; better `audiences: [...]`.".to_owned());
     }
     let headers = rule.objects("from_headers");
-    let from_headers: Vec<(String, String)> = headers
-        .iter()
-        .filter_map(|header| {
-            let prefix = header.text("prefix").unwrap_or_default().to_owned();
-            let is_scheme = prefix.is_empty() || prefix.strip_suffix(' ').is_some_and(crate::cookie::is_name);
-            if !is_scheme {
-                findings.lost(
-                    header.path(),
-                    "a prefix is a scheme and one space here, or nothing: this place is left out",
-                );
-                return None;
-            }
-            Some((header.text("name")?.to_ascii_lowercase(), prefix))
-        })
-        .collect();
+    let from_headers = from_headers(&headers, findings);
     let (params, cookies) = (rule.texts("from_params"), rule.texts("from_cookies"));
     let is_default = headers.is_empty() && params.is_empty() && cookies.is_empty();
     if is_default {
@@ -143,6 +129,24 @@ fn provider(rule: &Members<'_>, names: &mut Names, draft: &mut Draft, findings: 
         comments,
     });
     findings.rest(rule, "has no counterpart here");
+}
+
+fn from_headers(headers: &[Members<'_>], findings: &mut Findings) -> Vec<(String, String)> {
+    headers
+        .iter()
+        .filter_map(|header| {
+            let prefix = header.text("prefix").unwrap_or_default().to_owned();
+            let is_scheme = prefix.is_empty() || prefix.strip_suffix(' ').is_some_and(crate::cookie::is_name);
+            if !is_scheme {
+                findings.lost(
+                    header.path(),
+                    "a prefix is a scheme and one space here, or nothing: this place is left out",
+                );
+                return None;
+            }
+            Some((header.text("name")?.to_ascii_lowercase(), prefix))
+        })
+        .collect()
 }
 
 fn keys(rule: &Members<'_>, issuer: &str, findings: &mut Findings) -> Option<(Keys, Vec<&'static str>)> {

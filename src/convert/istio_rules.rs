@@ -62,12 +62,6 @@ struct Rules {
 impl Rules {
     fn ordered(self, findings: &mut Findings) -> Vec<Rule> {
         let mut rules: Vec<Rule> = Vec::new();
-        let optional = || {
-            Action::Accept(Accept {
-                is_optional: true,
-                ..Accept::default()
-            })
-        };
         rules.extend(
             self.denied
                 .into_iter()
@@ -102,36 +96,50 @@ impl Rules {
             }
             return rules;
         }
-        let has_several = self.required.len() > 1;
-        let mut is_everything_taken = false;
-        for (_, paths) in self.required.iter().filter(|(_, paths)| !paths.is_empty()) {
-            match has_several {
-                true => findings.lost(
-                    "AuthorizationPolicy",
-                    "several rules with `notPaths`: a token must be there on these paths too",
-                ),
-                false => rules.push(Rule::new(
-                    Match {
-                        paths: paths.clone(),
-                        ..Match::default()
-                    },
-                    optional(),
-                )),
-            }
-        }
-        for (condition, _) in self.required {
-            is_everything_taken |= condition.is_everything();
-            rules.push(Rule::new(condition, Action::Accept(Accept::default())));
-        }
-        if !is_everything_taken {
-            rules.push(Rule {
-                name: Some(REST),
-                comments: vec!["DECIDE: a token may be missing, as RequestAuthentication has it.".to_owned()],
-                ..Rule::new(Match::default(), optional())
-            });
-        }
+        rules.extend(where_required(self.required, findings));
         rules
     }
+}
+
+fn optional() -> Action {
+    Action::Accept(Accept {
+        is_optional: true,
+        ..Accept::default()
+    })
+}
+
+/// Where a token must be, and where it may be missing.
+fn where_required(required: Vec<(Match, Vec<String>)>, findings: &mut Findings) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    let has_several = required.len() > 1;
+    let mut is_everything_taken = false;
+    for (_, paths) in required.iter().filter(|(_, paths)| !paths.is_empty()) {
+        match has_several {
+            true => findings.lost(
+                "AuthorizationPolicy",
+                "several rules with `notPaths`: a token must be there on these paths too",
+            ),
+            false => rules.push(Rule::new(
+                Match {
+                    paths: paths.clone(),
+                    ..Match::default()
+                },
+                optional(),
+            )),
+        }
+    }
+    for (condition, _) in required {
+        is_everything_taken |= condition.is_everything();
+        rules.push(Rule::new(condition, Action::Accept(Accept::default())));
+    }
+    if !is_everything_taken {
+        rules.push(Rule {
+            name: Some(REST),
+            comments: vec!["DECIDE: a token may be missing, as RequestAuthentication has it.".to_owned()],
+            ..Rule::new(Match::default(), optional())
+        });
+    }
+    rules
 }
 
 /// Who is let in. What cannot be said lets nobody in.
@@ -172,22 +180,7 @@ fn asked(rule: &Members<'_>, providers: &[Provider], findings: &mut Findings) ->
         },
         headers: Vec::new(),
     };
-    let sources = rule.objects("from");
-    if !sources.is_empty() {
-        let mut principals: Vec<String> = Vec::new();
-        for source in sources.iter().filter_map(|from| from.object("source")) {
-            let own = source.texts("request_principals");
-            if own.is_empty() || !source.rest().is_empty() {
-                findings.lost(
-                    source.path(),
-                    "only `requestPrincipals` can be said here: whom this lets in is refused. Workloads are `accept: [mtls]`",
-                );
-                continue;
-            }
-            principals.extend(own);
-        }
-        principal(&principals, rule.path(), providers, &mut asked.accept, findings)?;
-    }
+    sources(rule, providers, &mut asked.accept, findings)?;
     for when in rule.objects("when") {
         let key = when.text("key").unwrap_or_default().to_owned();
         let values = when.texts("values");
@@ -234,6 +227,32 @@ fn asked(rule: &Members<'_>, providers: &[Provider], findings: &mut Findings) ->
         }
     }
     Some(asked)
+}
+
+/// Reads `from`.
+fn sources(
+    rule: &Members<'_>,
+    providers: &[Provider],
+    accept: &mut Accept,
+    findings: &mut Findings,
+) -> Option<()> {
+    let sources = rule.objects("from");
+    if !sources.is_empty() {
+        let mut principals: Vec<String> = Vec::new();
+        for source in sources.iter().filter_map(|from| from.object("source")) {
+            let own = source.texts("request_principals");
+            if own.is_empty() || !source.rest().is_empty() {
+                findings.lost(
+                    source.path(),
+                    "only `requestPrincipals` can be said here: whom this lets in is refused. Workloads are `accept: [mtls]`",
+                );
+                continue;
+            }
+            principals.extend(own);
+        }
+        principal(&principals, rule.path(), providers, accept, findings)?;
+    }
+    Some(())
 }
 
 /// `*`, `ISSUER/*`, `ISSUER/SUBJECT`.

@@ -82,32 +82,8 @@ pub(super) fn provider(
         comments
             .push("DECIDE: tokens for anybody are good, as before; better `audiences: [...]`.".to_owned());
     }
-    let skew = provider
-        .number("clock_skew_seconds")
-        .filter(|seconds| *seconds > 0);
-    if skew.is_some_and(|seconds| seconds > MAX_SKEW) {
-        findings.lost(
-            provider.path_of("clock_skew_seconds"),
-            format!("at most {MAX_SKEW} here"),
-        );
-    }
-    let max_lifetime = provider.seconds("max_lifetime").map(|seconds| seconds.max(1));
-    if max_lifetime.is_some() {
-        findings.note(
-            provider.path_of("max_lifetime"),
-            "is counted from `iat` here, which a token must have then, and not from now",
-        );
-    }
-    let claims = provider.objects("claim_to_headers");
-    let mut claim_headers: Vec<(String, String)> = Vec::new();
-    for claim in &claims {
-        match (claim.text("header_name"), claim.text("claim_name")) {
-            (Some(header), Some(name)) if !claim_headers.iter().any(|(other, _)| other == header) => {
-                claim_headers.push((header.to_owned(), name.to_owned()));
-            }
-            _ => findings.lost(claim.path(), "a header has one claim here"),
-        }
-    }
+    let (skew, max_lifetime) = times(provider, findings);
+    let claim_headers = claim_headers(provider, findings);
     let places = Places::read(provider, findings);
     if places.is_default {
         comments.push(
@@ -127,11 +103,51 @@ pub(super) fn provider(
         forwards: provider.flag("forward"),
         payload_header: provider.text("forward_payload_header").map(str::to_owned),
         claim_headers,
-        skew: skew.map(|seconds| seconds.min(MAX_SKEW)),
+        skew,
         max_lifetime,
         subject,
         comments,
     };
+    tell_rest(provider, findings);
+    Some(read)
+}
+
+/// `clock_skew_seconds` and `max_lifetime`.
+fn times(provider: &Members<'_>, findings: &mut Findings) -> (Option<u64>, Option<u64>) {
+    let skew = provider
+        .number("clock_skew_seconds")
+        .filter(|seconds| *seconds > 0);
+    if skew.is_some_and(|seconds| seconds > MAX_SKEW) {
+        findings.lost(
+            provider.path_of("clock_skew_seconds"),
+            format!("at most {MAX_SKEW} here"),
+        );
+    }
+    let max_lifetime = provider.seconds("max_lifetime").map(|seconds| seconds.max(1));
+    if max_lifetime.is_some() {
+        findings.note(
+            provider.path_of("max_lifetime"),
+            "is counted from `iat` here, which a token must have then, and not from now",
+        );
+    }
+    (skew.map(|seconds| seconds.min(MAX_SKEW)), max_lifetime)
+}
+
+fn claim_headers(provider: &Members<'_>, findings: &mut Findings) -> Vec<(String, String)> {
+    let claims = provider.objects("claim_to_headers");
+    let mut claim_headers: Vec<(String, String)> = Vec::new();
+    for claim in &claims {
+        match (claim.text("header_name"), claim.text("claim_name")) {
+            (Some(header), Some(name)) if !claim_headers.iter().any(|(other, _)| other == header) => {
+                claim_headers.push((header.to_owned(), name.to_owned()));
+            }
+            _ => findings.lost(claim.path(), "a header has one claim here"),
+        }
+    }
+    claim_headers
+}
+
+fn tell_rest(provider: &Members<'_>, findings: &mut Findings) {
     // What holds here anyhow, or changes no answer.
     for name in ["require_expiration", "jwt_cache_config"] {
         let _ = provider.get(name);
@@ -145,7 +161,6 @@ pub(super) fn provider(
         }
     }
     findings.rest(provider, "has no counterpart here");
-    Some(read)
 }
 
 /// One pattern for `sub`. `None`: it cannot be said here, and was told.
@@ -192,10 +207,7 @@ impl Places {
         let mut read: Vec<(String, String)> = Vec::new();
         for header in &headers {
             let prefix = header.text("value_prefix").unwrap_or_default();
-            let is_scheme = prefix.is_empty()
-                || prefix
-                    .strip_suffix(' ')
-                    .is_some_and(|scheme| crate::cookie::is_name(scheme));
+            let is_scheme = prefix.is_empty() || prefix.strip_suffix(' ').is_some_and(crate::cookie::is_name);
             match header.text("name") {
                 Some(name) if is_scheme => read.push((name.to_ascii_lowercase(), prefix.to_owned())),
                 _ => findings.lost(
