@@ -17,6 +17,7 @@ use super::{report, say};
 
 /// What `convert` takes.
 #[derive(clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// An Envoy file, the `typed_config` of its filter, or manifests of Istio; YAML or JSON
     file: PathBuf,
@@ -98,3 +99,13 @@ fn documents(file: &Path) -> Result<Vec<Value>, String> {
 
 /// Something was not carried over.
 const NOT_ALL: u8 = 3;
+
+const EXAMPLES: &str = "\
+Examples:
+  Of an Envoy file, or of manifests of Istio:
+    peergate convert envoy.yaml > policy.yaml
+    peergate convert manifests.yaml > policy.yaml
+  Where nothing is served at paths such as /apix beside /api:
+    peergate convert --whole-segments envoy.yaml > policy.yaml
+
+Read the lines with DECIDE, and try the policy in shadow before it decides.";
