@@ -56,7 +56,7 @@ enum Command {
     Check(check::Arguments),
     /// Print what a shell completes commands and arguments with
     Completions(completions::Arguments),
-    /// Convert `jwt_authn`, or Istio's RequestAuthentication and AuthorizationPolicy, into a policy
+    /// Make a policy of Envoy's `jwt_authn`, or of Istio's RequestAuthentication
     ///
     /// The exit status is 0 if all was carried over, and 3 if something was not, which is said; nothing is let in that was not.
     Convert(convert::Arguments),
