@@ -130,11 +130,7 @@ impl Event {
                     true => "the keys of before stay",
                     false => "there are none",
                 };
-                let _ = write!(
-                    line,
-                    "down since {} ({failures} failed): {error}; {then}",
-                    since
-                );
+                let _ = write!(line, "down since {} ({failures} failed): {error}; {then}", since);
             }
             Happened::Stale { max_stale_seconds } => {
                 let _ = write!(
@@ -142,9 +138,9 @@ impl Event {
                     "dropped, for there was no newer set for {max_stale_seconds} seconds; its callers get 503"
                 );
             }
-            Happened::NotOurs => line.push_str(
-                "what stands in shared data was not written by this filter, or under another `shared_state_key`; ignored",
-            ),
+            Happened::NotOurs => {
+                line.push_str("what stands in shared data was not written by this filter; ignored")
+            }
         }
         Some(line)
     }
