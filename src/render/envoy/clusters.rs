@@ -60,7 +60,7 @@ impl Clusters<'_> {
             text.push_str(&self.cluster(&cluster.name, address, &about, own.as_deref()));
         }
         if text.is_empty() {
-            text.push_str("[]\n");
+            text.push_str("  []\n");
         }
         text
     }

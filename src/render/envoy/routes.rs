@@ -86,7 +86,7 @@ impl Routes {
             )),
         }
         if self.hosts.is_empty() && matches!(role, Role::Outbound | Role::Upstream) {
-            text = format!("{}[]\n", text);
+            text = format!("{text}  []\n");
         }
         text
     }
