@@ -150,6 +150,7 @@ Exit status:
   1  something is wrong, and was said
   2  the command was not given as it is meant
   3  `explain`: the request is refused
+     `convert`: something was not carried over, and is refused now
   4  `explain`: it waits for a server, which is not asked here
 
 Examples:

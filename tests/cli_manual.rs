@@ -61,6 +61,11 @@ fn every_command_helps() {
         // What it is about is one line, without a full stop, as those of others.
         let about = long.1.lines().next().unwrap();
         assert!(about.len() <= 90 && !about.ends_with('.'), "{about}");
+        let is_leaf = !long.1.contains("\nCommands:\n");
+        assert!(
+            !is_leaf || long.1.contains("\nExamples:\n"),
+            "{names:?} has no examples"
+        );
         // Longer lines would be broken, in the middle of an example.
         let examples = long
             .1
