@@ -306,7 +306,7 @@ fn words_of_yaml_1_1_are_words() {
 fn files_that_are_something_else() {
     let bootstrap = "\
 error: bootstrap.yaml: is a configuration of Envoy
-  help: give the policy itself, which stands there as the `configuration` of the wasm filter
+  help: give the policy itself, which stands there as the `configuration` of the wasm filter; `peergate check --envoy FILE` looks at the whole file
 ";
     assert_eq!(
         check("bootstrap.yaml", b"static_resources: {listeners: []}", &[], &[]),

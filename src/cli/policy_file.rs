@@ -95,7 +95,7 @@ impl fmt::Display for ReadError {
             }
             Self::EnvoyBootstrap => formatter.write_str(
                 "is a configuration of Envoy\n  help: give the policy itself, which stands there as the \
-                 `configuration` of the wasm filter",
+                 `configuration` of the wasm filter; `peergate check --envoy FILE` looks at the whole file",
             ),
             Self::KubernetesResource => formatter.write_str(
                 "is a Kubernetes resource\n  help: give the policy itself, which stands there as `pluginConfig`",
