@@ -18,7 +18,18 @@ pub(super) struct Around<'a> {
 
 /// Reads a requirement. One that cannot be said is a refusal, and is told.
 pub(super) fn requirement(members: &Members<'_>, around: &Around<'_>, findings: &mut Findings) -> Action {
-    read(members, around, findings, 0).unwrap_or(Action::Deny)
+    let action = read(members, around, findings, 0).unwrap_or(Action::Deny);
+    if let Action::Accept(accept) = &action
+        && accept.is_optional
+        && !accept.providers.is_empty()
+        && accept.providers.len() < around.audiences.len()
+    {
+        findings.lost(
+            members.path(),
+            "a token of another provider counts as missing there; here it is refused, for what is shown must be accepted",
+        );
+    }
+    action
 }
 
 fn read(members: &Members<'_>, around: &Around<'_>, findings: &mut Findings, depth: usize) -> Option<Action> {
