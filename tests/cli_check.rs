@@ -1,7 +1,4 @@
 //! `peergate check`, as a person sees it: exactly what it prints, where, and its exit status.
-//!
-//! What is printed is also kept in `target/test-output`, with the secrets that were used beside it, so that a later
-//! check can look for them in everything that the tests printed.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,73 +7,31 @@
     reason = "clippy knows tests by their attribute, and helpers have none"
 )]
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+#[path = "program/mod.rs"]
+mod program;
+
+use program::{Folder, Seen, refused};
 
 const SEED: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 const KEY: &str = "cli-api-key-7f3a9c";
-const SECRETS: [&str; 2] = [SEED, KEY];
 
-/// Exit status, standard output, standard error.
-type Seen = (i32, String, String);
+fn folder(name: &str) -> Folder {
+    let folder = Folder::new("cli-check", name);
+    folder.secret(SEED);
+    folder.secret(KEY);
+    folder
+}
 
-/// Runs `check` on a file of this name, with nothing in the environment but what is given.
+/// Runs `check` on a file of this name, which no other test has.
 fn check(file: &str, content: &[u8], arguments: &[&str], environment: &[(&str, &str)]) -> Seen {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli_check");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join(file), content).unwrap();
-    run(&folder, &[&["check", file], arguments].concat(), environment)
-}
-
-fn run(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Seen {
-    let output = Command::new(env!("CARGO_BIN_EXE_peergate"))
-        .args(arguments)
-        .current_dir(folder)
-        .env_clear()
-        .envs(environment.iter().copied())
-        .output()
-        .unwrap();
-    let seen = (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    );
-    keep(arguments, &seen);
-    seen
-}
-
-fn keep(arguments: &[&str], (status, output, errors): &Seen) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-output");
-    fs::create_dir_all(folder.join("secrets")).unwrap();
-    // The values of variables stand in the arguments because a person wrote them there.
-    let names = arguments
-        .iter()
-        .map(|argument| argument.split_once('=').map_or(*argument, |(name, _)| name));
-    let entry = format!(
-        "peergate {} -> {status}\n{output}{errors}\n",
-        names.collect::<Vec<_>>().join(" ")
-    );
-    let mut log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(folder.join("cli.log"))
-        .unwrap();
-    log.write_all(entry.as_bytes()).unwrap();
-    fs::write(folder.join("secrets/cli.txt"), SECRETS.join("\n") + "\n").unwrap();
-    for secret in SECRETS {
-        assert!(!entry.contains(secret), "{entry}");
-    }
+    let folder = folder(file);
+    folder.write(file, content);
+    folder.run(&[&["check", file], arguments].concat(), "", environment)
 }
 
 /// What is printed of a policy that is good, and has nothing to warn about.
 fn ok() -> Seen {
     (0, "ok\n".into(), String::new())
-}
-
-fn refused(errors: &str) -> Seen {
-    (1, String::new(), errors.into())
 }
 
 const GOOD: &str = "
@@ -329,20 +284,20 @@ error: configuration: is empty
 
 #[test]
 fn files_that_cannot_be_read() {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let folder = folder("unreadable");
     assert_eq!(
-        run(&folder, &["check", "no-such-file.yaml"], &[]),
+        folder.run(&["check", "no-such-file.yaml"], "", &[]),
         refused("error: no-such-file.yaml: cannot be read: No such file or directory (os error 2)\n")
     );
     assert_eq!(
-        run(&folder, &["check", "."], &[]),
+        folder.run(&["check", "."], "", &[]),
         refused("error: .: cannot be read: Is a directory (os error 21)\n")
     );
 }
 
 #[test]
 fn arguments_that_are_wrong() {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let folder = folder("arguments");
     for arguments in [
         &[][..],
         &["check"],
@@ -350,7 +305,7 @@ fn arguments_that_are_wrong() {
         &["check", "a", "b"],
         &["check", "a", "--strict"],
     ] {
-        let (status, output, errors) = run(&folder, arguments, &[]);
+        let (status, output, errors) = folder.run(arguments, "", &[]);
         assert_eq!((status, output.as_str()), (2, ""), "{arguments:?}");
         assert!(errors.contains("Usage: peergate"), "{errors}");
     }

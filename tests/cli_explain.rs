@@ -9,10 +9,13 @@
     reason = "clippy knows tests by their attribute, and helpers have none"
 )]
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+#[path = "program/mod.rs"]
+mod program;
+
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+
+use program::{Folder, Seen};
 
 /// Secrets of the policies, and the code of the moment.
 const ENVIRONMENT: [(&str, &str); 4] = [
@@ -22,53 +25,15 @@ const ENVIRONMENT: [(&str, &str); 4] = [
     ("API_KEY", "upstream-explained-key-0001"),
 ];
 
-/// Exit status, standard output, standard error.
-type Seen = (i32, String, String);
-
 fn run(arguments: &[&str], input: &str) -> Seen {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_peergate"))
-        .args(arguments)
-        .current_dir(folder())
-        .env_clear()
-        .envs(ENVIRONMENT)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // Where nothing is read, nobody takes it.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    let seen = (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    );
-    keep(arguments, &seen);
-    seen
-}
-
-/// For the check after the whole suite, which looks for secrets in all that was printed.
-fn keep(arguments: &[&str], (status, output, errors): &Seen) {
-    let captured = captured();
-    fs::create_dir_all(captured.join("secrets")).unwrap();
-    let entry = format!("peergate {} -> {status}\n{output}{errors}\n", arguments.join(" "));
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(captured.join("cli.log"));
-    log.unwrap().write_all(entry.as_bytes()).unwrap();
-    let signatures = requests().into_iter().flat_map(|text| signatures(&text));
-    let values = ENVIRONMENT.iter().map(|(_, value)| (*value).to_owned());
-    let secrets: Vec<String> = values.chain(signatures).collect();
-    fs::write(
-        captured.join("secrets/cli-explain.txt"),
-        secrets.join("\n") + "\n",
-    )
-    .unwrap();
-    for secret in &secrets {
-        assert!(!entry.contains(secret.as_str()), "{entry}");
+    let program = Folder::at("cli-explain", folder());
+    for (_, value) in ENVIRONMENT {
+        program.secret(value);
     }
+    for signature in requests().iter().flat_map(|text| signatures(text)) {
+        program.secret(&signature);
+    }
+    program.run(arguments, input, &ENVIRONMENT)
 }
 
 /// The texts of all requests that are asked about.

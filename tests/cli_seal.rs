@@ -1,7 +1,4 @@
 //! `peergate seal`, as a person sees it, and `peergate check` on what it made.
-//!
-//! What is printed is kept in `target/test-output`, with the secrets that were used beside it, so that a later check can
-//! look for them in everything that the tests printed.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,63 +7,23 @@
     reason = "clippy knows tests by their attribute, and helpers have none"
 )]
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+#[path = "program/mod.rs"]
+mod program;
 
+use program::{Folder, Seen};
 use serde_json::Value;
 
 const SEED: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 const KEY: &str = "cli-seal-key-4d1e7b";
-const SECRETS: [&str; 2] = [SEED, KEY];
 
-/// Exit status, standard output, standard error.
-type Seen = (i32, String, String);
-
-/// A folder of a test's own, and the program in it.
-struct Folder(PathBuf);
+fn folder(name: &str) -> Folder {
+    let folder = Folder::new("cli-seal", name);
+    folder.secret(SEED);
+    folder.secret(KEY);
+    folder
+}
 
 impl Folder {
-    fn new(name: &str) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli_seal").join(name);
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-
-    fn write(&self, file: &str, content: impl AsRef<[u8]>) {
-        fs::write(self.0.join(file), content).unwrap();
-    }
-
-    fn read(&self, file: &str) -> String {
-        fs::read_to_string(self.0.join(file)).unwrap()
-    }
-
-    /// Runs the program with nothing in the environment but what is given.
-    fn run(&self, arguments: &[&str], input: &str, environment: &[(&str, &str)]) -> Seen {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_peergate"))
-            .args(arguments)
-            .current_dir(&self.0)
-            .env_clear()
-            .envs(environment.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // Whoever refuses the arguments reads nothing.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        let output = child.wait_with_output().unwrap();
-        let seen = (
-            output.status.code().unwrap(),
-            String::from_utf8(output.stdout).unwrap(),
-            String::from_utf8(output.stderr).unwrap(),
-        );
-        keep(arguments, &seen);
-        seen
-    }
-
     fn seal(&self, arguments: &[&str], input: &str) -> Seen {
         self.run(&[&["seal"], arguments].concat(), input, &[])
     }
@@ -99,22 +56,6 @@ impl Folder {
     }
 }
 
-fn keep(arguments: &[&str], (status, output, errors): &Seen) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-output");
-    fs::create_dir_all(folder.join("secrets")).unwrap();
-    let entry = format!("peergate {} -> {status}\n{output}{errors}\n", arguments.join(" "));
-    let mut log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(folder.join("cli-seal.log"))
-        .unwrap();
-    log.write_all(entry.as_bytes()).unwrap();
-    fs::write(folder.join("secrets/cli-seal.txt"), SECRETS.join("\n") + "\n").unwrap();
-    for secret in SECRETS {
-        assert!(!entry.contains(secret), "{entry}");
-    }
-}
-
 fn ok() -> Seen {
     (0, "ok\n".into(), String::new())
 }
@@ -130,7 +71,7 @@ fn policy(seed: &str) -> String {
 
 #[test]
 fn a_new_key() {
-    let folder = Folder::new("new_key");
+    let folder = folder("new_key");
     let (status, public, errors) = folder.seal(&["--new-key", "key.jwk"], "");
     assert_eq!(status, 0, "{errors}");
     assert_eq!(
@@ -147,15 +88,7 @@ fn a_new_key() {
     assert_eq!(public["kty"], "EC");
     assert_eq!(public["crv"], "P-256");
 
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = fs::metadata(folder.0.join("key.jwk"))
-            .unwrap()
-            .permissions()
-            .mode();
-        assert_eq!(mode & 0o777, 0o600);
-    }
+    folder.assert_private("key.jwk");
 
     // A key that is there is not written over: what was sealed to it would be lost.
     let before = folder.read("key.jwk");
@@ -167,7 +100,7 @@ fn a_new_key() {
 
 #[test]
 fn what_was_sealed_is_checked_with_the_key_and_without() {
-    let folder = Folder::new("sealed");
+    let folder = folder("sealed");
     folder.new_key("key", &[]);
     folder.new_key("other", &[]);
     for line_end in ["", "\n", "\r\n"] {
@@ -208,7 +141,7 @@ fn what_was_sealed_is_checked_with_the_key_and_without() {
 
 #[test]
 fn from_a_file_and_with_a_key_in_the_argument() {
-    let folder = Folder::new("from");
+    let folder = folder("from");
     folder.new_key("key", &[]);
     folder.write("seed", format!("{SEED}\n"));
     let public = folder.read("key.pub");
@@ -220,7 +153,7 @@ fn from_a_file_and_with_a_key_in_the_argument() {
 
 #[test]
 fn variables() {
-    let folder = Folder::new("variables");
+    let folder = folder("variables");
     folder.new_key("key", &[]);
     folder.write(
         "env",
@@ -256,7 +189,7 @@ fn variables() {
 /// As docs/secrets.md tells it: the old key is kept until nothing is sealed to it.
 #[test]
 fn rotation() {
-    let folder = Folder::new("rotation");
+    let folder = folder("rotation");
     folder.new_key("old", &[]);
     folder.new_key("new", &["--keep", "old.jwk"]);
     let by_old = policy(&format!("{{sealed: {}}}", folder.sealed("old", SEED)));
@@ -280,12 +213,12 @@ fn rotation() {
             "error: key: `d` is missing, or not 32 bytes in base64url\n  help: `peergate seal --new-key FILE` makes one\n"
         )
     );
-    assert!(!folder.0.join("fourth.jwk").exists());
+    assert!(!folder.path().join("fourth.jwk").exists());
 }
 
 #[test]
 fn what_is_not_sealed() {
-    let folder = Folder::new("refused");
+    let folder = folder("refused");
     folder.new_key("key", &[]);
     folder.write("bytes", b"\xff\xfe");
     folder.write("rsa.pub", r#"{"kty": "RSA", "n": "AQAB", "e": "AQAB"}"#);
@@ -373,7 +306,7 @@ fn what_is_not_sealed() {
 /// No argument takes a secret.
 #[test]
 fn usage() {
-    let folder = Folder::new("usage");
+    let folder = folder("usage");
     folder.new_key("key", &[]);
     let cases: [&[&str]; 6] = [
         &[],
@@ -387,5 +320,5 @@ fn usage() {
         let (status, output, _) = folder.seal(arguments, "");
         assert_eq!((status, output.as_str()), (2, ""), "{arguments:?}");
     }
-    assert!(!folder.0.join("a.jwk").exists());
+    assert!(!folder.path().join("a.jwk").exists());
 }

@@ -11,6 +11,7 @@
     reason = "clippy knows tests by their attribute, and helpers have none"
 )]
 
+use std::cell::RefCell;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -29,10 +30,38 @@ pub(crate) fn misused(error: &str) -> Seen {
     (2, String::new(), error.to_owned())
 }
 
-/// A folder of a test's own.
+/// Runs the program in a folder with nothing in the environment but what is given, and keeps nothing.
+pub(crate) fn run_in(
+    folder: impl AsRef<Path>,
+    arguments: &[&str],
+    input: &str,
+    environment: &[(&str, &str)],
+) -> Seen {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_peergate"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .envs(environment.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Whoever refuses the arguments reads nothing.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+/// A folder where the program runs.
 pub(crate) struct Folder {
     path: PathBuf,
     area: &'static str,
+    secrets: RefCell<Vec<String>>,
 }
 
 impl Folder {
@@ -41,7 +70,16 @@ impl Folder {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(area).join(name);
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
-        Self { path, area }
+        Self::at(area, path)
+    }
+
+    /// One that is there, with what is in it: a test only reads it.
+    pub(crate) fn at(area: &'static str, path: PathBuf) -> Self {
+        Self {
+            path,
+            area,
+            secrets: RefCell::default(),
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -73,6 +111,7 @@ impl Folder {
         let mut register = OpenOptions::new().create(true).append(true).open(file).unwrap();
         // In one piece: other tests write there too.
         register.write_all(format!("{secret}\n").as_bytes()).unwrap();
+        self.secrets.borrow_mut().push(secret.to_owned());
     }
 
     /// Runs the program with nothing in the environment but what is given, and keeps what it prints.
@@ -91,29 +130,15 @@ impl Folder {
         fs::create_dir_all(log.parent().unwrap()).unwrap();
         let mut log = OpenOptions::new().create(true).append(true).open(log).unwrap();
         log.write_all(entry.as_bytes()).unwrap();
+        for secret in self.secrets.borrow().iter() {
+            assert!(!entry.contains(secret), "{entry}");
+        }
         seen
     }
 
     /// The same for what shows a secret, as it is asked to.
     pub(crate) fn run_unkept(&self, arguments: &[&str], input: &str, environment: &[(&str, &str)]) -> Seen {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_peergate"))
-            .args(arguments)
-            .current_dir(&self.path)
-            .env_clear()
-            .envs(environment.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // Whoever refuses the arguments reads nothing.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        let output = child.wait_with_output().unwrap();
-        (
-            output.status.code().unwrap(),
-            String::from_utf8(output.stdout).unwrap(),
-            String::from_utf8(output.stderr).unwrap(),
-        )
+        run_in(&self.path, arguments, input, environment)
     }
 
     fn kept(&self) -> PathBuf {
