@@ -7,25 +7,20 @@
     reason = "clippy knows tests by their attribute, and helpers have none"
 )]
 
+#[path = "program/mod.rs"]
+mod program;
+
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-/// Exit status, standard output, standard error.
-type Seen = (i32, String, String);
+use program::{Seen, run_in};
 
 fn check(arguments: &[&str]) -> Seen {
-    let output = Command::new(env!("CARGO_BIN_EXE_peergate"))
-        .arg("check")
-        .args(arguments)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env_clear()
-        .output()
-        .unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
+    run_in(
+        env!("CARGO_MANIFEST_DIR"),
+        &[&["check"], arguments].concat(),
+        "",
+        &[],
     )
 }
 

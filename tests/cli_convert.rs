@@ -5,26 +5,20 @@
     reason = "clippy knows tests by their attribute, and helpers have none"
 )]
 
+#[path = "program/mod.rs"]
+mod program;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+
+use program::{Folder, Seen, refused, run_in};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/convert")
 }
 
-fn run(arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_peergate"))
-        .args(arguments)
-        .current_dir(folder())
-        .env_clear()
-        .output()
-        .unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
+fn run(arguments: &[&str]) -> Seen {
+    run_in(folder(), arguments, "", &[])
 }
 
 fn inputs() -> Vec<String> {
@@ -90,22 +84,19 @@ fn whole_segments_are_the_authors_word() {
 
 #[test]
 fn files_that_hold_nothing_of_it() {
-    let refused = |content: &str, error: &str| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli_convert");
-        fs::create_dir_all(&folder).unwrap();
-        let file = folder.join("input.yaml");
-        fs::write(&file, content).unwrap();
-        let (status, output, errors) = run(&["convert", file.to_str().unwrap()]);
-        assert_eq!((status, output.as_str()), (1, ""));
-        assert_eq!(errors, format!("error: {}: {error}\n", file.display()));
+    let folder = Folder::new("cli-convert", "nothing");
+    let assert_refused = |content: &str, error: &str| {
+        folder.write("input.yaml", content);
+        let seen = folder.run_unkept(&["convert", "input.yaml"], "", &[]);
+        assert_eq!(seen, refused(&format!("error: input.yaml: {error}\n")));
     };
     let nothing = "holds no `jwt_authn` and no RequestAuthentication\n  help: give an Envoy file, the filter's \
                    `typed_config`, or manifests of Istio";
-    refused("{}", nothing);
-    refused("static_resources: {listeners: []}", nothing);
+    assert_refused("{}", nothing);
+    assert_refused("static_resources: {listeners: []}", nothing);
     let filter =
         "{\"@type\": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication}";
-    refused(
+    assert_refused(
         &format!("[{filter}, {filter}]"),
         "holds 2 `jwt_authn` filters\n  help: give the `typed_config` of one",
     );
@@ -114,7 +105,7 @@ fn files_that_hold_nothing_of_it() {
             "{{kind: RequestAuthentication, metadata: {{name: a, namespace: {namespace}}}, spec: {{}}}}\n---\n"
         )
     };
-    refused(
+    assert_refused(
         &(resource("a") + &resource("b")),
         "has resources for several namespaces or selectors\n  help: give those of one workload: each gets a policy of its own",
     );

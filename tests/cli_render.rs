@@ -11,12 +11,13 @@
     reason = "clippy knows tests by their attribute, and helpers have none"
 )]
 
+#[path = "program/mod.rs"]
+mod program;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-/// Exit status, standard output, standard error.
-type Seen = (i32, String, String);
+use program::{Seen, run_in};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/render")
@@ -24,18 +25,7 @@ fn folder() -> PathBuf {
 
 /// Runs it with nothing in the environment: what is rendered depends on nothing there.
 fn render(arguments: &[&str]) -> Seen {
-    let output = Command::new(env!("CARGO_BIN_EXE_peergate"))
-        .arg("render")
-        .args(arguments)
-        .current_dir(folder())
-        .env_clear()
-        .output()
-        .unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
+    run_in(folder(), &[&["render"], arguments].concat(), "", &[])
 }
 
 /// A policy in a file of its own.
@@ -43,19 +33,7 @@ fn render_text(name: &str, policy: &str, arguments: &[&str]) -> Seen {
     let own = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli_render");
     fs::create_dir_all(&own).unwrap();
     fs::write(own.join(name), policy).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_peergate"))
-        .arg("render")
-        .args(arguments)
-        .arg(name)
-        .current_dir(own)
-        .env_clear()
-        .output()
-        .unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
+    run_in(own, &[&["render"], arguments, &[name]].concat(), "", &[])
 }
 
 /// What is taken from the demo's file goes: it has a test of its own.

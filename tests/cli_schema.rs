@@ -5,21 +5,16 @@
     reason = "clippy knows tests by their attribute, and helpers have none"
 )]
 
+#[path = "program/mod.rs"]
+mod program;
+
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-fn run(arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_peergate"))
-        .args(arguments)
-        .env_clear()
-        .output()
-        .unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
+use program::{Seen, run_in};
+
+fn run(arguments: &[&str]) -> Seen {
+    run_in(env!("CARGO_MANIFEST_DIR"), arguments, "", &[])
 }
 
 /// A file that differs is made again by `peergate schema --envoy > schema/envoy.schema.json`, or with `--istio`.
