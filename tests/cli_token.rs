@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 
 const SHARED: &str = "cli-token-shared-secret-of-tests-which-is-as-long-as-the-longest-hash-6f2a";
 
+/// As the provider of `policy` wants them.
+const OF_POLICY: [&str; 4] = ["--policy", "policy.yaml", "--provider", "idp"];
+
 fn folder(name: &str) -> Folder {
     let folder = Folder::new("cli-token", name);
     folder.secret(SHARED);
@@ -88,8 +91,7 @@ fn a_key_of_every_kind_and_a_token_that_its_policy_takes() {
             "policy.yaml",
             policy(&format!("jwks: {{inline: {public}}}, algorithms: [{algorithm}]")),
         );
-        let of_policy = ["--policy", "policy.yaml", "--provider", "idp", "--sub", "mrpink"];
-        let arguments = [&["--key", &file][..], &of_policy].concat();
+        let arguments = [&["--key", &file, "--sub", "mrpink"], &OF_POLICY[..]].concat();
         // No warning: the filter's own code would take it.
         let (status, token, errors) = mint(&folder, &arguments);
         assert_eq!((status, errors.as_str()), (0, ""), "{algorithm}");
@@ -115,17 +117,8 @@ fn one_key_of_rsa_signs_in_all_ways() {
             "policy.yaml",
             policy(&format!("jwks: {{inline: {public}}}, algorithms: [{algorithm}]")),
         );
-        let of_policy = [
-            "--key",
-            "rsa.jwk",
-            "--policy",
-            "policy.yaml",
-            "--provider",
-            "idp",
-            "--sub",
-            "a",
-        ];
-        let (status, token, errors) = mint(&folder, &of_policy);
+        let arguments = [&["--key", "rsa.jwk", "--sub", "a"], &OF_POLICY[..]].concat();
+        let (status, token, errors) = mint(&folder, &arguments);
         assert_eq!((status, errors.as_str()), (0, ""), "{algorithm}");
         assert_eq!(read(&token).0["alg"], algorithm);
     }
@@ -141,32 +134,16 @@ fn a_shared_secret() {
         );
         folder.write("policy.yaml", policy(&secrets));
         let arguments = [
-            "--key",
-            "secret",
-            "--alg",
-            algorithm,
-            "--policy",
-            "policy.yaml",
-            "--provider",
-            "idp",
-            "--sub",
-            "a",
-        ];
+            &["--key", "secret", "--alg", algorithm, "--sub", "a"],
+            &OF_POLICY[..],
+        ]
+        .concat();
         let (status, token, errors) = mint(&folder, &arguments);
         assert_eq!((status, errors.as_str()), (0, ""), "{algorithm}");
         assert_eq!(read(&token).0, json!({"alg": algorithm, "typ": "JWT"}));
     }
     folder.write("other", "some-other-secret-that-is-long-enough-for-hs256");
-    let arguments = [
-        "--key",
-        "other",
-        "--alg",
-        "HS512",
-        "--policy",
-        "policy.yaml",
-        "--provider",
-        "idp",
-    ];
+    let arguments = [&["--key", "other", "--alg", "HS512"], &OF_POLICY[..]].concat();
     assert_eq!(
         mint(&folder, &arguments),
         refused(
@@ -246,8 +223,7 @@ fn what_a_provider_would_say() {
             "jwks: {{inline: {public}}}, typ: [at+jwt], max_lifetime_seconds: 60"
         )),
     );
-    let of_policy = ["--policy", "policy.yaml", "--provider", "idp"];
-    let mint = |arguments: &[&str]| mint(&folder, &[arguments, &of_policy].concat());
+    let mint = |arguments: &[&str]| mint(&folder, &[arguments, &OF_POLICY].concat());
     let (status, token, errors) = mint(&["--key", "ours.jwk", "--sub", "a"]);
     assert_eq!((status, errors.as_str()), (0, ""));
     let (header, claims) = read(&token);

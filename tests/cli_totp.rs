@@ -31,6 +31,9 @@ inbound:
     - {name: all, accept: [api_key, bearer_token], require: {totp: true}}
 ";
 
+/// How `POLICY` makes its codes.
+const AS_POLICY: [&str; 6] = ["--algorithm", "SHA256", "--digits", "8", "--period", "60"];
+
 fn folder(name: &str) -> Folder {
     let folder = Folder::new("cli-totp", name);
     for (file, seed) in [("sha1", SEED), ("sha256", SEED_256), ("sha512", SEED_512)] {
@@ -103,29 +106,10 @@ fn where_a_seed_comes_from() {
         errors,
         "the code of seed 1 of 2: `--seed` takes another\nfrom 2009-02-13T23:31:00Z to 2009-02-13T23:32:00Z, for 23 more s\n"
     );
-    let same = [
-        "--from",
-        "sha1",
-        "--algorithm",
-        "SHA256",
-        "--digits",
-        "8",
-        "--period",
-        "60",
-    ];
-    assert_eq!(code(&same, "").1, first);
+    let same = |file: &str| code(&[&["--from", file], &AS_POLICY[..]].concat(), "").1;
+    assert_eq!(same("sha1"), first);
     let second = code(&[&of_policy[..], &["--seed", "2"]].concat(), "");
-    let same = [
-        "--from",
-        "sha256",
-        "--algorithm",
-        "SHA256",
-        "--digits",
-        "8",
-        "--period",
-        "60",
-    ];
-    assert_eq!(code(&same, "").1, second.1);
+    assert_eq!(same("sha256"), second.1);
     assert_ne!(first, second.1);
 }
 
@@ -396,25 +380,8 @@ fn a_seed_that_is_sealed_in_the_policy() {
     let private = folder.read("unsealing.jwk");
     let (status, code, _) = folder.run(&arguments, "", &[("PEERGATE_UNSEALING_KEY", &private)]);
     assert_eq!(status, 0);
-    let same = [
-        "--from",
-        "sha1",
-        "--algorithm",
-        "SHA256",
-        "--digits",
-        "8",
-        "--period",
-        "60",
-    ];
-    assert_eq!(
-        totp(
-            &folder,
-            &[&["code", "--at", "1234567897"], &same[..]].concat(),
-            ""
-        )
-        .1,
-        code
-    );
+    let same = [&["code", "--from", "sha1", "--at", "1234567897"], &AS_POLICY[..]].concat();
+    assert_eq!(totp(&folder, &same, "").1, code);
     // Where the key is not, all but the seed is known.
     let (status, output, errors) = folder.run(&arguments, "", &[]);
     assert_eq!((status, output.as_str()), (1, ""));
