@@ -11,74 +11,23 @@
     reason = "clippy knows tests by their attribute, and helpers have none"
 )]
 
-#[path = "support/halves.rs"]
-mod halves;
+#[path = "support/config_cases.rs"]
+mod config_cases;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::Path;
-use std::{fs, io};
 
-use peergate_filter::config::{self, Document, Environment, Errors, Loaded, Problem};
-use serde::Deserialize;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Case {
-    case: String,
-    #[serde(default)]
-    environment: BTreeMap<String, String>,
-    workload: Option<String>,
-    namespace: Option<String>,
-    policy: Option<Document>,
-    inbound: Option<Document>,
-    outbound: Option<Document>,
-    refused: Option<String>,
-    accepted: Option<String>,
-}
-
-impl Case {
-    /// The outcome as a text, and whether the configuration was refused.
-    fn load(self) -> Result<Loaded, Errors> {
-        let environment = Environment {
-            variables: self.environment,
-            workload: self.workload,
-            namespace: self.namespace,
-        };
-        let policy = halves::policy(self.policy, self.inbound, self.outbound);
-        config::load(&policy, &environment)
-    }
-}
-
-fn cases() -> io::Result<Vec<(String, Case)>> {
-    let mut cases = Vec::new();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config");
-    for file in fs::read_dir(folder)? {
-        let path = file?.path();
-        let text = fs::read_to_string(&path)?;
-        // As `peergate check` does; without it, `off` would be false.
-        let options = serde_saphyr::options! { strict_booleans: true };
-        let list: Vec<Case> = serde_saphyr::from_str_with_options(&text, options)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let file = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        cases.extend(
-            list.into_iter()
-                .map(|case| (format!("{file}: {}", case.case), case)),
-        );
-    }
-    Ok(cases)
-}
+use config_cases::cases;
+use peergate_filter::config::{self, Document, Environment, Problem};
 
 #[test]
 fn every_case_says_exactly_this() {
-    let cases = cases().unwrap();
+    let cases = cases();
     assert!(cases.len() > 200, "only {} cases were found", cases.len());
     let mut failures = Vec::new();
     for (name, case) in cases {
-        let (kind, expected) = match (case.refused.clone(), case.accepted.clone()) {
+        let (kind, expected) = match (&case.refused, &case.accepted) {
             (Some(refused), None) => ("refused", refused),
             (None, Some(accepted)) => ("accepted", accepted),
             _ => panic!("{name}: needs one of `refused` and `accepted`"),
@@ -108,7 +57,7 @@ fn every_case_says_exactly_this() {
 #[test]
 fn every_kind_of_problem_has_a_case() {
     let mut seen = BTreeSet::new();
-    for (_, case) in cases().unwrap() {
+    for (_, case) in cases() {
         if let Err(errors) = case.load() {
             seen.extend(errors.iter().map(|error| kind(error.problem())));
         }

@@ -10,31 +10,17 @@
     reason = "clippy knows tests by their attribute, and helpers have none"
 )]
 
-#[path = "support/halves.rs"]
-mod halves;
+#[path = "support/config_cases.rs"]
+mod config_cases;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use peergate_filter::config::{self, Document, Environment};
+use config_cases::cases;
+use peergate_filter::config::{Document, Environment};
 use peergate_filter::render::{
     self, Address, Addresses, EnvoyOptions, IstioOptions, Kind, Phase, RenderError, Subject, Target,
 };
-use serde::Deserialize;
-
-#[derive(Deserialize)]
-struct Case {
-    case: String,
-    #[serde(default)]
-    environment: BTreeMap<String, String>,
-    workload: Option<String>,
-    namespace: Option<String>,
-    policy: Option<Document>,
-    inbound: Option<Document>,
-    outbound: Option<Document>,
-    accepted: Option<String>,
-}
 
 const IMAGE: &str =
     "oci://registry.example/peergate@sha256:0000000000000000000000000000000000000000000000000000000000000000";
@@ -42,32 +28,16 @@ const IMAGE: &str =
 /// Where a good policy comes from, and the policy.
 fn policies() -> Vec<(String, Document)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut policies = Vec::new();
-    for folder in ["tests/config", "tests/policies", "examples"] {
+    let accepted = cases()
+        .into_iter()
+        .filter(|(_, case)| case.accepted.is_some() && case.load().is_ok());
+    let mut policies: Vec<_> = accepted.map(|(name, case)| (name, case.policy())).collect();
+    for folder in ["tests/policies", "examples"] {
         for file in fs::read_dir(root.join(folder)).unwrap() {
             let path = file.unwrap().path();
-            if path.extension().is_none_or(|extension| extension != "yaml") {
-                continue;
-            }
-            let name = path.display().to_string();
-            let text = fs::read_to_string(&path).unwrap();
-            if folder != "tests/config" {
-                policies.push((name, read(&text, false)));
-                continue;
-            }
-            let options = serde_saphyr::options! { strict_booleans: true };
-            let cases: Vec<Case> = serde_saphyr::from_str_with_options(&text, options).unwrap();
-            for case in cases {
-                let name = format!("{name}: {}", case.case);
-                let environment = Environment {
-                    variables: case.environment,
-                    workload: case.workload,
-                    namespace: case.namespace,
-                };
-                let policy = halves::policy(case.policy, case.inbound, case.outbound);
-                if case.accepted.is_some() && config::load(&policy, &environment).is_ok() {
-                    policies.push((name, policy));
-                }
+            if path.extension().is_some_and(|extension| extension == "yaml") {
+                let text = fs::read_to_string(&path).unwrap();
+                policies.push((path.display().to_string(), read(&text, false)));
             }
         }
     }
