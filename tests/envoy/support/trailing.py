@@ -1,41 +1,28 @@
 """An HTTP/2 server without TLS whose answers end with trailers, which gRPC is not alone in doing (RFC 9113 §8.1)."""
 
 import socketserver
-import threading
 
 import h2.config
 import h2.connection
 import h2.events
 
+from .loopback import Loopback
+
 TRAILERS = {"x-last-word": "said"}
 
 
-class Trailing:
+class Trailing(Loopback):
     """The server. As a context manager it runs for the length of the block, on a free port of its own.
 
     Every request is answered with the same document, in pieces. `says_length`: beforehand, with `content-length`.
     """
 
     def __init__(self, document: bytes, says_length: bool, piece: int = 1000):
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        server = _Server(("127.0.0.1", 0), _Handler)
+        super().__init__(server)
         headers = {":status": "200", "content-type": "application/json"}
-        self._server.headers = headers | ({"content-length": str(len(document))} if says_length else {})
-        self._server.pieces = [document[start : start + piece] for start in range(0, len(document), piece)]
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    def __enter__(self) -> "Trailing":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def port(self) -> int:
-        """The port on which it listens."""
-        return self._server.server_address[1]
+        server.headers = headers | ({"content-length": str(len(document))} if says_length else {})
+        server.pieces = [document[start : start + piece] for start in range(0, len(document), piece)]
 
 
 class _Server(socketserver.ThreadingTCPServer):

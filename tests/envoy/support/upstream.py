@@ -4,11 +4,12 @@ import enum
 import json
 import ssl
 import sys
-import threading
 import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
+
+from .loopback import Loopback
 
 
 class Failure(enum.Enum):
@@ -62,7 +63,7 @@ class Received:
         return {name.lower() for name, _ in self.headers}
 
 
-class Upstream:
+class Upstream(Loopback):
     """The server. As a context manager it runs for the length of the block, on a free port of its own."""
 
     def __init__(self, name: str, tls: ssl.SSLContext | None = None):
@@ -70,11 +71,11 @@ class Upstream:
         self.received: list[Received] = []
         #: What becomes of the next requests, in their order, before one is answered as usual. A number is a status.
         self.failures: list[int | Failure | Redirect] = []
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.upstream = self
+        server = _Server(("127.0.0.1", 0), _Handler)
+        super().__init__(server)
+        server.upstream = self
         if tls is not None:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
 
     def answer_headers(self, received: Received) -> dict[str, str]:  # noqa: ARG002
         """Further headers of the answer."""
@@ -89,20 +90,6 @@ class Upstream:
         }
         parameters = [name for name, _ in received.query]
         return {"served_by": self.name, "path": received.path, "parameters": parameters, "caller": identity}
-
-    def __enter__(self) -> "Upstream":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def port(self) -> int:
-        """The port on which it listens."""
-        return self._server.server_address[1]
 
     def only(self) -> Received:
         """The one request that arrived since the last `forget`."""

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 
 from support import crds
+from support.loopback import Loopback
 from support.paths import ISTIO_CRDS
 
 #: The kinds of Kubernetes itself that istiod lists, by group and plural.
@@ -69,7 +70,7 @@ class Event:
     value: dict
 
 
-class KubernetesDouble:
+class KubernetesDouble(Loopback):
     """The server, with its objects. As a context manager it runs for the length of the block."""
 
     def __init__(self) -> None:
@@ -78,9 +79,9 @@ class KubernetesDouble:
         self.objects: dict[Key, dict] = {}
         self.events: list[Event] = []
         self._versions = itertools.count(1)
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.double = self
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        server = _Server(("127.0.0.1", 0), _Handler)
+        super().__init__(server)
+        server.double = self
         for crd in yaml.load_all(ISTIO_CRDS.read_text(encoding="utf-8"), yaml.CSafeLoader):
             if crd is not None:
                 self.kinds[crd["spec"]["group"], crd["spec"]["names"]["plural"]] = crd["spec"]["names"][
@@ -88,19 +89,10 @@ class KubernetesDouble:
                 ]
                 self._store(crd)
 
-    def __enter__(self) -> "KubernetesDouble":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
     @property
     def url(self) -> str:
         """Where it is reached."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def version(self) -> int:
