@@ -18,14 +18,11 @@ import httpx
 
 from .credentials import SigningKey, new_secret
 from .paths import OUTPUT, ROOT
-from .process import die_with_parent, wait_until
+from .process import die_with_parent, stop, wait_until
 from .registry import remember, remember_token
 
 #: Node reads a few hundred files; a busy machine takes its time.
 START_SECONDS = 30
-
-#: They have nothing to finish; after this they are killed.
-STOP_SECONDS = 5
 
 #: Where users are sent back to; nobody listens there.
 CALLBACK = "http://127.0.0.1:1/callback"
@@ -87,12 +84,7 @@ class IdentityProvider:
             return
         if self._session is not None:
             self._session.close()
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process)
 
     def freeze(self) -> None:
         """Let it take connections and answer nothing, until it is thawed."""

@@ -9,13 +9,10 @@ import yaml
 from .debian import program
 from .paths import OUTPUT
 from .ports import free_port
-from .process import die_with_parent, wait_until
+from .process import die_with_parent, stop, wait_until
 
 #: It has nothing to load; a busy machine takes its time.
 START_SECONDS = 20
-
-#: It has nothing to finish; after this it is killed.
-STOP_SECONDS = 5
 
 
 class ImageRegistry:
@@ -61,12 +58,7 @@ class ImageRegistry:
         process, self._process = self._process, None
         if process is None:
             return
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process)
 
     def get(self, path: str, accept: str = "*/*") -> httpx.Response:
         """What it answers below `/v2/`, whatever that is."""

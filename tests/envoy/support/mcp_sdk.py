@@ -16,7 +16,7 @@ import httpx
 
 from .identity_provider import CALLBACK
 from .paths import OUTPUT, ROOT
-from .process import die_with_parent
+from .process import die_with_parent, stop
 from .registry import remember, remember_token
 
 PYTHON = ROOT / ".venv/mcp/bin/python"
@@ -25,9 +25,6 @@ PROGRAMS = ROOT / "tests/sdk/mcp"
 
 #: Longer than anything that the SDK waits for here.
 PATIENCE_SECONDS = 30
-
-#: They have nothing to finish; after this they are killed.
-STOP_SECONDS = 5
 
 
 class _Program:
@@ -65,16 +62,10 @@ class _Program:
         raise NotImplementedError
 
     def _stop(self) -> None:
-        process = self._process
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(self._process)
         with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
-        process.stdout.close()
+            self._process.stdin.close()
+        self._process.stdout.close()
 
     def _line(self) -> str:
         # One line is on its way at a time: none waits where `select` does not see it.

@@ -17,7 +17,7 @@ import yaml
 #: Envoy compiles the module once for each of its threads; a busy machine takes its time.
 START_SECONDS = 60
 
-#: Envoy needs well under a second to stop; after this it is killed.
+#: Envoy and the others need well under a second to stop; after this they are killed.
 STOP_SECONDS = 10
 
 #: How long a test waits for what Envoy does by itself: a reload, a log line.
@@ -95,12 +95,7 @@ class Envoy:
         process, self._process = self._process, None
         if process is None:
             return
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process)
 
     def port(self, listener: str) -> int:
         """The port on which a listener listens now."""
@@ -209,6 +204,16 @@ def wait_until(condition: Callable[[], object], seconds: float, what: str) -> No
         if time.monotonic() > end:
             raise TimeoutError(f"waited {seconds} s in vain: {what}")
         time.sleep(0.02)
+
+
+def stop(process: subprocess.Popen) -> None:
+    """Stop what was started, by its process id, and wait until it is gone."""
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def die_with_parent() -> None:

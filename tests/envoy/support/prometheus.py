@@ -9,7 +9,7 @@ import yaml
 
 from .debian import program
 from .ports import free_port
-from .process import PATIENCE_SECONDS, STOP_SECONDS, die_with_parent, wait_until
+from .process import PATIENCE_SECONDS, die_with_parent, stop, wait_until
 
 #: Ours: a test has seconds, where an operator has a quarter of a minute.
 SCRAPE_SECONDS = 0.5
@@ -70,12 +70,7 @@ class Prometheus:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        stop(self._process)
 
     def ask(self, path: str, **parameters: str | float) -> object:
         """The data that its API answers; an error of it is one of the test."""

@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from support.process import STOP_SECONDS, die_with_parent, wait_until
+from support.process import die_with_parent, stop, wait_until
 
 from .paths import LOGS
 
@@ -65,9 +65,4 @@ class Daemon:
 
     def stop(self) -> None:
         """Stop it, by its process id."""
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        stop(self._process)
