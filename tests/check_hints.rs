@@ -10,6 +10,8 @@
     reason = "clippy knows tests by their attribute, and helpers have none"
 )]
 
+#[path = "support/case_files.rs"]
+mod case_files;
 #[path = "support/halves.rs"]
 mod halves;
 
@@ -68,25 +70,10 @@ fn printed(hints: &[Hint]) -> String {
 }
 
 fn cases() -> Vec<(String, Case)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hints");
-    let mut cases = Vec::new();
-    for file in fs::read_dir(folder).unwrap() {
-        let path = file.unwrap().path();
-        let text = fs::read_to_string(&path).unwrap();
-        let options = serde_saphyr::options! { strict_booleans: true };
-        let list: Vec<Case> = serde_saphyr::from_str_with_options(&text, options)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let file = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        cases.extend(
-            list.into_iter()
-                .map(|case| (format!("{file}: {}", case.case), case)),
-        );
-    }
+    let cases = case_files::cases::<Case>("tests/hints").into_iter();
     cases
+        .map(|(file, case)| (format!("{file}: {}", case.case), case))
+        .collect()
 }
 
 #[test]

@@ -1,18 +1,13 @@
 //! The cases of `tests/config/*.yaml`, each a configuration and what is said of it.
 
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "clippy knows tests by their attribute, and helpers have none"
-)]
+#![allow(dead_code, reason = "not every file of tests asks for all of it")]
 
+#[path = "case_files.rs"]
+mod case_files;
 #[path = "halves.rs"]
 mod halves;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 
 use peergate_filter::config::{self, Document, Environment, Errors, Loaded};
 use serde::Deserialize;
@@ -51,20 +46,8 @@ impl Case {
 
 /// All cases, by file and name.
 pub(crate) fn cases() -> Vec<(String, Case)> {
-    let mut cases = Vec::new();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config");
-    for file in fs::read_dir(folder).unwrap() {
-        let path = file.unwrap().path();
-        let text = fs::read_to_string(&path).unwrap();
-        // As `peergate check` does; without it, `off` would be false.
-        let options = serde_saphyr::options! { strict_booleans: true };
-        let list: Vec<Case> = serde_saphyr::from_str_with_options(&text, options)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let file = path.file_name().unwrap().to_string_lossy().into_owned();
-        cases.extend(
-            list.into_iter()
-                .map(|case| (format!("{file}: {}", case.case), case)),
-        );
-    }
+    let cases = case_files::cases::<Case>("tests/config").into_iter();
     cases
+        .map(|(file, case)| (format!("{file}: {}", case.case), case))
+        .collect()
 }
