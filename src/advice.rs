@@ -18,6 +18,7 @@ mod resources;
 mod rules;
 mod samples;
 mod secrets;
+mod shadow;
 mod strength;
 mod words;
 

@@ -9,7 +9,7 @@
 
 use peergate_filter::advice::{self, Advice, Hint};
 use peergate_filter::config::{self, Document, Environment};
-use peergate_filter::decision::{self, Means, Outcome, Step};
+use peergate_filter::decision::{self, Deny, Means, Outcome, Step};
 use peergate_filter::http::{Headers, Request};
 use peergate_filter::policy::Policy;
 use peergate_filter::role::Role;
@@ -87,6 +87,82 @@ fn a_card_that_is_not_public_is_refused() {
         hidden += usize::from(is_hidden);
     }
     assert!(hidden > 50 && shown > 50, "{hidden} hidden, {shown} shown");
+}
+
+/// The request that is named is refused, though a rule in shadow matches it.
+#[test]
+fn what_a_rule_in_shadow_is_said_to_leave_is_refused() {
+    let mut random = Random(0x6a09_e667_f3bc_c909);
+    let (mut claims, mut rules_in_shadow, mut missed) = (0, 0, 0);
+    for _ in 0..1_000 {
+        let rules: Vec<Value> = (0..4)
+            .map(|_| {
+                let mut rule = inbound_rule(&mut random);
+                if random.below(2) == 0 {
+                    rule["enforcement"] = json!("shadow");
+                }
+                rule
+            })
+            .collect();
+        let (policy, hints) = load(json!({"inbound": {"rules": rules, "providers": {"kc": provider()}}}));
+        let refused: Vec<(usize, Request)> = hints.iter().filter_map(|hint| left(hint, &rules)).collect();
+        for (index, asked) in &refused {
+            let decided = decision::decide(Means::of(&policy), Role::Inbound, asked, NOW);
+            let (name, last) = (index.to_string(), decided.records.last().unwrap());
+            assert!(
+                matches!(last.outcome, Outcome::Denied(Deny::NoRule)),
+                "{asked:?} {policy:?}"
+            );
+            assert!(decided.records.iter().any(|record| record.rule == Some(&name)));
+        }
+        // Of a rule of which nothing is said, no request is refused so.
+        for _ in 0..20 {
+            let asked = request(&mut random);
+            let decided = decision::decide(Means::of(&policy), Role::Inbound, &asked, NOW);
+            let is_refused = matches!(
+                decided.records.last().unwrap().outcome,
+                Outcome::Denied(Deny::NoRule)
+            );
+            let is_said = |record: &decision::Record<'_>| {
+                record.rule.is_none()
+                    || refused
+                        .iter()
+                        .any(|(index, _)| record.rule == Some(&index.to_string()))
+            };
+            missed += usize::from(is_refused && !decided.records.iter().all(is_said));
+        }
+        claims += refused.len();
+        rules_in_shadow += rules
+            .iter()
+            .filter(|rule| rule["enforcement"] == "shadow")
+            .count();
+    }
+    assert!(
+        claims > 300 && claims < rules_in_shadow,
+        "{claims} of {rules_in_shadow}"
+    );
+    assert!(missed < 100, "{missed} refusals were not foreseen");
+}
+
+/// The rule of a hint about shadow, and the request that it names.
+fn left(hint: &Hint, rules: &[Value]) -> Option<(usize, Request)> {
+    let Advice::ShadowRefused { method, host, path } = hint.advice() else {
+        return None;
+    };
+    let index = hint.path().strip_prefix("inbound.rules[")?.strip_suffix(']')?;
+    let index: usize = index.parse().unwrap();
+    let headers: Vec<(String, &str)> = rules[index]["match"]["headers"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (name.to_lowercase(), value.as_str().unwrap()))
+        .collect();
+    let headers: Vec<(&str, &str)> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), *value))
+        .collect();
+    let host = host.as_deref().unwrap_or("other");
+    Some((index, described(method, host, path, &headers)))
 }
 
 /// Of a path with another slash at its end: some request for it gets in by the rule that is named.

@@ -82,7 +82,7 @@ pub(super) fn advise(rules: &Rules<'_>, findings: &mut Findings<'_>) {
 }
 
 /// A request that a rule matches, but for its path.
-fn base(rules: &Rules<'_>, condition: &Condition) -> Option<Sample> {
+pub(super) fn base(rules: &Rules<'_>, condition: &Condition) -> Option<Sample> {
     Some(Sample {
         method: condition
             .methods
@@ -96,7 +96,7 @@ fn base(rules: &Rules<'_>, condition: &Condition) -> Option<Sample> {
 }
 
 /// The paths of a rule, each with its pattern; of a rule for every path, two.
-fn targets<'v>(rule: &'v Viewed<'_>) -> Vec<(Option<&'v Pattern>, String)> {
+pub(super) fn targets<'v>(rule: &'v Viewed<'_>) -> Vec<(Option<&'v Pattern>, String)> {
     match rule.rule.condition.is_any_path() {
         true => vec![(None, "/".into()), (None, "/peergate-sample".into())],
         false => {
@@ -147,6 +147,6 @@ fn add_at_header(
 }
 
 /// The methods of RFC 9110 §9.3 that reach an upstream, and of RFC 5789.
-const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+pub(super) const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
 /// Ours: rules are compared in pairs. What stands behind so many is not looked at.
 const MAX_RULES: usize = 1000;

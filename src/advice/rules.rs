@@ -6,11 +6,12 @@ use crate::advice::entry::entries;
 use crate::advice::order::{self, Rules};
 use crate::advice::pattern::Pattern;
 use crate::advice::samples::{Hosts, Sample};
+use crate::advice::shadow;
 use crate::advice::words::Advice;
 use crate::config::Document;
 use crate::config::path::Path;
-use crate::policy::Policy;
 use crate::policy::rule::{Action, Protocol};
+use crate::policy::{Enforcement, Policy};
 use crate::role::{Role, RoleSetting};
 
 /// Whether the role ever asks the inbound half.
@@ -42,6 +43,9 @@ pub(super) fn advise(policy: &Policy, document: &Document, findings: &mut Findin
         is_gateway: policy.role == RoleSetting::Fixed(Role::Gateway),
     };
     let list = Path::root().member("inbound").member("rules");
+    if policy.enforcement == Enforcement::Enforce {
+        shadow::advise(&rules, findings);
+    }
     let lets_in = |viewed: &Viewed<'_>| viewed.is_enforced() && !matches!(viewed.rule.action, Action::Deny);
     if !rules.viewed.iter().any(lets_in) {
         findings.add(&list, Advice::LetsNobodyIn);

@@ -20,6 +20,19 @@ pub(super) struct Sample {
 impl Sample {
     /// The rule that decides it, among those that are enforced.
     pub(super) fn decided_by(&self, rules: &[Viewed<'_>]) -> Option<usize> {
+        self.first(rules, |viewed| viewed.is_enforced())
+    }
+
+    /// Whether a rule matches it, in shadow or not.
+    pub(super) fn is_matched_by(&self, rule: &Viewed<'_>) -> bool {
+        self.first([rule], |_| true).is_some()
+    }
+
+    fn first<'v, 'p: 'v>(
+        &self,
+        rules: impl IntoIterator<Item = &'v Viewed<'p>>,
+        counts: impl Fn(&Viewed<'_>) -> bool,
+    ) -> Option<usize> {
         let asked = [
             (":method", &self.method),
             (":authority", &self.host),
@@ -32,9 +45,9 @@ impl Sample {
         };
         let authority = Authority::parse(self.host.as_bytes()).ok()?;
         let path = RequestPath::classify(self.path.as_bytes()).ok()?;
-        rules.iter().position(|viewed| {
+        rules.into_iter().position(|viewed| {
             let condition = &viewed.rule.condition;
-            viewed.is_enforced()
+            counts(viewed)
                 && condition.matches_target(&request, &authority, &path)
                 && condition.matches_headers(&request.headers) == Ok(true)
         })
@@ -95,6 +108,11 @@ impl Hosts {
         Self { named }
     }
 
+    /// Whether some rule names a host.
+    pub(super) const fn are_told_apart(&self) -> bool {
+        !self.named.is_empty()
+    }
+
     /// All of them, the one that nobody names first.
     pub(super) fn all(&self) -> impl Iterator<Item = &str> {
         std::iter::once(NOBODYS_HOST).chain(self.named.iter().map(String::as_str))
@@ -108,6 +126,11 @@ impl Hosts {
     /// One that the rule matches.
     pub(super) fn inside(&self, condition: &Condition) -> Option<&str> {
         self.all().find(|host| names(condition, host))
+    }
+
+    /// All that the rule matches.
+    pub(super) fn all_inside(&self, condition: &Condition) -> impl Iterator<Item = &str> {
+        self.all().filter(move |host| names(condition, host))
     }
 
     /// One that the rule does not match.
@@ -132,6 +155,6 @@ fn sample_host(host: &HostMatch) -> String {
 }
 
 /// RFC 6761 §6.4: nobody has a host there.
-const NOBODYS_HOST: &str = "peergate-sample.invalid";
+pub(super) const NOBODYS_HOST: &str = "peergate-sample.invalid";
 /// Ours: bounds the work for a policy with very many.
 const MAX_HOSTS: usize = 200;

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::advice::samples::NOBODYS_HOST;
 use crate::advice::strength::Weakness;
 use crate::excerpt::Excerpt;
 
@@ -41,6 +42,12 @@ pub enum Advice {
     },
     /// Clients cannot fetch the agent card.
     CardNotPublic,
+    /// A rule in shadow, and a request that it matches and no enforced rule does.
+    ShadowRefused {
+        method: String,
+        host: Option<String>,
+        path: String,
+    },
     /// No rule lets anybody in.
     LetsNobodyIn,
     /// A refusal that holds without the rule.
@@ -152,6 +159,10 @@ impl Advice {
                 "callers fetch it before they have a credential: put \
                  `{name: card, match: {paths: [/.well-known/agent-card.json], methods: [GET, HEAD]}, accept: [none]}` first"
             }
+            Self::ShadowRefused { .. } => {
+                "a rule in shadow neither refuses nor lets in: write one behind it that does what is done today, such as \
+                 `accept: [none]`, or put the whole policy in shadow"
+            }
             Self::LetsNobodyIn => "write a rule with `accept`",
             Self::RepeatsDefault => {
                 "take it away, or give it a `name`, under which metrics and logs tell its refusals apart"
@@ -245,6 +256,17 @@ impl fmt::Display for Advice {
                 "{requests} never reach rule `{from}`: this one takes them, and {weakness}"
             ),
             Self::CardNotPublic => formatter.write_str("no rule makes the agent card public (`/.well-known/agent-card.json`)"),
+            Self::ShadowRefused { method, host, path } => {
+                let (host, whither) = match host.as_deref() {
+                    Some(NOBODYS_HOST) => ("", " to a host that no rule names"),
+                    host => (host.unwrap_or_default(), ""),
+                };
+                write!(
+                    formatter,
+                    "in shadow, and no enforced rule is for all that it matches: `{method} {}`{whither} is refused as `no_rule`",
+                    Excerpt::new(&format!("{host}{path}"))
+                )
+            }
             Self::LetsNobodyIn => formatter.write_str("no rule lets anybody in"),
             Self::RepeatsDefault => formatter.write_str("refuses what would be refused without it"),
             Self::OptionalEverywhere => {
