@@ -119,7 +119,13 @@ fn a_new_key_in_a_file() {
     assert_eq!(hashed, (0, member, String::new()));
     // One that is there is somebody's.
     let again = folder.run(&arguments, "", &[]);
-    assert_eq!(again, refused("error: mrpink.key: File exists (os error 17)\n"));
+    assert_eq!(
+        again,
+        refused(
+            "error: mrpink.key: File exists (os error 17)\n  help: it is not overwritten: name another file, or move \
+             this one away\n"
+        )
+    );
 }
 
 #[test]

@@ -342,7 +342,10 @@ fn keys_that_are_none() {
     }
     assert_eq!(
         folder.run(&["token", "--new-key", "ES256", "--out", "test.jwk"], "", &[]),
-        refused("error: test.jwk: File exists (os error 17)\n")
+        refused(
+            "error: test.jwk: File exists (os error 17)\n  help: it is not overwritten: name another file, or move this \
+             one away\n"
+        )
     );
 }
 

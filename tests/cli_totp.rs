@@ -294,7 +294,10 @@ fn a_new_seed() {
 
     assert_eq!(
         new(&["--out", "seed"]),
-        refused("error: seed: File exists (os error 17)\n")
+        refused(
+            "error: seed: File exists (os error 17)\n  help: it is not overwritten: name another file, or move this one \
+             away\n"
+        )
     );
     // Nothing on the standard output is nothing, and not an empty line.
     assert_eq!(

@@ -116,7 +116,14 @@ impl fmt::Display for Trouble {
             Self::Terminal => formatter.write_str(
                 "the secret is read from the standard input, where the terminal would show it: pipe it in, or use `--from FILE`",
             ),
-            Self::File(file, error) => write!(formatter, "{}: {error}", file.display()),
+            Self::File(file, error) => {
+                write!(formatter, "{}: {error}", file.display())?;
+                // What stands there may be the one copy of a key.
+                match error.kind() == io::ErrorKind::AlreadyExists {
+                    true => formatter.write_str("\n  help: it is not overwritten: name another file, or move this one away"),
+                    false => Ok(()),
+                }
+            }
             Self::NotText(file) => write!(formatter, "{}: is not UTF-8", file.display()),
             Self::Random => formatter.write_str("the system gives no random bytes"),
         }
