@@ -143,7 +143,7 @@ def test_the_demo_as_it_stands_is_valid():
 #: What Envoy itself counts where it refuses a listener, or a filter that comes alone.
 REFUSALS = {
     "listener": "envoy_listener_manager_lds_update_rejected",
-    "filter": "envoy_extension_config_discovery_http_filter_peergate_config_fail",
+    "filter": "envoy_extension_config_discovery_http_filter_peergate_update_rejected",
 }
 
 
