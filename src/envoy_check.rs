@@ -7,6 +7,7 @@
 mod filters;
 mod finding;
 mod misread;
+mod switches;
 
 pub use self::finding::{Finding, Problem};
 
@@ -38,7 +39,9 @@ pub fn check(file: &EnvoyFile, policy: Option<&Subject<'_>>) -> Vec<Finding> {
     for attachment in &attachments {
         misread::look(attachment, &file.as_envoy_reads, &mut findings);
         attachment_itself(attachment, &mut findings);
+        module(attachment, &file.as_written, &mut findings);
     }
+    switches::look(&attachments, file, &mut findings);
     match policy {
         Some(subject) => {
             let text = written(subject.document);
@@ -46,6 +49,7 @@ pub fn check(file: &EnvoyFile, policy: Option<&Subject<'_>>) -> Vec<Finding> {
                 .iter()
                 .filter(|attachment| attachment.policy().is_some_and(|policy| written(&policy) == text))
                 .collect();
+            halves(&same, file, &mut findings);
             let meant = if same.is_empty() {
                 attachments.iter().collect()
             } else {
@@ -54,7 +58,11 @@ pub fn check(file: &EnvoyFile, policy: Option<&Subject<'_>>) -> Vec<Finding> {
             clusters("", &subject.named, &file.as_written, &mut findings);
             variables("", subject, &meant, &mut findings);
         }
-        None => policies(&attachments, &file.as_written, &mut findings),
+        None => {
+            policies(&attachments, &file.as_written, &mut findings);
+            let all: Vec<&Attachment<'_>> = attachments.iter().collect();
+            halves(&all, file, &mut findings);
+        }
     }
     whole(&attachments, &file.as_written, &mut findings);
     findings.finish()
@@ -82,7 +90,6 @@ fn policies(attachments: &[Attachment<'_>], file: &Document, findings: &mut Find
         let place = format!("{}: ", attachment.path);
         clusters(&place, &subject.named, file, findings);
         self::variables(&place, &subject, &[attachment], findings);
-        halves(attachment, &subject, findings);
     }
 }
 
@@ -101,35 +108,84 @@ fn faults(place: &str, errors: &Errors, findings: &mut Findings) {
 }
 
 /// Whether the half that decides at a place is there.
-fn halves(attachment: &Attachment<'_>, subject: &Subject<'_>, findings: &mut Findings) {
-    let policy = &subject.loaded.policy;
-    let role = match (policy.role, attachment.place) {
-        (RoleSetting::Fixed(role), _) => role,
-        (RoleSetting::Auto, Place::Cluster) => Role::Upstream,
-        (RoleSetting::Auto, Place::Inbound) => Role::Inbound,
-        (RoleSetting::Auto, Place::Outbound) => Role::Outbound,
-        (RoleSetting::Auto, Place::Gateway) => Role::Gateway,
-    };
-    if role.looks_inbound() && policy.inbound.is_none() {
-        findings.add(&attachment.path, Problem::NoInbound);
-    }
-    if !role.looks_inbound() && policy.outbound.is_none() {
-        findings.add(&attachment.path, Problem::NoOutbound);
+fn halves(attachments: &[&Attachment<'_>], file: &EnvoyFile, findings: &mut Findings) {
+    let asking: BTreeSet<String> = attachments
+        .iter()
+        .filter(|attachment| asks(attachment, file))
+        .filter_map(|attachment| Some(written(&attachment.policy()?)))
+        .collect();
+    for attachment in attachments {
+        let Some(document) = attachment.policy() else {
+            continue;
+        };
+        // Its faults were said.
+        let Ok(subject) = Subject::new(&document, &Environment::default()) else {
+            continue;
+        };
+        let policy = &subject.loaded.policy;
+        let has_rules = policy.inbound.as_ref().is_some_and(|half| !half.rules.is_empty());
+        let is_asked_elsewhere = asking.contains(&written(&document));
+        let problem = match (asks(attachment, file), &policy.inbound, &policy.outbound) {
+            (true, None, _) => Problem::NoInbound,
+            (false, _, None) if has_rules && !is_asked_elsewhere => Problem::NobodyAsked,
+            (false, _, None) => Problem::NoOutbound,
+            (true, Some(_), _) | (false, _, Some(_)) => continue,
+        };
+        findings.add(&attachment.path, problem);
     }
 }
 
+/// Whether callers are asked at a place who they are: what the policy says of it, else what stands around the filter.
+fn asks(attachment: &Attachment<'_>, file: &EnvoyFile) -> bool {
+    let node = file.as_written.member("node").and_then(|node| node.member("id"));
+    let place = crate::role::Place {
+        node_id: node
+            .and_then(filters::text)
+            .unwrap_or_default()
+            .as_bytes()
+            .to_vec(),
+        listener_direction: match attachment.place {
+            Place::Inbound => Some(DIRECTION_INBOUND),
+            Place::Outbound => Some(DIRECTION_OUTBOUND),
+            Place::Gateway | Place::Cluster => None,
+        },
+        is_within_cluster: attachment.is_of_cluster(),
+    };
+    let document = attachment.policy();
+    let role = document.as_ref().and_then(|policy| policy.member("role"));
+    let setting = match role.and_then(filters::text) {
+        Some("inbound") => RoleSetting::Fixed(Role::Inbound),
+        Some("outbound") => RoleSetting::Fixed(Role::Outbound),
+        Some("gateway") => RoleSetting::Fixed(Role::Gateway),
+        Some("upstream") => RoleSetting::Fixed(Role::Upstream),
+        Some(_) | None => RoleSetting::Auto,
+    };
+    setting.role(&place).looks_inbound()
+}
+
 fn clusters(place: &str, named: &Named, file: &Document, findings: &mut Findings) {
-    let there: BTreeSet<&str> = filters::cluster_names(file);
-    let may_come = filters::has_discovered_clusters(file);
     for cluster in &named.clusters {
-        if !there.contains(cluster.name.as_str()) {
-            let problem = match may_come {
-                true => Problem::ClusterDiscovered(cluster.name.clone()),
-                false => Problem::NoCluster(cluster.name.clone()),
-            };
-            findings.add(&format!("{place}{}", cluster.path), problem);
-        }
+        self::cluster(&format!("{place}{}", cluster.path), &cluster.name, file, findings);
     }
+}
+
+/// The cluster that the module itself comes from.
+fn module(attachment: &Attachment<'_>, file: &Document, findings: &mut Findings) {
+    if let Some(name) = attachment.module_cluster() {
+        let place = format!("{}.{MODULE_CLUSTER}", attachment.path);
+        cluster(&place, name, file, findings);
+    }
+}
+
+fn cluster(place: &str, name: &str, file: &Document, findings: &mut Findings) {
+    if filters::cluster_names(file).contains(name) {
+        return;
+    }
+    let problem = match filters::has_discovered_clusters(file) {
+        true => Problem::ClusterDiscovered(name.to_owned()),
+        false => Problem::NoCluster(name.to_owned()),
+    };
+    findings.add(place, problem);
 }
 
 /// Each variable must be handed over by some filter that is meant.
@@ -217,5 +273,9 @@ impl Findings {
     }
 }
 
+/// Envoy's core.v3.TrafficDirection.
+const DIRECTION_INBOUND: u64 = 1;
+const DIRECTION_OUTBOUND: u64 = 2;
+const MODULE_CLUSTER: &str = "vm_config.code.remote.http_uri.cluster";
 /// What begins a line of help.
 const HELP: &str = "  help: ";

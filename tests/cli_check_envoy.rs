@@ -172,6 +172,176 @@ fn what_would_break() {
     );
 }
 
+/// The manager's routes, with a switch of the filter somewhere in them.
+const ROUTES: &str = "stream_idle_timeout: 60s\n          route_config:\n            virtual_hosts:\n            - name: all\n              \
+                      routes:\n              - match: {prefix: /healthz}\n                typed_per_filter_config:\n                  \
+                      peergate: {\"@type\": type.googleapis.com/envoy.config.route.v3.FilterConfig, SWITCH}";
+const MANAGER: &str = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config";
+const OFF: (&str, &str) = (
+    "          - name: peergate\n",
+    "          - name: peergate\n            disabled: on\n",
+);
+
+fn routes(switch: &str) -> String {
+    ROUTES.replace("SWITCH", switch)
+}
+
+#[test]
+fn a_filter_that_is_switched_off() {
+    let off = "the filter is switched off (`disabled: true`)";
+    let open = "requests pass unchecked, and identities can be forged";
+    let outbound = ("traffic_direction: INBOUND", "traffic_direction: OUTBOUND");
+    let idle = "stream_idle_timeout: 60s";
+    for (changes, status, expected) in [
+        (
+            vec![OFF],
+            1,
+            format!("error: {FILTER}: {off}: {open}\n  help: take `disabled: true` away\n1 error\n"),
+        ),
+        // A route that turns it off as well turns nothing on.
+        (
+            vec![OFF, (idle, &routes("disabled: true"))],
+            1,
+            format!(
+                "error: {FILTER}: {off}: {open}\n  help: take `disabled: true` away\nhint: {MANAGER}.route_config.\
+                 virtual_hosts[0].routes[0].typed_per_filter_config.peergate: turns the filter off: {open}\n  help: a rule \
+                 with `accept: [none]` lets everybody in too, and takes forged identities off\n1 error\n"
+            ),
+        ),
+        (
+            vec![OFF, (idle, &routes("config: {}"))],
+            0,
+            format!(
+                "hint: {FILTER}: {off} but where a route turns it on; elsewhere {open}\n  help: take `disabled: true` away\n"
+            ),
+        ),
+        (
+            vec![OFF, (idle, "stream_idle_timeout: 60s\n          rds: {}")],
+            0,
+            format!(
+                "hint: {FILTER}: {off} but where a route turns it on; elsewhere {open}\n  help: take `disabled: true` away\n"
+            ),
+        ),
+        (
+            vec![
+                OFF,
+                outbound,
+                (
+                    "version: 1\n",
+                    "version: 1\n                    outbound: {on_no_match: deny}\n",
+                ),
+            ],
+            1,
+            format!(
+                "error: {FILTER}: {off}: calls are given nothing\n  help: take `disabled: true` away\n1 error\n"
+            ),
+        ),
+    ] {
+        let seen = check(&["--envoy", &envoy("off.yaml", &changes)]);
+        assert_eq!((seen.0, seen.2), (status, expected), "{changes:?}");
+    }
+}
+
+#[test]
+fn a_route_that_turns_the_filter_off() {
+    let route = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[0].\
+                 typed_per_filter_config.peergate";
+    let idle = "stream_idle_timeout: 60s";
+    let turned_off = routes("disabled: true");
+    let expected = format!(
+        "hint: {route}: turns the filter off: requests pass unchecked, and identities can be forged\n  help: a rule with \
+         `accept: [none]` lets everybody in too, and takes forged identities off\n"
+    );
+    for changes in [
+        vec![(idle, turned_off.as_str())],
+        // A role that is written down counts before the direction.
+        vec![
+            (idle, &turned_off),
+            ("direction: INBOUND", "direction: OUTBOUND"),
+            ("version: 1\n", "version: 1\n                    role: inbound\n"),
+        ],
+    ] {
+        let name = envoy("route.yaml", &changes);
+        let seen = check(&["--envoy", &name]);
+        assert_eq!(seen, (0, "ok\n".into(), expected.clone()));
+        assert_eq!(check(&["--deny-hints", "--envoy", &name]).0, 1);
+    }
+    // Another filter's, and one that is on.
+    let other = turned_off.replace("peergate:", "cors:");
+    let on = routes("disabled: false");
+    for routes in [other, on] {
+        assert_eq!(check(&["--envoy", &envoy("on.yaml", &[(idle, &routes)])]), ok());
+    }
+}
+
+#[test]
+fn the_cluster_that_the_module_comes_from() {
+    let remote = |cluster: &str| {
+        format!(
+            "vm_id: peergate\n                  code: {{remote: {{sha256: aa, http_uri: {{uri: https://a.example/m, cluster: {cluster}}}}}}}"
+        )
+    };
+    assert_eq!(
+        check(&[
+            "--envoy",
+            &envoy("remote.yaml", &[("vm_id: peergate", &remote("idp"))])
+        ]),
+        ok()
+    );
+    let (status, _, errors) = check(&[
+        "--envoy",
+        &envoy("remote.yaml", &[("vm_id: peergate", &remote("modules"))]),
+    ]);
+    assert_eq!(status, 1);
+    assert_eq!(
+        errors,
+        format!(
+            "error: {FILTER}.vm_config.code.remote.http_uri.cluster: cluster `modules` is not in the Envoy file\n  help: add it \
+             to `static_resources.clusters`, or name the cluster that is meant\n1 error\n"
+        )
+    );
+}
+
+/// A policy for callers behind a workload asks nobody: unless it stands before it too, that is a mistake.
+#[test]
+fn a_policy_for_callers_where_calls_go_out() {
+    let outbound = ("traffic_direction: INBOUND", "traffic_direction: OUTBOUND");
+    let (status, output, errors) = check(&["--envoy", &envoy("out.yaml", &[outbound])]);
+    assert_eq!((status, output.as_str()), (1, ""));
+    assert_eq!(
+        errors,
+        format!(
+            "error: {FILTER}: the policy has no `outbound`, and its `inbound` is never looked at here: nobody is asked who they \
+             are\n  help: `traffic_direction: INBOUND` of the listener before a workload, or `role` in the policy\n1 error\n"
+        )
+    );
+    // Istio's gateways have listeners of that direction only.
+    let gateway = (
+        "static_resources:",
+        "node: {id: router~10.0.0.1~a~b}\nstatic_resources:",
+    );
+    assert_eq!(
+        check(&["--envoy", &envoy("router.yaml", &[outbound, gateway])]),
+        ok()
+    );
+    let listener = ENVOY.split_once("  listeners:\n").unwrap().1;
+    let listener = listener.split_once("  clusters:").unwrap().0;
+    let second = listener.replace(outbound.0, outbound.1);
+    let both = file(
+        "everywhere.yaml",
+        &ENVOY.replace("  clusters:", &format!("{second}  clusters:")),
+    );
+    let second = FILTER.replace("listeners[0]", "listeners[1]");
+    assert_eq!(
+        check(&["--envoy", &both]),
+        (
+            0,
+            "ok\n".into(),
+            format!("hint: {second}: the policy has no `outbound`: the filter does nothing here\n")
+        )
+    );
+}
+
 #[test]
 fn what_is_unwise() {
     let (value, secret) = ("key_values: {SEED: ", "check-envoy-value-0815");

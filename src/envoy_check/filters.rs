@@ -125,6 +125,24 @@ impl<'f> Attachment<'f> {
         names.into_iter().flatten().any(is_called) || self.policy().is_some_and(is_policy)
     }
 
+    /// Whether routes of its connection manager come by discovery.
+    pub(super) fn has_discovered_routes(&self) -> bool {
+        let comes = |manager: &Document| DISCOVERED.iter().any(|member| manager.member(member).is_some());
+        self.manager.is_some_and(comes)
+    }
+
+    /// Whether it stands in a cluster.
+    pub(super) const fn is_of_cluster(&self) -> bool {
+        matches!(self.place, Place::Cluster)
+    }
+
+    /// The cluster that the module comes from.
+    pub(super) fn module_cluster(&self) -> Option<&'f str> {
+        let code = self.config.member("vm_config")?.member("code")?;
+        let uri = code.member("remote")?.member("http_uri")?;
+        uri.member("cluster").and_then(text)
+    }
+
     fn module(&self) -> Option<&'f Document> {
         let code = self.config.member("vm_config")?.member("code")?;
         code.member("local")?.member("filename")
@@ -234,7 +252,8 @@ pub(super) fn at<'d>(document: &'d Document, steps: &[Step<'_>]) -> Option<&'d D
     })
 }
 
-fn path(steps: &[Step<'_>]) -> String {
+/// These steps in one text.
+pub(super) fn path(steps: &[Step<'_>]) -> String {
     let mut path = String::new();
     for step in steps {
         match step {
@@ -247,7 +266,8 @@ fn path(steps: &[Step<'_>]) -> String {
     path
 }
 
-fn is_type(value: &Document, name: &str) -> bool {
+/// Whether a message is of this type.
+pub(super) fn is_type(value: &Document, name: &str) -> bool {
     value
         .member("@type")
         .and_then(text)
@@ -262,7 +282,8 @@ fn entries(list: Option<&Document>) -> impl Iterator<Item = &Document> {
     entries.iter()
 }
 
-fn text(value: &Document) -> Option<&str> {
+/// A text.
+pub(super) fn text(value: &Document) -> Option<&str> {
     match value {
         Document::Text(text) => Some(text.expose()),
         _ => None,
@@ -270,8 +291,10 @@ fn text(value: &Document) -> Option<&str> {
 }
 
 const WASM: &str = "/envoy.extensions.filters.http.wasm.v3.Wasm";
-const CONNECTION_MANAGER: &str =
+pub(super) const CONNECTION_MANAGER: &str =
     "/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const HTTP_PROTOCOL_OPTIONS: &str = "/envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+/// Members of a connection manager whose routes come by discovery.
+const DISCOVERED: [&str; 2] = ["rds", "scoped_routes"];
 /// The labels of `peergate_requests_total`.
 const TAGS: [&str; 4] = ["direction", "outcome", "reason", "rule"];

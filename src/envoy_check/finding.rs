@@ -64,6 +64,23 @@ pub enum Problem {
     NoInbound,
     /// The half that decides there is missing.
     NoOutbound,
+    /// The half that is there is never looked at.
+    NobodyAsked,
+    /// The filter does not run; open where callers would be asked.
+    SwitchedOff {
+        /// Whether callers would be asked.
+        open: bool,
+    },
+    /// The filter runs on some routes only.
+    SwitchedOffBut {
+        /// Whether callers would be asked.
+        open: bool,
+    },
+    /// A route turns the filter off.
+    RouteWithout {
+        /// Whether callers would be asked.
+        open: bool,
+    },
     /// Labels of the counters stay in their names.
     NoTags(Vec<&'static str>),
 }
@@ -79,7 +96,9 @@ impl Problem {
             | Self::NoCluster(_)
             | Self::NoVariable(_)
             | Self::FailsOpen
-            | Self::NoInbound => true,
+            | Self::NoInbound
+            | Self::NobodyAsked
+            | Self::SwitchedOff { .. } => true,
             Self::ClusterDiscovered(_)
             | Self::VariableMayMiss(_)
             | Self::ValueWrittenDown(_)
@@ -89,6 +108,8 @@ impl Problem {
             | Self::NoIdleTimeout
             | Self::IdleForEver
             | Self::NoOutbound
+            | Self::SwitchedOffBut { .. }
+            | Self::RouteWithout { .. }
             | Self::NoTags(_) => false,
         }
     }
@@ -113,7 +134,14 @@ impl Problem {
             Self::NoVmId => "`vm_config: {vm_id: peergate, …}`",
             Self::SeveralVmIds(_) => "give them one, unless they are to know nothing of each other",
             Self::NoIdleTimeout | Self::IdleForEver => "`stream_idle_timeout: 60s` in the connection manager",
-            Self::NoInbound | Self::NoOutbound => return None,
+            Self::NobodyAsked => {
+                "`traffic_direction: INBOUND` of the listener before a workload, or `role` in the policy"
+            }
+            Self::SwitchedOff { .. } | Self::SwitchedOffBut { .. } => "take `disabled: true` away",
+            Self::RouteWithout { open: true } => {
+                "a rule with `accept: [none]` lets everybody in too, and takes forged identities off"
+            }
+            Self::RouteWithout { open: false } | Self::NoInbound | Self::NoOutbound => return None,
             Self::NoTags(_) => "`stats_config` at the end of envoy/demo.yaml",
             Self::ClusterDiscovered(_) => return None,
         };
@@ -157,11 +185,29 @@ impl fmt::Display for Problem {
             }
             Self::NoInbound => formatter.write_str("the policy has no `inbound`: every request is answered with 503 here"),
             Self::NoOutbound => formatter.write_str("the policy has no `outbound`: the filter does nothing here"),
+            Self::NobodyAsked => formatter.write_str(
+                "the policy has no `outbound`, and its `inbound` is never looked at here: nobody is asked who they are",
+            ),
+            Self::SwitchedOff { open } => write!(formatter, "the filter is switched off (`disabled: true`): {}", without(*open)),
+            Self::SwitchedOffBut { open } => write!(
+                formatter,
+                "the filter is switched off (`disabled: true`) but where a route turns it on; elsewhere {}",
+                without(*open)
+            ),
+            Self::RouteWithout { open } => write!(formatter, "turns the filter off: {}", without(*open)),
             Self::NoTags(names) => write!(
                 formatter,
                 "no tag `{}` for the filter's counters: they have one long name each",
                 names.join("`, `")
             ),
         }
+    }
+}
+
+/// What becomes of requests where the filter does not run (docs/placements.md).
+const fn without(open: bool) -> &'static str {
+    match open {
+        true => "requests pass unchecked, and identities can be forged",
+        false => "calls are given nothing",
     }
 }
