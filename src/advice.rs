@@ -20,6 +20,7 @@ mod samples;
 mod secrets;
 mod shadow;
 mod strength;
+mod wildcards;
 mod words;
 
 use std::fmt;
@@ -72,6 +73,7 @@ pub fn hints(policy: &Policy, document: &Document, environment: &Environment) ->
         hints: Vec::new(),
     };
     rules::advise(policy, document, &mut findings);
+    wildcards::advise(document, &mut findings);
     audiences::advise(policy, document, &mut findings);
     callers::advise(policy, document, &mut findings);
     secrets::advise(document, environment, &mut findings);

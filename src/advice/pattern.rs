@@ -114,7 +114,8 @@ impl Pattern {
 
     /// A path below one that matches, where the pattern ends with a `*` that reads like everything below.
     pub(super) fn below(&self) -> Option<String> {
-        let is_meant = self.tail == Tail::End && self.text.ends_with("/*");
+        let is_template = self.place.0 == "path_templates";
+        let is_meant = is_template && self.tail == Tail::End && self.text.ends_with("/*");
         is_meant.then(|| format!("{}/{FREE}", self.path()))
     }
 

@@ -34,6 +34,10 @@ pub enum Advice {
         to: String,
         weakness: Weakness,
     },
+    /// `*` where it stands for itself.
+    NoWildcard { member: &'static str },
+    /// A method that nobody sends, with such a character in it.
+    NoSuchMethod,
     /// A weaker rule takes some requests that a stricter one behind it names.
     TakesAway {
         requests: Requests,
@@ -154,6 +158,11 @@ impl Advice {
                 "some servers take one for the other: a prefix in `path_prefixes` covers both, or list both"
             }
             Self::BelowFallsThrough { .. } => "`**` at the end is everything below",
+            Self::NoWildcard { .. } => {
+                "`path_templates` knows `*` and `{name}` (one segment) and `**` (everything below); a prefix covers what is \
+                 below it by itself"
+            }
+            Self::NoSuchMethod => "list the methods, or leave `methods` away for all of them",
             Self::TakesAway { requests, from, .. } => return Some(requests.help_with_taking(from)),
             Self::CardNotPublic => {
                 "callers fetch it before they have a credential: put \
@@ -247,6 +256,10 @@ impl fmt::Display for Advice {
                 "`*` is one segment: what is below `{}` falls to rule `{to}`, which {weakness}",
                 Excerpt::new(of)
             ),
+            Self::NoWildcard { member } => {
+                write!(formatter, "`*` stands for itself in `{member}`, and for nothing else")
+            }
+            Self::NoSuchMethod => formatter.write_str("`*` stands for itself, and no method has it"),
             Self::TakesAway {
                 requests,
                 from,
