@@ -88,7 +88,7 @@ impl fmt::Display for Caution {
             Self::InlineSecret => formatter.write_str(
                 "secret is written into the configuration, where every dump and every reader of it shows it",
             ),
-            Self::ShadowAll => formatter.write_str("nothing is refused and nothing is put on calls: the policy is only counted and logged"),
+            Self::ShadowAll => formatter.write_str("nothing is refused and no credential is put on: the policy is counted and logged, and forwards verified identities"),
             Self::SecretMissing(name) => {
                 write!(formatter, "variable `{name}` is not set: what needs it is answered with 503")
             }
