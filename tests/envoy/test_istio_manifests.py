@@ -13,11 +13,25 @@ from support import crds, kubernetes
 from support.credentials import SigningKey, new_secret, new_seed
 from support.paths import DEMO_CONFIGURATION, PROGRAM, ROOT
 
-FILES = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "istio").rglob("*.yaml"))
+#: Parts of Deployments, for `kubectl patch`.
+PATCHES = {"agent-secrets": "agents", "gateway-secrets": "istio-ingress"}
+
+FILES = sorted(
+    str(file.relative_to(ROOT))
+    for file in (ROOT / "istio").rglob("*.yaml")
+    if not file.name.endswith(".patch.yaml")
+)
 PAIRS = sorted(file.name for file in (ROOT / "istio/wasmplugin").iterdir())
 
 #: What the variables of the manifests hold, where the form matters.
 VALUES = {"ASSERTION_KEY": SigningKey.generate("ES256", "assertion").private_pem()}
+
+#: The variables of secrets.yaml that have a form: policies that read them, and where.
+READERS = {
+    "MRPINK_TOTP": "wasmplugin/sidecar-inbound",
+    "CHARLIE_TOTP": "wasmplugin/sidecar-outbound",
+    "ASSERTION_KEY": "wasmplugin/gateway",
+}
 
 
 def manifests(file):
@@ -102,21 +116,74 @@ def test_both_kinds_say_the_same(name):
     assert plugin["metadata"] == extension["metadata"]
 
 
-def test_the_secret_has_what_the_sidecars_of_its_agent_read():
-    secret, deployment = manifests("istio/secrets.yaml")
-    (proxy,) = [
-        each for each in deployment["spec"]["template"]["spec"]["containers"] if each["name"] == "istio-proxy"
-    ]
-    given = {each["name"]: each["valueFrom"]["secretKeyRef"] for each in proxy["env"]}
-    wanted = set()
-    for name in ("sidecar-inbound", "sidecar-outbound"):
-        (plugin,) = manifests(f"istio/wasmplugin/{name}.yaml")
-        assert plugin["spec"]["selector"] == {"matchLabels": deployment["spec"]["selector"]["matchLabels"]}
-        assert plugin["metadata"]["namespace"] == deployment["metadata"]["namespace"]
-        wanted |= {each["name"] for each in plugin["spec"]["vmConfig"]["env"]}
-    assert given == {name: {"name": secret["metadata"]["name"], "key": name} for name in wanted}
-    assert set(secret["stringData"]) == wanted
-    assert deployment["spec"]["template"]["metadata"]["labels"].items() >= {"app": "agent"}.items()
+def given(name):
+    """The variables that a patch gives to the proxy, with the Secrets that they come from."""
+    (patch,) = manifests(f"istio/{name}.patch.yaml")
+    (proxy,) = patch["spec"]["template"]["spec"]["containers"]
+    assert (proxy["name"], proxy["image"]) == ("istio-proxy", "auto")
+    return {each["name"]: each["valueFrom"]["secretKeyRef"] for each in proxy["env"]}
+
+
+def wanted(namespace):
+    """The variables that the policies of a namespace read."""
+    for file in FILES:
+        for manifest in manifests(file):
+            if manifest["metadata"]["namespace"] == namespace:
+                for policy in crds.policies(manifest):
+                    yield from variables(policy)
+
+
+@pytest.mark.parametrize(("name", "namespace"), PATCHES.items())
+def test_a_patch_and_its_secret_have_what_the_policies_read(name, namespace):
+    (secret,) = (
+        each for each in manifests("istio/secrets.yaml") if each["metadata"]["namespace"] == namespace
+    )
+    assert set(given(name)) == set(secret["stringData"]) == set(wanted(namespace))
+    for variable, reference in given(name).items():
+        assert reference.items() >= {"name": secret["metadata"]["name"], "key": variable}.items()
+
+
+@pytest.mark.parametrize(("name", "namespace"), PATCHES.items())
+def test_kubernetes_takes_a_deployment_with_the_patch(name, namespace):
+    (patch,) = manifests(f"istio/{name}.patch.yaml")
+    assert patch.keys() == {"spec"}
+    labels = {"app": "agent"}
+    patch["spec"]["template"]["metadata"] = {"labels": labels}
+    assert (
+        kubernetes.faults(
+            {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "metadata": {"name": "agent", "namespace": namespace},
+                "spec": patch["spec"] | {"selector": {"matchLabels": labels}},
+            }
+        )
+        == []
+    )
+    command = f"--namespace {namespace} --patch-file istio/{name}.patch.yaml\n"
+    assert command in (ROOT / f"istio/{name}.patch.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("variable", "file"), READERS.items())
+def test_a_secret_that_was_left_as_it_stands_is_refused(variable, file, tmp_path):
+    """Nobody shall run a seed or a key that everybody knows."""
+    (resource,) = manifests(f"istio/{file}.yaml")
+    values = {
+        name: value
+        for secret in manifests("istio/secrets.yaml")
+        if secret["metadata"]["namespace"] == resource["metadata"]["namespace"]
+        for name, value in secret["stringData"].items()
+    }
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps(resource["spec"]["pluginConfig"]), encoding="utf-8")
+    names = [each["name"] for each in resource["spec"]["vmConfig"]["env"]]
+    good = {name: VALUES.get(name) or new_seed(f"manifests: {name}") for name in names}
+    command = [PROGRAM, "check", policy]
+    for name, value in (good | {variable: values[variable]}).items():
+        command += ["--env", f"{name}={value}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith("1 error\n")
 
 
 def test_the_labels_of_metrics_are_those_of_the_envoy_samples():

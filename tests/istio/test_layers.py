@@ -51,7 +51,7 @@ def test_the_nearest_policy_decides(kind, apply, kubernetes, image, inbound, age
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_default_in_shadow_refuses_nobody(kind, apply, image, inbound, proxies, agent):
+def test_a_default_in_shadow_refuses_nobody(kind, apply, image, inbound, proxies):
     """By the two lines at the head of mesh.yaml. A rule in shadow is not that: nothing is behind it."""
     (mesh,) = shipped(f"{kind}/mesh.yaml", image)
     policy = crds.plugin(mesh)["pluginConfig"]
