@@ -16,7 +16,7 @@ pub(crate) mod yaml;
 pub use self::address::Address;
 pub use self::envoy::{EnvoyOptions, envoy};
 pub use self::error::RenderError;
-pub use self::istio::{IstioOptions, Kind, Mode, Phase, Target, istio, unknown_clusters};
+pub use self::istio::{IstioCaution, IstioOptions, Kind, Mode, Phase, Target, istio, istio_cautions};
 pub use self::named::{Addresses, Cluster, Named, Subject};
 pub use self::pair::{Gateway, sidecar_policy};
 

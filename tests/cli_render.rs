@@ -214,7 +214,13 @@ fn what_is_not_made_for_istio() {
         ),
         (
             "{version: 1, inbound: {}}".to_owned(),
-            &["--pair", "--sidecar-namespace", "agents"],
+            &[
+                "--selector",
+                "istio=ingressgateway",
+                "--pair",
+                "--sidecar-namespace",
+                "agents",
+            ],
             "inbound.forward.assertion: missing: the gateway signs nothing\n  help: `issuer`, `audience`, `keys` and `jwks_path`: \
              docs/assertion.md",
         ),
@@ -244,6 +250,220 @@ fn what_is_not_made_for_istio() {
     assert!(
         !output.contains("EnvoyFilter") && output.contains("query_params: {key: {env: KEY}}"),
         "{output}"
+    );
+}
+
+/// Manifests of a policy for Istio, and what is said of them.
+fn istio(policy: &str, arguments: &str) -> Seen {
+    let arguments: Vec<&str> = ["istio-wasmplugin", "--image", IMAGE]
+        .into_iter()
+        .chain(arguments.split_whitespace())
+        .collect();
+    // Tests run side by side.
+    let name = format!("istio-{:?}.yaml", std::thread::current().id());
+    if policy.ends_with(".yaml") {
+        return render(&[arguments.as_slice(), &[policy]].concat());
+    }
+    render_text(&name, policy, &arguments)
+}
+
+const OWN: &str = "{version: 1, inbound: {rules: [{deny: true}]}}";
+
+#[test]
+fn what_would_leave_a_door_open_is_refused() {
+    let pair = "--namespace agents --selector istio=ingressgateway --pair --sidecar-namespace";
+    for (policy, arguments, expected) in [
+        (
+            OWN,
+            "--namespace istio-system",
+            "fallback: missing: without a selector `istio-system` is the whole mesh, where every workload with a policy of its own \
+             would answer 503 (`layer_order`)\n  help: add `fallback: true` to the policy, so that a workload's own goes first, or \
+             name the workloads: `--selector LABEL=VALUE`",
+        ),
+        (
+            "door.policy.yaml",
+            &format!("{pair} istio-system"),
+            "--sidecar-namespace: without a selector `istio-system` is the whole mesh\n  help: `--sidecar-selector LABEL=VALUE`, or \
+             the namespace where the agents are",
+        ),
+        (
+            "door.policy.yaml",
+            "--namespace agents --pair --sidecar-namespace agents --gateway-service gw.agents:80",
+            "--pair: without a selector the gateway's policy is for the sidecars of its namespace as well\n  help: `--selector \
+             LABEL=VALUE`, with what the gateway's pods have",
+        ),
+        (
+            "door.policy.yaml",
+            "--namespace agents --target-ref Gateway/gw --pair --sidecar-namespace agents",
+            "--gateway-service: missing: which service leads to this gateway is not known\n  help: `--gateway-service HOST:PORT`: for \
+             a Gateway NAME that Istio runs, `NAME-istio.NAMESPACE.svc.cluster.local:80`",
+        ),
+        (
+            "door.policy.yaml",
+            "--namespace agents --selector istio=ingressgateway --mode server",
+            "--mode: Istio calls nothing SERVER at a gateway: the filter would not be there, and the gateway open\n  help: leave \
+             `--mode` away",
+        ),
+    ] {
+        let (status, output, errors) = istio(policy, arguments);
+        assert_eq!((status, output.as_str()), (1, ""), "{arguments}");
+        let (file, said) = errors
+            .split_once(": ")
+            .map(|(_, rest)| rest.split_once(": ").unwrap())
+            .unwrap();
+        assert!(file.ends_with(".yaml"));
+        assert_eq!(said, format!("{expected}\n"));
+    }
+    let (status, ..) = istio(OWN, "--namespace istio-system --selector app=charlie");
+    assert_eq!(status, 0);
+    let (status, ..) = istio(OWN, "--namespace istio-config --root-namespace istio-config");
+    assert_eq!(status, 1);
+}
+
+#[test]
+fn a_pair_in_one_namespace_has_two_names() {
+    let pair = "--pair --sidecar-namespace agents --sidecar-selector app=agent";
+    let usual = format!("--namespace agents --selector istio=ingressgateway {pair}");
+    let (status, output, errors) = istio("door.policy.yaml", &usual);
+    assert_eq!((status, errors.as_str()), (0, ""));
+    let names: Vec<&str> = output
+        .lines()
+        .filter(|line| line.starts_with("  name: "))
+        .collect();
+    assert_eq!(names, ["  name: peergate", "  name: peergate-sidecar"]);
+
+    let named = format!(
+        "--namespace agents --target-ref Gateway/gw {pair} --gateway-service gw-istio.agents.svc.cluster.local:8080"
+    );
+    let (status, output, errors) = istio("door.policy.yaml", &named);
+    assert_eq!((status, errors.as_str()), (0, ""));
+    assert!(output.contains("cluster: \"outbound|8080||gw-istio.agents.svc.cluster.local\""));
+    assert!(!output.contains("istio-ingressgateway") && !output.contains("patch deployment"));
+    assert!(output.contains("#       parametersRef: {group: \"\", kind: ConfigMap, name: peergate-proxy}"));
+}
+
+#[test]
+fn gateways_are_known_by_their_labels() {
+    for label in [
+        "istio=ingressgateway",
+        "istio=egressgateway",
+        "app=istio-ingressgateway",
+        "gateway.networking.k8s.io/gateway-name=door",
+    ] {
+        let arguments = format!("--namespace agents --selector {label}");
+        let (status, output, errors) = istio(OWN, &arguments);
+        assert_eq!((status, errors.as_str()), (0, ""), "{label}");
+        assert!(!output.contains("\n  match:"), "{output}");
+    }
+    let (status, output, errors) = istio("door.policy.yaml", "--namespace agents --selector app=door");
+    assert_eq!(status, 0);
+    assert!(output.contains("match: [{mode: SERVER}]"));
+    assert_eq!(
+        errors,
+        "warning: inbound.forward.assertion.jwks_path: a gateway's, and `match` is SERVER, which is nothing at a gateway: it \
+         would stay open\n  help: where it is for a gateway, `role: gateway` in the policy says so\n"
+    );
+    let (status, _, errors) = istio("gateway.policy.yaml", "--namespace agents --simple-query");
+    assert_eq!(status, 0);
+    assert!(
+        errors.contains("warning: role: `gateway` without a selector: "),
+        "{errors}"
+    );
+}
+
+const MESH: &str = r#"
+version: 1
+fallback: true
+inbound:
+  providers:
+    idp:
+      issuer: https://login.corp.example
+      audiences: ["${WORKLOAD}"]
+      jwks: {discovery: {cluster: "outbound|443||login.corp.example"}}
+  peers: {mrpink: {totp_seeds: [{env: MRPINK_TOTP}]}}
+  rules: [{accept: [jwt]}]
+"#;
+
+#[test]
+fn the_whole_mesh_is_told_what_becomes_of_it() {
+    let (status, output, errors) = istio(MESH, "--namespace istio-system");
+    assert_eq!(status, 0);
+    assert!(!output.contains("exportTo:"), "{output}");
+    assert!(output.contains("# For the whole mesh, as the policy is: no exportTo.\n"));
+    assert!(!output.contains("is called by plain HTTP"));
+    assert!(
+        output.contains("# The filter itself asks login.corp.example through"),
+        "{output}"
+    );
+    assert!(output.contains("Every proxy of the mesh needs them"), "{output}");
+    assert_eq!(
+        errors,
+        "warning: host `login.corp.example`: port 443 is plain HTTP for every workload of the mesh: one that speaks TLS there \
+         itself gets TLS within TLS\n  help: with the cluster `outbound|8443||login.corp.example` in the policy, the filter has \
+         a port for itself\nwarning: variables MRPINK_TOTP: every proxy of the mesh needs them: one without them refuses the \
+         policy, and answers 500 to everything\n  help: `on_missing_secret: deny_rule` lets only what needs them answer 503; \
+         sealed secrets want one variable in place of all (`peergate seal`)\n"
+    );
+    let own = MESH.replace("outbound|443", "outbound|8443");
+    let own = format!("{own}on_missing_secret: deny_rule\n");
+    let (status, output, errors) = istio(&own, "--namespace istio-system");
+    assert_eq!((status, errors.as_str()), (0, ""));
+    assert!(
+        output.contains("- {number: 8443, targetPort: 443, name: http-8443, protocol: HTTP}"),
+        "{output}"
+    );
+    assert!(output.contains("- port: {number: 8443}"));
+    let (_, output, errors) = istio(MESH, "--namespace agents");
+    assert_eq!(
+        (output.matches("exportTo: [\".\"]").count(), errors.as_str()),
+        (2, "")
+    );
+}
+
+#[test]
+fn hosts_that_are_none_outside() {
+    let policy = "{version: 1, outbound: {rules: [
+      {match: {clusters: ['outbound|443||*.foo.example']}, headers: {authorization: {value: {env: KEY}}}},
+      {match: {clusters: ['outbound|80||tools.agents.svc.corp.internal']}},
+      {match: {hosts: [a.b.example]}},
+      {match: {hosts: [a-b.example]}}]}}";
+    let (status, output, errors) = istio(policy, "--namespace agents --cluster-domain corp.internal");
+    assert_eq!(status, 0);
+    assert_eq!(
+        errors,
+        "warning: host `*.foo.example`: no ServiceEntry is made: nobody can look up a wildcard\n  help: name each host that is \
+         called, or write the ServiceEntry yourself\n"
+    );
+    let hosts: Vec<&str> = output
+        .lines()
+        .filter(|line| line.starts_with("  hosts: "))
+        .collect();
+    assert_eq!(hosts, ["  hosts: [a.b.example]", "  hosts: [a-b.example]"]);
+    assert_eq!(
+        output.matches("  name: peergate-a-b-example-2\n").count(),
+        2,
+        "{output}"
+    );
+    let (status, output, errors) = istio(policy, "--namespace agents");
+    assert_eq!(status, 0);
+    assert!(output.contains("  hosts: [tools.agents.svc.corp.internal]"));
+    assert!(
+        errors.contains(
+            "warning: host `tools.agents.svc.corp.internal`: taken for a host outside the mesh, where TLS is spoken\n  help: if it \
+             is a service of the mesh: `--cluster-domain corp.internal`\n"
+        ),
+        "{errors}"
+    );
+    let hop = "{version: 1, outbound: {insecure_allow_query_param_auth: true, insecure_query_param_auth_allowed_hosts: \
+               [api.foo.example], rules: [{match: {hosts: [api.foo.example], clusters: ['outbound|443||*.foo.example']}, \
+               query_params: {key: {env: KEY}}}]}}";
+    let (status, _, errors) = istio(hop, "--namespace agents");
+    assert_eq!(status, 1);
+    assert!(
+        errors.ends_with(
+            ": outbound.rules: no second hop leads to `*.foo.example`\n  help: name each host: `outbound|443||api.example`\n"
+        ),
+        "{errors}"
     );
 }
 
@@ -386,8 +606,7 @@ fn arguments_that_are_none() {
         ),
         (["--agent", "agent"], "expected HOST:PORT"),
     ] {
-        let (status, output, errors) =
-            render(&[&["envoy", "codes.policy.yaml"], arguments.as_slice()].concat());
+        let (status, output, errors) = render(&[&["envoy", OWN], arguments.as_slice()].concat());
         assert_eq!((status, output.as_str()), (2, ""));
         assert!(errors.contains(expected), "{errors}");
     }

@@ -107,6 +107,8 @@ fn what_istio_is_given_is_yaml() {
             secret: "peergate".into(),
             addresses: Addresses::new(),
             pair: None,
+            root_namespace: "istio-system".to_owned(),
+            cluster_domain: "cluster.local".to_owned(),
             allows_inline_secrets: true,
         };
         let text = match render::istio(&subject, &options) {

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use peergate_filter::config::Environment;
 use peergate_filter::render::{
-    self, Address, Addresses, EnvoyOptions, Gateway, IstioOptions, Kind, Mode, Phase, RenderError, Subject,
-    Target,
+    self, Address, Addresses, EnvoyOptions, Gateway, IstioCaution, IstioOptions, Kind, Mode, Phase,
+    RenderError, Subject, Target,
 };
 
 use super::role::RoleArgument;
@@ -120,7 +120,7 @@ struct Istio {
     /// When it runs
     #[arg(long, value_name = "PHASE", default_value = "AUTHN", ignore_case = true)]
     phase: PhaseArgument,
-    /// Its place within the phase: higher is earlier [default: 30; of a fallback 20, in istio-system 10]
+    /// Its place within the phase: higher is earlier [default: 30; of a fallback 20, in the root namespace 10]
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     priority: Option<i32>,
     /// What it sees [default: what the policy has a half for; all that passes a gateway]
@@ -135,6 +135,12 @@ struct Istio {
     /// Where a cluster leads: `--cluster 'outbound|80||api.example=http://api.example'`; may be repeated
     #[arg(long = "cluster", value_name = "NAME=URL", value_parser = cluster)]
     clusters: Vec<(String, Address)>,
+    /// Istio's root namespace: a resource there without a selector is for the whole mesh
+    #[arg(long, value_name = "NAME", default_value = "istio-system")]
+    root_namespace: String,
+    /// What the names of the mesh's services end with, behind `.svc.`
+    #[arg(long, value_name = "DOMAIN", default_value = "cluster.local")]
+    cluster_domain: String,
     /// The policy is a gateway's: render the sidecars behind it as well, which verify its assertion
     #[arg(long, requires = "sidecar_namespace")]
     pair: bool,
@@ -144,7 +150,8 @@ struct Istio {
     /// A label of the sidecars' workloads; may be repeated
     #[arg(long = "sidecar-selector", value_name = "LABEL=VALUE", value_parser = label, requires = "pair")]
     sidecar_selector: Vec<(String, String)>,
-    /// The service of the gateway, which publishes the keys [default: istio-ingressgateway in its namespace, port 80]
+    /// The service of the gateway, which publishes the keys [default: of `--selector istio=ingressgateway`,
+    /// istio-ingressgateway in its namespace, port 80]
     #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port, requires = "pair")]
     gateway_service: Option<Address>,
 }
@@ -218,35 +225,26 @@ fn envoy(arguments: &Envoy, subject: &Subject<'_>) -> Result<String, RenderError
 }
 
 fn istio(kind: Kind, arguments: &Istio, subject: &Subject<'_>) -> Result<String, RenderError> {
-    let gateway = || {
-        let service = arguments.gateway_service.clone().unwrap_or_else(|| {
-            let namespace = &arguments.namespace;
-            Address::new(&format!("istio-ingressgateway.{namespace}.svc.cluster.local"), 80)
-        });
-        let Address { host, port, .. } = service;
-        let authority = if port == 80 {
-            host.clone()
-        } else {
-            format!("{host}:{port}")
-        };
-        Gateway {
-            origin: format!("http://{authority}"),
-            cluster: format!("outbound|{port}||{host}"),
-        }
+    let target = Target {
+        namespace: arguments.namespace.clone(),
+        selector: arguments.selector.clone(),
+        references: arguments.references.clone(),
     };
-    let sidecars = arguments.sidecar_namespace.as_ref().map(|namespace| Target {
-        namespace: namespace.clone(),
-        selector: arguments.sidecar_selector.clone(),
-        references: Vec::new(),
-    });
+    let pair = match &arguments.sidecar_namespace {
+        Some(namespace) => {
+            let sidecars = Target {
+                namespace: namespace.clone(),
+                selector: arguments.sidecar_selector.clone(),
+                references: Vec::new(),
+            };
+            Some((sidecars, gateway(arguments, &target)?))
+        }
+        None => None,
+    };
     let options = IstioOptions {
         kind,
         name: arguments.name.clone(),
-        target: Target {
-            namespace: arguments.namespace.clone(),
-            selector: arguments.selector.clone(),
-            references: arguments.references.clone(),
-        },
+        target,
         image: arguments.image.clone(),
         sha256: arguments.sha256.clone(),
         pull_secret: arguments.pull_secret.clone(),
@@ -264,16 +262,39 @@ fn istio(kind: Kind, arguments: &Istio, subject: &Subject<'_>) -> Result<String,
         simple_query: arguments.simple_query,
         secret: arguments.secret.clone(),
         addresses: arguments.clusters.iter().cloned().collect::<Addresses>(),
-        pair: sidecars.map(|target| (target, gateway())),
+        pair,
+        root_namespace: arguments.root_namespace.clone(),
+        cluster_domain: arguments.cluster_domain.clone(),
         allows_inline_secrets: arguments.policy.insecure_inline_secrets,
     };
     let text = render::istio(subject, &options)?;
-    warn_of_istio(arguments, subject);
+    warn_of_istio(arguments, &render::istio_cautions(subject, &options));
     Ok(text)
 }
 
+/// Where the sidecars get the keys. Only of one gateway the service's name is known.
+fn gateway(arguments: &Istio, target: &Target) -> Result<Gateway, RenderError> {
+    let Address { host, port, .. } = match &arguments.gateway_service {
+        Some(service) => service.clone(),
+        None if target.is_usual_gateway() => {
+            let (namespace, domain) = (&arguments.namespace, &arguments.cluster_domain);
+            Address::new(&format!("istio-ingressgateway.{namespace}.svc.{domain}"), 80)
+        }
+        None => return Err(RenderError::GatewayService),
+    };
+    let authority = if port == 80 {
+        host.clone()
+    } else {
+        format!("{host}:{port}")
+    };
+    Ok(Gateway {
+        origin: format!("http://{authority}"),
+        cluster: format!("outbound|{port}||{host}"),
+    })
+}
+
 /// What loads, and will not do what is meant.
-fn warn_of_istio(arguments: &Istio, subject: &Subject<'_>) {
+fn warn_of_istio(arguments: &Istio, cautions: &[IstioCaution]) {
     let is_pinned = arguments.image.contains("@sha256:") || arguments.sha256.is_some();
     if !is_pinned {
         say(
@@ -282,14 +303,8 @@ fn warn_of_istio(arguments: &Istio, subject: &Subject<'_>) {
              not pulled again\n  help: `oci://…@sha256:…`, or `--sha256`",
         );
     }
-    for cluster in render::unknown_clusters(subject) {
-        say(
-            &mut io::stderr(),
-            &format!(
-                "warning: cluster `{cluster}`: Istio makes no cluster of this name\n  help: name it as Istio does: \
-                 `outbound|443||api.example`, `outbound|80||charlie.agents.svc.cluster.local`"
-            ),
-        );
+    for IstioCaution { what, help } in cautions {
+        say(&mut io::stderr(), &format!("warning: {what}\n  help: {help}"));
     }
 }
 

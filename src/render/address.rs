@@ -67,8 +67,8 @@ impl Address {
     }
 
     /// Whether the host is a service of the cluster itself, which Istio knows.
-    pub fn is_in_mesh(&self) -> bool {
-        self.host.ends_with(".svc.cluster.local") || !self.host.contains('.')
+    pub fn is_in_mesh(&self, cluster_domain: &str) -> bool {
+        self.host.ends_with(&format!(".svc.{cluster_domain}")) || !self.host.contains('.')
     }
 }
 

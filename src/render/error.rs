@@ -28,6 +28,20 @@ pub enum RenderError {
     NoIstioCluster(String),
     /// It is for a cluster's filter, and Istio attaches to listeners.
     UpstreamInIstio,
+    /// It decides for the whole mesh, and would be in the way of every workload's own: the root namespace.
+    MeshWide(String),
+    /// The sidecars behind the gateway are the whole mesh: the root namespace.
+    MeshWideSidecars(String),
+    /// The gateway's policy is for the sidecars as well.
+    GatewayUnnamed,
+    /// Which service leads to the gateway is not known.
+    GatewayService,
+    /// It would be attached to nothing.
+    ServerAtGateway,
+    /// Nothing leads to a host that is none.
+    Wildcard(String),
+    /// Two resources have one name: a fault of this program.
+    Twins(String),
 }
 
 impl RenderError {
@@ -50,7 +64,20 @@ impl RenderError {
             Self::UpstreamInIstio => Some(
                 "leave `role` away and name `match.clusters`: where keys go into the query, the second hop is made of it",
             ),
-            Self::NoHalf(_) | Self::Derived(_) => None,
+            Self::MeshWide(_) => Some(
+                "add `fallback: true` to the policy, so that a workload's own goes first, or name the workloads: \
+                 `--selector LABEL=VALUE`",
+            ),
+            Self::MeshWideSidecars(_) => {
+                Some("`--sidecar-selector LABEL=VALUE`, or the namespace where the agents are")
+            }
+            Self::GatewayUnnamed => Some("`--selector LABEL=VALUE`, with what the gateway's pods have"),
+            Self::GatewayService => Some(
+                "`--gateway-service HOST:PORT`: for a Gateway NAME that Istio runs, `NAME-istio.NAMESPACE.svc.cluster.local:80`",
+            ),
+            Self::ServerAtGateway => Some("leave `--mode` away"),
+            Self::Wildcard(_) => Some("name each host: `outbound|443||api.example`"),
+            Self::Twins(_) | Self::NoHalf(_) | Self::Derived(_) => None,
         }
     }
 }
@@ -81,6 +108,26 @@ impl fmt::Display for RenderError {
             }
             Self::UpstreamInIstio => formatter
                 .write_str("role: `upstream` is for a filter of a cluster, and Istio attaches to listeners"),
+            Self::MeshWide(root) => write!(
+                formatter,
+                "fallback: missing: without a selector `{root}` is the whole mesh, where every workload with a policy of its own \
+                 would answer 503 (`layer_order`)"
+            ),
+            Self::MeshWideSidecars(root) => write!(
+                formatter,
+                "--sidecar-namespace: without a selector `{root}` is the whole mesh"
+            ),
+            Self::GatewayUnnamed => formatter
+                .write_str("--pair: without a selector the gateway's policy is for the sidecars of its namespace as well"),
+            Self::GatewayService => {
+                formatter.write_str("--gateway-service: missing: which service leads to this gateway is not known")
+            }
+            Self::ServerAtGateway => formatter
+                .write_str("--mode: Istio calls nothing SERVER at a gateway: the filter would not be there, and the gateway open"),
+            Self::Wildcard(host) => write!(formatter, "outbound.rules: no second hop leads to `{host}`"),
+            Self::Twins(resource) => {
+                write!(formatter, "{resource}: made twice, and the second would replace the first")
+            }
             Self::NoHalf(half) => write!(formatter, "configuration: has no `{half}`, which decides there"),
         }
     }

@@ -1,7 +1,15 @@
 //! `render istio-wasmplugin` and `render istio-trafficextension`: what Istio is given, and what the policy needs beside it.
 
+mod cautions;
+mod closing;
+mod documents;
 mod hosts;
+mod refusals;
 mod second_hop;
+mod target;
+
+pub use self::cautions::{IstioCaution, istio_cautions};
+pub use self::target::Target;
 
 use super::error::RenderError;
 use super::hops;
@@ -42,17 +50,6 @@ pub enum Phase {
     Stats,
 }
 
-/// Whom a resource is for.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Target {
-    /// Its namespace: the root namespace is the whole mesh.
-    pub namespace: String,
-    /// Labels of the workloads; none: all of the namespace.
-    pub selector: Vec<(String, String)>,
-    /// Gateways and services, by kind and name. Waypoints know nothing else.
-    pub references: Vec<(String, String)>,
-}
-
 /// What the policy does not say.
 #[derive(Debug, Clone)]
 pub struct IstioOptions {
@@ -82,6 +79,10 @@ pub struct IstioOptions {
     pub addresses: Addresses,
     /// Whom the sidecars behind this gateway belong to, and where they find its keys.
     pub pair: Option<(Target, Gateway)>,
+    /// Istio's: a resource there without a selector is for the whole mesh.
+    pub root_namespace: String,
+    /// What the names of the cluster's services end with, behind `.svc.`.
+    pub cluster_domain: String,
     /// Secrets may be written down.
     pub allows_inline_secrets: bool,
 }
@@ -91,20 +92,7 @@ pub struct IstioOptions {
 /// # Errors
 /// [`RenderError`].
 pub fn istio(subject: &Subject<'_>, options: &IstioOptions) -> Result<String, RenderError> {
-    let inline = subject.inline_secrets();
-    if !options.allows_inline_secrets && !inline.is_empty() {
-        let places = inline.into_iter().map(str::to_owned).collect();
-        return Err(RenderError::InlineSecrets(places));
-    }
-    let calls = subject.loaded.policy.outbound.is_some();
-    let is_hopping = calls && !options.simple_query && !hops::with_key(subject.document).is_empty();
-    if is_hopping && is_gateway(subject, options) {
-        return Err(RenderError::QueryAtGateway);
-    }
-    let is_placed = matches!(subject.loaded.policy.role, RoleSetting::Fixed(Role::Upstream));
-    if is_placed {
-        return Err(RenderError::UpstreamInIstio);
-    }
+    let is_hopping = refusals::hops(subject, options)?;
     let split =
         is_hopping.then(|| hops::split(subject.document, second_hop::first_name, second_hop::second_name));
     let policy = split.as_ref().map_or(subject.document, |hops| &hops.first);
@@ -124,23 +112,15 @@ pub fn istio(subject: &Subject<'_>, options: &IstioOptions) -> Result<String, Re
     if let Some(hops) = &split {
         text.push_str(&second_hop::render(subject, &hops.second, options, &with_key)?);
     }
-    text.push_str(&secret(subject, options));
+    documents::refuse_twins(&text)?;
+    text.push_str(&closing::render(subject, options));
     Ok(text)
-}
-
-/// Clusters of the policy that Istio never makes: calls to them get nothing.
-pub fn unknown_clusters<'s>(subject: &'s Subject<'_>) -> Vec<&'s str> {
-    let clusters = subject.named.clusters.iter();
-    clusters
-        .filter(|cluster| super::Address::of_istio(&cluster.name).is_none())
-        .map(|cluster| cluster.name.as_str())
-        .collect()
 }
 
 fn is_gateway(subject: &Subject<'_>, options: &IstioOptions) -> bool {
     subject.loaded.policy.role == RoleSetting::Fixed(Role::Gateway)
         || options.pair.is_some()
-        || !options.target.references.is_empty()
+        || options.target.is_gateway()
 }
 
 fn plugin(
@@ -172,10 +152,10 @@ fn plugin(
         Phase::Stats => ("STATS", "Behind Istio's own authentication and authorization."),
     };
     let is_fallback = subject.loaded.policy.is_fallback;
-    let usual = match (is_fallback, target.namespace.as_str()) {
+    let usual = match (is_fallback, target.namespace == options.root_namespace) {
         (false, _) => OWN_PRIORITY,
-        (true, ROOT_NAMESPACE) => MESH_PRIORITY,
-        (true, _) => NAMESPACE_PRIORITY,
+        (true, true) => MESH_PRIORITY,
+        (true, false) => NAMESPACE_PRIORITY,
     };
     let priority_comment = "Of one phase, the higher priority runs first: a workload's own policy has 30, a namespace's fallback 20, \
                             the mesh's 10.";
@@ -195,39 +175,6 @@ fn plugin(
             ("wasm", &wasm),
         ],
     )
-}
-
-impl Target {
-    fn render(&self) -> String {
-        if !self.references.is_empty() {
-            let mut text = String::from("targetRefs:\n");
-            for (kind, name) in &self.references {
-                let group = match kind.as_str() {
-                    "Gateway" | "GatewayClass" => "group: gateway.networking.k8s.io, ",
-                    "ServiceEntry" => "group: networking.istio.io, ",
-                    _ => "group: \"\", ",
-                };
-                text.push_str(&format!(
-                    "- {{{group}kind: {}, name: {}}}\n",
-                    scalar(kind),
-                    scalar(name)
-                ));
-            }
-            return text;
-        }
-        match self.selector.is_empty() {
-            true => "# No selector: every workload of the namespace, and of the mesh if it is the root namespace.\n".to_owned(),
-            false => format!("selector: {{matchLabels: {{{}}}}}\n", self.labels()),
-        }
-    }
-
-    fn labels(&self) -> String {
-        let labels = self.selector.iter();
-        let labels: Vec<String> = labels
-            .map(|(name, value)| format!("{}: {}", scalar(name), scalar(value)))
-            .collect();
-        labels.join(", ")
-    }
 }
 
 /// On which side it stands: where the policy has something to say.
@@ -313,43 +260,13 @@ fn sidecar(
     let options = IstioOptions {
         mode: Some(Mode::Server),
         priority: Some(OWN_PRIORITY),
+        // Never the gateway's, nor that of a resource which the namespace has for its own policy.
+        name: format!("{}-sidecar", options.name),
         ..options.clone()
     };
     let about = "The sidecars behind it: they verify the gateway's word, so that nobody who gets round the gateway gets in. \
                  Where their egress is restricted (kind Sidecar), the gateway's service must be in its list.";
     Ok(format!("---\n{}", plugin(&own, &policy, &options, target, about)))
-}
-
-/// How the variables get there.
-fn secret(subject: &Subject<'_>, options: &IstioOptions) -> String {
-    let names: Vec<&str> = subject.named.needed_variables().collect();
-    if names.is_empty() {
-        return String::new();
-    }
-    let (namespace, secret) = (&options.target.namespace, &options.secret);
-    let about = format!(
-        "The variables ({}) come from a Secret into the container istio-proxy, and from there, by name, into the module. A proxy \
-         reads them when it starts. In the namespace of each workload, {namespace} here:",
-        names.join(", ")
-    );
-    let mut text = format!(
-        "\n{}#\n#   kubectl --namespace {namespace} create secret generic {secret}",
-        comment(&about)
-    );
-    for name in &names {
-        text.push_str(&format!(" \\\n#     --from-file={name}=FILE"));
-    }
-    text.push_str(&format!(
-        "\n#\n# and this patch, in a file, for the workload (what a pod says of istio-proxy is laid over what Istio injects):\n#\n#   \
-         kubectl --namespace {namespace} patch deployment NAME --patch-file=FILE\n#\n#   spec:\n#     template:\n#       spec:\n#         \
-         containers:\n#         - name: istio-proxy\n#           image: auto\n#           env:\n"
-    ));
-    for name in &names {
-        text.push_str(&format!(
-            "#           - {{name: {name}, valueFrom: {{secretKeyRef: {{name: {secret}, key: {name}}}}}}}\n"
-        ));
-    }
-    text
 }
 
 /// Rules of a policy, for the parts of this module.
@@ -364,5 +281,3 @@ const WASM: &str = include_str!("istio/wasm.yaml");
 const OWN_PRIORITY: i32 = 30;
 const NAMESPACE_PRIORITY: i32 = 20;
 const MESH_PRIORITY: i32 = 10;
-/// Istio's default.
-const ROOT_NAMESPACE: &str = "istio-system";

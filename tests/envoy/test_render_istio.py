@@ -55,6 +55,20 @@ def test_kubernetes_takes_every_resource(kind, name):
     assert manifests[0]["kind"].lower() == kind
 
 
+@pytest.mark.parametrize("name", ["door", "door in one namespace", "mesh", "istio"])
+def test_no_resource_replaces_another(name):
+    arguments = FORMS[name.split(" ")[0]]
+    if "one namespace" in name:
+        arguments = ["agents" if each == "istio-ingress" else each for each in arguments]
+    manifests = render("wasmplugin", name.split(" ")[0], *arguments)
+    names = [
+        (each["kind"], each["metadata"]["namespace"], each["metadata"]["name"])
+        for each in manifests
+        if each is not None
+    ]
+    assert len(set(names)) == len(names)
+
+
 @pytest.mark.parametrize("name", FORMS)
 def test_both_kinds_say_the_same(name):
     plugins, extensions = (render(kind, name, *FORMS[name]) for kind in ("wasmplugin", "trafficextension"))

@@ -31,6 +31,9 @@ pub(super) fn render(
     let mut patches = String::new();
     for cluster in with_key {
         let place = Address::of_istio(cluster).ok_or_else(|| RenderError::NoIstioCluster(cluster.clone()))?;
+        if place.host.contains('*') {
+            return Err(RenderError::Wildcard(place.host));
+        }
         let told = options.addresses.get(cluster).cloned();
         let address = told.unwrap_or_else(|| Address {
             is_tls: true,
