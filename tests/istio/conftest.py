@@ -17,14 +17,17 @@ from mesh.shipped import shipped
 from mesh.world import (
     AGENT,
     GATEWAY,
+    GATEWAY_NAME,
     GATEWAY_NAMESPACE,
     INBOUND,
     INGRESS,
     NAMESPACE,
     OUTBOUND,
     SECRETS,
+    gateway_with_tls,
     landscape,
 )
+from support.certificates import Authority
 from support.client import TIMEOUT_SECONDS
 from support.process import PATIENCE_SECONDS, wait_until
 from support.upstream import Upstream
@@ -66,11 +69,22 @@ def image(registry: Registry) -> str:
 
 
 @pytest.fixture(scope="session")
-def kubernetes(agent: Upstream, charlie: Upstream) -> Iterator[KubernetesDouble]:
+def authority(directory: Path) -> Path:
+    """Who has signed the gateway's certificate."""
+    authority = Authority("mesh")
+    file = directory / "gateway-authority.pem"
+    file.write_text(authority.certificate, encoding="ascii")
+    authority.sign(hosts=[GATEWAY_NAME]).write(directory, "gateway")
+    return file
+
+
+@pytest.fixture(scope="session")
+def kubernetes(agent: Upstream, charlie: Upstream, authority: Path) -> Iterator[KubernetesDouble]:
     """The double, with the landscape."""
     with KubernetesDouble() as double:
         double.namespaces(ROOT_NAMESPACE, GATEWAY_NAMESPACE, NAMESPACE)
         double.apply(*landscape(agent.port, charlie.port))
+        double.apply(gateway_with_tls(str(authority.with_name("gateway.pem"))))
         yield double
 
 

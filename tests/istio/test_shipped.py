@@ -63,8 +63,12 @@ def test_sidecar_outbound_and_a_host_outside(kind, apply, image, outbound, charl
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_gateway_and_a_sidecar_behind_it(kind, apply, image, gateway, inbound, agent):
-    apply(*shipped(f"{kind}/gateway.yaml", image), *shipped("behind-a-gateway.yaml", image))
+def test_gateway_and_a_sidecar_behind_it(kind, apply, image, gateway, inbound, agent, authority):
+    believer, keys = shipped("behind-a-gateway.yaml", image)
+    # In place of the authorities of the proxy's system.
+    (settings,) = keys["spec"]["trafficPolicy"]["portLevelSettings"]
+    settings["tls"]["caCertificates"] = str(authority)
+    apply(keys, believer, *shipped(f"{kind}/gateway.yaml", image))
     await_realm(gateway, "agents")
     await_realm(inbound, "agent")
     assert refusal(gateway.get("/")) == NO_CREDENTIALS

@@ -14,6 +14,12 @@ NAMESPACE, GATEWAY_NAMESPACE = "agents", "istio-ingress"
 #: Where callers reach the agent, past the gateway and through it, and where the agent reaches others.
 INBOUND, OUTBOUND, GATEWAY = 9080, 80, 9082
 
+#: Where a gateway with a certificate listens, and the port of its service for that.
+GATEWAY_TLS, HTTPS = 9083, 443
+
+#: By which name the gateway is known outside, as in istio/behind-a-gateway.yaml.
+GATEWAY_NAME = "agents.example"
+
 CHARLIE_SEED = new_seed("mesh: TOTP seed of charlie")
 API_TOKEN = new_secret("mesh: token of the API")
 SEARCH_KEY = new_secret("mesh: key of the search API")
@@ -71,13 +77,20 @@ def landscape(agent_port: int, charlie_port: int) -> list[dict]:
                         "bind": "127.0.0.1",
                         "captureMode": "NONE",
                         "hosts": ["./*", f"{GATEWAY_NAMESPACE}/*"],
-                    }
+                    },
+                    # Without it the sidecar has no cluster for this port of the gateway.
+                    {
+                        "port": {"number": HTTPS, "protocol": "HTTPS", "name": "https"},
+                        "bind": "127.0.0.1",
+                        "captureMode": "NONE",
+                        "hosts": [f"{GATEWAY_NAMESPACE}/*"],
+                    },
                 ],
             },
         ),
         service("agent", AGENT_HOST, INBOUND),
         service("charlie", CHARLIE_HOST, charlie_port),
-        service("gateway", GATEWAY_HOST, GATEWAY, GATEWAY_NAMESPACE),
+        gateway_service(),
         resource("security", "PeerAuthentication", "default", {"mtls": {"mode": "DISABLE"}}, ROOT_NAMESPACE),
         resource(
             "networking",
@@ -125,6 +138,22 @@ def service(name: str, host: str, port: int, namespace: str = NAMESPACE) -> dict
         },
         namespace,
     )
+
+
+def gateway_service() -> dict:
+    """That of the gateway, which has a port for TLS as well."""
+    made = service("gateway", GATEWAY_HOST, GATEWAY, GATEWAY_NAMESPACE)
+    tls = {"number": HTTPS, "targetPort": GATEWAY_TLS, "name": "https", "protocol": "HTTPS"}
+    made["spec"]["ports"].append(tls)
+    return made
+
+
+def gateway_with_tls(certificate: str) -> dict:
+    """What makes the gateway listen for TLS, with a file that has its certificate and key."""
+    tls = {"mode": "SIMPLE", "serverCertificate": certificate, "privateKey": certificate}
+    port = {"number": GATEWAY_TLS, "name": "https", "protocol": "HTTPS"}
+    spec = {"selector": INGRESS.labels, "servers": [{"port": port, "hosts": [GATEWAY_NAME], "tls": tls}]}
+    return resource("networking", "Gateway", "ingress-tls", spec, GATEWAY_NAMESPACE)
 
 
 def plugin(
