@@ -13,7 +13,7 @@ from mesh.control_plane import ROOT_NAMESPACE, Istiod
 from mesh.images import Registry
 from mesh.kubernetes_double import KubernetesDouble
 from mesh.proxy import Proxy
-from mesh.shipped import shipped
+from mesh.shipped import exported, shipped
 from mesh.world import (
     AGENT,
     GATEWAY,
@@ -103,7 +103,13 @@ def proxies(istiod: Istiod, directory: Path) -> Iterator[dict[str, Proxy]]:  # n
         started = {
             "agent": Proxy(AGENT, directory, SECRETS),
             # The one has labels of metrics, the other has none.
-            "ingress": Proxy(INGRESS, directory, SECRETS, labels["data"]["custom_bootstrap.json"]),
+            "ingress": Proxy(
+                INGRESS,
+                directory,
+                SECRETS,
+                labels["data"]["custom_bootstrap.json"],
+                **exported("metrics.yaml"),
+            ),
         }
         for proxy in started.values():
             stack.enter_context(proxy)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 
 import httpx
 import pytest
@@ -104,7 +105,7 @@ def test_the_access_log_says_why_and_who(apply, image, inbound, proxies):
 
 
 def test_counters_with_labels_and_without(apply, image, gateway, inbound, proxies):
-    """The gateway's bootstrap has the addition of metrics.yaml, the sidecar's has none."""
+    """The gateway's bootstrap has the addition of metrics.yaml, and its annotation; the sidecar's has none."""
     apply(*shipped("wasmplugin/gateway.yaml", image), *shipped("wasmplugin/sidecar-inbound.yaml", image))
     await_realm(gateway, "agents")
     await_realm(inbound, "agent")
@@ -114,6 +115,13 @@ def test_counters_with_labels_and_without(apply, image, gateway, inbound, proxie
     for url in (proxies["agent"].workload.prometheus, proxies["agent"].workload.agent):
         parts = "direction_inbound_outcome_deny_reason_credentials_missing_rule_agent"
         assert f"peergate_requests_total_{parts}{{}}" in counters(url)
+    # So it is with what Envoy counts of the filter's configuration, for which alerts ask.
+    accepted = "envoy_extension_config_discovery_http_filter_.*peergate.*_update_success{}"
+    for name, exported in (("ingress", True), ("agent", False)):
+        text = httpx.get(f"{proxies[name].workload.prometheus}/stats/prometheus", trust_env=False).text
+        assert (re.search(f"^{accepted} [1-9]", text, re.MULTILINE) is not None) == exported
+    agent = httpx.get(f"{proxies['agent'].workload.agent}/stats/prometheus", trust_env=False).text
+    assert 'istio_agent_wasm_config_conversion_count{result="success"}' in agent
 
 
 def counters(url):

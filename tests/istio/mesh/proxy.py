@@ -60,20 +60,30 @@ class Workload:
 class Proxy:
     """The proxy of a workload, with secrets in its environment, and maybe an addition to Envoy's bootstrap.
 
+    `configuration` are members of its `proxy.istio.io/config`.
+
     As a context manager it runs for the length of the block.
     """
 
     def __init__(
-        self, workload: Workload, directory: Path, secrets: dict[str, str], bootstrap: str | None = None
+        self,
+        workload: Workload,
+        directory: Path,
+        secrets: dict[str, str],
+        bootstrap: str | None = None,
+        **configuration: object,
     ):
         self.workload = workload
         directory = directory / workload.name
         directory.mkdir(parents=True, exist_ok=True)
         mesh = directory / "mesh.yaml"
-        configuration = mesh_configuration(
-            configPath=str(directory / "etc"), proxyAdminPort=workload.ports, statusPort=workload.ports + 1
+        whole = mesh_configuration(
+            configPath=str(directory / "etc"),
+            proxyAdminPort=workload.ports,
+            statusPort=workload.ports + 1,
+            **configuration,
         )
-        mesh.write_text(yaml.safe_dump(configuration), encoding="utf-8")
+        mesh.write_text(yaml.safe_dump(whole), encoding="utf-8")
         write_certificate(directory / CERTIFICATES, workload)
         environment = {
             "INSTANCE_IP": "127.0.0.1",

@@ -1,5 +1,7 @@
 """The manifests in `istio/`, as somebody would apply them: with a place for the module."""
 
+import re
+
 import yaml
 
 from support import crds
@@ -15,3 +17,11 @@ def shipped(file: str, url: str | None = None) -> list[dict]:
             assert url is not None
             plugin["url"] = url
     return manifests
+
+
+def exported(file: str) -> dict:
+    """What a comment of the file has for the annotation `proxy.istio.io/config`."""
+    (line,) = re.findall(
+        r"^# +(proxyStatsMatcher: .*)$", (MANIFESTS / file).read_text(encoding="utf-8"), re.MULTILINE
+    )
+    return yaml.safe_load(line)
