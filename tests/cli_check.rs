@@ -53,6 +53,73 @@ fn a_good_policy() {
     assert_eq!(check("json-is-yaml", json, &[], &[]), ok());
 }
 
+/// Variables that are not set are no faults then, and everything else still is.
+#[test]
+fn without_the_environment() {
+    let without = "--without-environment";
+    assert_eq!(
+        check("bare.yaml", GOOD.as_bytes(), &[without, "--deny-hints"], &[]),
+        ok()
+    );
+    // What the process has is not looked at.
+    assert_eq!(
+        check("bare.yaml", GOOD.as_bytes(), &[without], &[("SEED", "1")]),
+        ok()
+    );
+    let (status, _, errors) = check("bare.yaml", GOOD.as_bytes(), &[without, "--env", "SEED=1"], &[]);
+    assert_eq!(status, 1);
+    assert!(
+        errors.starts_with("error: inbound.peers.mrpink.totp_seeds[0]: "),
+        "{errors}"
+    );
+    // Names in texts, keys of assertions, and secrets of all kinds.
+    let every = "
+version: 1
+on_missing_secret: refuse_config
+inbound:
+  providers:
+    idp:
+      issuer: 'https://${IDP_HOST}/realms/a'
+      audiences: ['${AUDIENCE}', 'https://${WORKLOAD}.${NAMESPACE}.example']
+      jwks: {remote: {uri: '${IDP_URL}/keys', cluster: idp}}
+  rules:
+    - {name: card, match: {paths: [/.well-known/agent-card.json]}, accept: [none]}
+    - {name: all, accept: [jwt]}
+  forward: {assertion: {issuer: 'https://mesh.example', audience: 'https://a.example', keys: [{kid: a, key: {env: ASSERTION_KEY}}]}}
+outbound:
+  rules:
+    - {name: search, match: {clusters: [search]}, headers: {x-api-key: {value: {env: SEARCH_KEY}}}}
+    - {name: own, match: {clusters: [own]}, totp: {}}
+";
+    assert_eq!(
+        check("every.yaml", every.as_bytes(), &[without, "--deny-hints"], &[]),
+        ok()
+    );
+    assert_eq!(check("every.yaml", every.as_bytes(), &[], &[]).0, 1);
+    let (status, _, errors) = check(
+        "word.yaml",
+        every.replace("refuse_config", "refuse_rule").as_bytes(),
+        &[without],
+        &[],
+    );
+    assert_eq!(status, 1);
+    assert!(
+        errors.starts_with("error: on_missing_secret: ") && errors.ends_with("1 error\n"),
+        "{errors}"
+    );
+    let (status, output, errors) = check(
+        "faulty.yaml",
+        every.replace("clusters: [own]", "cluster: own").as_bytes(),
+        &[without],
+        &[],
+    );
+    assert_eq!((status, output.as_str()), (1, ""));
+    assert_eq!(
+        errors,
+        "error: outbound.rules[1].match.cluster: is unknown\n  help: did you mean `clusters`?\n1 error\n"
+    );
+}
+
 #[test]
 fn warnings_come_before_ok() {
     let rules = "[{match: {paths: [/.well-known/agent-card.json]}, accept: [none]}, {accept: [api_key]}]";

@@ -30,6 +30,9 @@ pub(crate) struct Arguments {
     /// Leave sealed secrets sealed: for machines that must not have the key, such as those of CI
     #[arg(long)]
     without_unsealing_key: bool,
+    /// Without this process's variables: one that `--env` does not set is no fault. For machines that have no secrets
+    #[arg(long)]
+    without_environment: bool,
     /// Fail if there is a hint
     #[arg(long)]
     deny_hints: bool,
@@ -37,7 +40,11 @@ pub(crate) struct Arguments {
 
 /// Checks a policy: `ok` on the standard output and 0, or what is wrong on the standard error and 1.
 pub(crate) fn check(arguments: &Arguments) -> ExitCode {
-    let Some(environment) = arguments.surroundings.environment() else {
+    let environment = match arguments.without_environment {
+        true => arguments.surroundings.environment_alone(),
+        false => arguments.surroundings.environment(),
+    };
+    let Some(environment) = environment else {
         say(&mut io::stderr(), "error: `--env` takes NAME=VALUE");
         return ExitCode::from(USAGE);
     };
@@ -77,13 +84,17 @@ struct Faulty;
 
 /// The policy itself; how many hints there are.
 fn policy(arguments: &Arguments, document: &Document, environment: &Environment) -> Result<usize, Faulty> {
-    let load = match arguments.without_unsealing_key {
-        true => config::load_unopened,
-        false => config::load,
+    let loaded = match (arguments.without_environment, arguments.without_unsealing_key) {
+        (true, _) => Subject::new(document, environment).map(|subject| subject.loaded),
+        (false, true) => config::load_unopened(document, environment),
+        (false, false) => config::load(document, environment),
     };
-    match load(document, environment) {
+    match loaded {
         Ok(loaded) => {
-            report::warnings(&loaded);
+            match arguments.without_environment {
+                true => report::warnings_but_of_missing_secrets(&loaded),
+                false => report::warnings(&loaded),
+            }
             let hints = advice::hints(&loaded.policy, document, environment);
             report::hints(&loaded, &hints);
             Ok(hints.len())
@@ -138,6 +149,8 @@ Examples:
     peergate check policy.yaml
   In CI, where the key of sealed secrets must not be:
     peergate check policy.yaml --without-unsealing-key --deny-hints
+  Where no variable of the proxy is set:
+    peergate check policy.yaml --without-environment --deny-hints
   For another place:
     peergate check policy.yaml --env KEY=trial --workload charlie
   With the Envoy file that it is for, or the policies in that file:

@@ -1,5 +1,7 @@
 //! The proxy that a policy is looked at for: its environment, and the workload that it stands at.
 
+use std::collections::BTreeMap;
+
 use peergate_filter::config::Environment;
 
 /// Arguments of every command that reads a policy.
@@ -26,8 +28,17 @@ impl Surroundings {
     pub(crate) fn environment(&self) -> Option<Environment> {
         let own = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        self.over(own.collect())
+    }
+
+    /// What the arguments say alone.
+    pub(crate) fn environment_alone(&self) -> Option<Environment> {
+        self.over(BTreeMap::new())
+    }
+
+    fn over(&self, variables: BTreeMap<String, String>) -> Option<Environment> {
         let mut environment = Environment {
-            variables: own.collect(),
+            variables,
             workload: self.workload.clone(),
             namespace: self.namespace.clone(),
         };

@@ -59,6 +59,7 @@ impl<'d> Subject<'d> {
     /// # Errors
     /// Everything that is wrong with it but for what is not there.
     pub fn new(document: &'d Document, texts: &Environment) -> Result<Self, Errors> {
+        own_word(document)?;
         let variables = variables(document);
         let mut environment = texts.clone();
         for name in variables.texts.iter().filter(|name| !is_metadata(name)) {
@@ -149,6 +150,16 @@ fn variables(document: &Document) -> Variables {
             }
         }
     }
+}
+
+/// Whether `on_missing_secret` is well written, in whose place another word is read.
+fn own_word(document: &Document) -> Result<(), Errors> {
+    let bare = Document::from_json(br#"{"version": 1, "outbound": {}}"#).ok();
+    let (Some(Document::Object(mut members)), Some(word)) = (bare, document.member(ON_MISSING_SECRET)) else {
+        return Ok(());
+    };
+    members.push((ON_MISSING_SECRET.to_owned(), word.clone()));
+    load(&Document::Object(members), &Environment::default()).map(|_| ())
 }
 
 /// The policy, with every secret allowed to be missing: that is no fault of the policy.
