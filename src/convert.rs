@@ -4,6 +4,7 @@
 //! decides by hand. It fetches no key, reads no file, and does not know what stands behind a name of a cluster.
 
 mod draft;
+mod expression;
 mod istio;
 mod istio_rules;
 mod jwt_authn;

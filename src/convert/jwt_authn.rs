@@ -144,9 +144,15 @@ fn closed(
     let mut leaks: Vec<(Leak, Action)> = Vec::new();
     let mut closed: Vec<Rule> = Vec::with_capacity(rules.len());
     for (mut rule, leak) in rules {
-        let fallen =
-            |(leak, action): &&(Leak, Action)| *action != rule.action && leak.reaches(&rule.condition);
-        if let Some((leak, action)) = leaks.iter().find(fallen) {
+        let own = rule.action.clone();
+        let fallen: Vec<&(Leak, Action)> = leaks
+            .iter()
+            .filter(|(leak, action)| *action != own && leak.reaches(&rule.condition))
+            .collect();
+        // Several rules may lose paths to this one: it refuses if one of them asks for more, or for something else.
+        let is_opening = |(_, action): &&&(Leak, Action)| *action != Action::Public && own != Action::Deny;
+        let worst = fallen.iter().find(is_opening).or(fallen.first());
+        if let Some((leak, action)) = worst {
             close(&mut rule, leak, action, &place, findings);
         }
         if let Some(leak) = leak {
@@ -155,7 +161,7 @@ fn closed(
                     place.as_str(),
                     format!("`{}` is taken as a prefix of whole segments", leak.prefix),
                 ),
-                false => leaks.push((leak, rule.action.clone())),
+                false => leaks.push((leak, own)),
             }
         }
         closed.push(rule);
@@ -217,7 +223,8 @@ fn find_routes(value: &Value, path: &str, rules: &mut Vec<(Rule, Option<Leak>)>,
                 .get("typed_per_filter_config")
                 .or_else(|| value.get("typedPerFilterConfig"));
             let own = own.and_then(Value::as_object).into_iter().flatten();
-            for (_, config) in own.filter(|(_, config)| is_route_config(config)) {
+            let is_ours = |(name, config): &(&String, &Value)| name.contains(NAME) || is_route_config(config);
+            for (_, config) in own.filter(is_ours) {
                 let condition = value
                     .get("match")
                     .and_then(|inner| Members::new(inner, format!("{path}.match")));
@@ -226,7 +233,7 @@ fn find_routes(value: &Value, path: &str, rules: &mut Vec<(Rule, Option<Leak>)>,
                     (matched.condition, matched.leak)
                 });
                 // What turns the filter off is left away: the rules hold there.
-                if config.get("disabled").and_then(Value::as_bool) == Some(true) {
+                if is_off(config) {
                     findings.lost(path, "the filter is turned off there; here the rules hold: write a rule with `accept: [none]`");
                     continue;
                 }
@@ -250,10 +257,29 @@ fn find_routes(value: &Value, path: &str, rules: &mut Vec<(Rule, Option<Leak>)>,
     }
 }
 
+/// Whether it is of this filter, as it is or in a wrapper: `FilterConfig.config`, or a `TypedStruct`.
 fn is_route_config(config: &Value) -> bool {
-    let kind = config.get("@type").and_then(Value::as_str);
-    kind.is_some_and(|kind| kind.ends_with("envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig"))
+    let is_kind = |name: &str| {
+        let kind = config.get(name).and_then(Value::as_str);
+        kind.is_some_and(|kind| kind.ends_with("envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig"))
+    };
+    let is_one = ["@type", "type_url", "typeUrl"].into_iter().any(is_kind);
+    is_one || inner(config).into_iter().any(is_route_config)
 }
+
+/// Whether it turns the filter off, itself or its wrapper.
+fn is_off(config: &Value) -> bool {
+    let is_off_here = config.get("disabled").and_then(Value::as_bool) == Some(true);
+    is_off_here || inner(config).into_iter().any(is_off)
+}
+
+/// What a wrapper holds.
+fn inner(config: &Value) -> Option<&Value> {
+    config.get("config").or_else(|| config.get("value"))
+}
+
+/// Routes call the filter by its name, which holds this by custom.
+const NAME: &str = "jwt_authn";
 
 /// The rule for what no other one takes.
 pub(super) const REST: &str = "rest";

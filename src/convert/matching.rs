@@ -1,8 +1,12 @@
 //! What a rule of `jwt_authn` matches.
 
+use serde_json::Value;
+
 use super::Findings;
 use super::draft::Match;
+use super::expression::Expression;
 use super::members::Members;
+use crate::matcher::MethodMatch;
 
 /// A match, and how far it is from what was written.
 #[derive(Debug)]
@@ -40,10 +44,12 @@ pub(super) fn matched(members: &Members<'_>, findings: &mut Findings) -> Matched
             members.path_of("case_sensitive"),
             "paths have a letter case here: what is written otherwise is not matched",
         );
-        let condition = &matched.condition;
-        let path = condition.paths.iter().chain(&condition.prefixes).next();
+        // Envoy looks at no letter case but of these. All that they take begins so, in some letter case.
+        let path = ["prefix", "path", "path_separated_prefix"]
+            .iter()
+            .find_map(|name| members.text(name));
         matched.leak = path.filter(|path| *path != "/").map(|path| Leak {
-            prefix: path.clone(),
+            prefix: path.to_owned(),
             is_of_case: true,
         });
     }
@@ -60,9 +66,18 @@ pub(super) fn matched(members: &Members<'_>, findings: &mut Findings) -> Matched
 fn path(members: &Members<'_>, matched: &mut Matched, findings: &mut Findings) {
     let condition = &mut matched.condition;
     if let Some(prefix) = members.text("prefix") {
+        let is_folder = prefix.ends_with('/');
         match prefix {
             "/" => {}
-            _ if prefix.ends_with('/') && is_plain(prefix) => condition.templates.push(format!("{prefix}**")),
+            _ if is_folder && is_plain(prefix) => condition.templates.push(format!("{prefix}**")),
+            _ if is_folder => {
+                matched.is_wider = true;
+                condition.prefixes.push(prefix.to_owned());
+                findings.lost(
+                    members.path_of("prefix"),
+                    "has a mark of templates: the rule takes the folder itself too, and refuses it",
+                );
+            }
             _ => {
                 condition.prefixes.push(prefix.to_owned());
                 matched.leak = Some(Leak {
@@ -76,16 +91,7 @@ fn path(members: &Members<'_>, matched: &mut Matched, findings: &mut Findings) {
     } else if let Some(prefix) = members.text("path_separated_prefix") {
         condition.prefixes.push(prefix.to_owned());
     } else if let Some(regex) = members.object("safe_regex") {
-        let text = regex.text("regex").unwrap_or_default();
-        let _ = (regex.get("google_re2"), members.get("safe_regex"));
-        if !from_regex(text, condition) {
-            matched.is_wider = true;
-            wider(condition, text);
-            findings.lost(
-                regex.path(),
-                format!("`{text}` is no list of segments: the rule takes more, and refuses it"),
-            );
-        }
+        expression(&regex, matched, findings);
     } else if let Some(policy) = members.object("path_match_policy") {
         let template = policy.object("typed_config");
         let template = template.as_ref().and_then(|config| config.text("path_template"));
@@ -105,6 +111,40 @@ fn path(members: &Members<'_>, matched: &mut Matched, findings: &mut Findings) {
                 );
             }
         }
+    } else if members.get("prefix").and_then(Value::as_str) != Some("") {
+        // An empty prefix is one of every path. All else says nothing that is known here.
+        matched.is_wider = true;
+        findings.lost(
+            members.path(),
+            "says of no path that is read here: the rule takes every path, and refuses it",
+        );
+    }
+}
+
+fn expression(members: &Members<'_>, matched: &mut Matched, findings: &mut Findings) {
+    let text = members.text("regex").unwrap_or_default();
+    let _ = members.get("google_re2");
+    match Expression::read(text) {
+        Expression::Everything => {}
+        Expression::Path(path) => matched.condition.paths.push(path),
+        Expression::Template(template) => matched.condition.templates.push(template),
+        Expression::Within(folder) => {
+            matched.is_wider = true;
+            findings.lost(
+                members.path(),
+                format!(
+                    "`{text}` is no list of segments: the rule takes all within `{folder}`, and refuses it"
+                ),
+            );
+            matched.condition.prefixes.push(folder);
+        }
+        Expression::Anything => {
+            matched.is_wider = true;
+            findings.lost(
+                members.path(),
+                format!("`{text}` is no list of segments, and nothing shows where its paths begin: the rule takes every path, and refuses it"),
+            );
+        }
     }
 }
 
@@ -118,105 +158,33 @@ fn header_condition(header: &Members<'_>, matched: &mut Matched, findings: &mut 
     let is_inverted = header.flag("invert_match");
     let condition = &mut matched.condition;
     match (name, exact) {
-        (":method", Some(method)) if !is_inverted => condition.methods.push(method),
-        (name, Some(value)) if !is_inverted && !name.starts_with(':') => {
+        // Several methods of a rule are a choice here, and no request has two.
+        (":method", Some(method))
+            if !is_inverted && condition.methods.is_empty() && MethodMatch::parse(&method).is_ok() =>
+        {
+            condition.methods.push(method);
+        }
+        (name, Some(value))
+            if !is_inverted
+                && !name.starts_with(':')
+                // Envoy reads it as `:authority`.
+                && !name.eq_ignore_ascii_case("host")
+                && condition.headers.iter().all(|(other, _)| !name.eq_ignore_ascii_case(other)) =>
+        {
             condition.headers.push((name.to_ascii_lowercase(), value));
         }
         _ => {
             matched.is_wider = true;
             findings.lost(
                 header.path(),
-                "a rule matches headers by their whole value only: it takes all requests for its paths, and refuses them",
+                "a rule matches a method or a header once, and by its whole value only: it takes all requests for its paths, and refuses them",
             );
         }
     }
 }
 
-/// A regular expression that is a list of segments in disguise.
-fn from_regex(text: &str, condition: &mut Match) -> bool {
-    let text = text.strip_prefix('^').unwrap_or(text);
-    let text = text.strip_suffix('$').unwrap_or(text);
-    if matches!(text, ".*" | "/.*") {
-        return true;
-    }
-    let Some(text) = text.strip_prefix('/') else {
-        return false;
-    };
-    // A slash within brackets parts nothing.
-    let text = text.replace("[^/]", "\u{0}");
-    let mut segments: Vec<String> = Vec::new();
-    let mut parts = text.split('/').peekable();
-    while let Some(part) = parts.next() {
-        let is_last = parts.peek().is_none();
-        match part {
-            "\u{0}+" => segments.push("*".to_owned()),
-            ".*" if is_last => segments.push("**".to_owned()),
-            _ => match literal(part) {
-                Some(segment) => segments.push(segment),
-                None => return false,
-            },
-        }
-    }
-    let path = format!("/{}", segments.join("/"));
-    match segments.iter().any(|segment| segment.starts_with('*')) {
-        true => condition.templates.push(path),
-        false => condition.paths.push(path),
-    }
-    true
-}
-
-/// A piece of a regular expression in which each character stands for itself.
-fn literal(part: &str) -> Option<String> {
-    let mut text = String::new();
-    let mut characters = part.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '\\' => text.push(characters.next().filter(|next| next.is_ascii_punctuation())?),
-            'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '-' | '~' | '@' | '%' => text.push(character),
-            _ => return None,
-        }
-    }
-    Some(text)
-}
-
-/// All below the folders that a regular expression surely begins with.
-fn wider(condition: &mut Match, text: &str) {
-    let text = text.strip_prefix('^').unwrap_or(text);
-    let has_choice = has_outer_choice(text);
-    let mut prefix = String::new();
-    for part in text.split('/').skip(1) {
-        match literal(part) {
-            Some(segment) if !segment.is_empty() && !has_choice => {
-                prefix.push('/');
-                prefix.push_str(&segment);
-            }
-            _ => break,
-        }
-    }
-    // The last one may go on.
-    if text.split('/').skip(1).all(|part| literal(part).is_some()) {
-        prefix.clear();
-    }
-    if !prefix.is_empty() {
-        condition.prefixes.push(prefix);
-    }
-}
-
-/// Whether an expression is a choice as a whole, so that it may begin with anything.
-fn has_outer_choice(text: &str) -> bool {
-    let mut depth = 0_usize;
-    text.chars().any(|character| {
-        match character {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        character == '|' && depth == 0
-    })
-}
-
 /// Whether a segment of a template stands for itself.
-fn is_plain(segment: &str) -> bool {
+pub(super) fn is_plain(segment: &str) -> bool {
     !segment.contains(['*', '{', '}', '?', '#'])
 }
 
