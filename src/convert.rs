@@ -6,8 +6,10 @@
 mod draft;
 mod expression;
 mod istio;
+mod istio_operation;
 mod istio_rules;
 mod jwt_authn;
+mod manifests;
 mod matching;
 mod members;
 mod provider;
@@ -47,7 +49,7 @@ impl fmt::Display for Finding {
 }
 
 /// Why nothing comes out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConvertError {
     /// There is nothing that this reads.
     Nothing,
@@ -55,6 +57,13 @@ pub enum ConvertError {
     Several(usize),
     /// The resources are for several workloads.
     SeveralWorkloads,
+    /// A manifest is none that Kubernetes would take.
+    Malformed {
+        /// Where, without control characters.
+        path: String,
+        /// What is wrong there.
+        what: &'static str,
+    },
 }
 
 impl fmt::Display for ConvertError {
@@ -71,6 +80,10 @@ impl fmt::Display for ConvertError {
             Self::SeveralWorkloads => formatter.write_str(
                 "has resources for several namespaces or selectors\n  help: give those of one workload: each gets a \
                  policy of its own",
+            ),
+            Self::Malformed { path, what } => write!(
+                formatter,
+                "`{path}` {what}\n  help: Istio does not take this manifest: what it would do is not known"
             ),
         }
     }
@@ -90,15 +103,8 @@ pub struct Options {
 /// # Errors
 /// Nothing of this kind is there, or more than one policy could be made of it.
 pub fn convert(documents: &[Value], options: Options) -> Result<Converted, ConvertError> {
-    let kind = |document: &Value| document.get("kind").and_then(Value::as_str).map(str::to_owned);
-    let is_istio = |document: &&Value| {
-        matches!(
-            kind(document).as_deref(),
-            Some("RequestAuthentication" | "AuthorizationPolicy")
-        )
-    };
-    let resources: Vec<&Value> = documents.iter().filter(is_istio).collect();
-    if !resources.is_empty() {
+    let resources = manifests::unfolded(documents)?;
+    if resources.iter().any(manifests::is_istio) {
         return istio::convert(&resources, options);
     }
     let mut filters = Vec::new();
@@ -159,7 +165,11 @@ impl Findings {
     }
 
     fn add(&mut self, is_lost: bool, path: String, text: String) {
-        let finding = Finding { is_lost, path, text };
+        let finding = Finding {
+            is_lost,
+            path: shown(&path),
+            text: shown(&text),
+        };
         if !self.0.contains(&finding) {
             self.0.push(finding);
         }
@@ -171,6 +181,19 @@ impl Findings {
             self.lost(members.path_of(name), what);
         }
     }
+}
+
+/// A text of which parts come from the input, on one line and without what a terminal obeys or hides. As
+/// [`Excerpt`](crate::excerpt::Excerpt) has it, but whole, and with its quotes.
+pub fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' | '\'' | '\\' => shown.push(character),
+            character => shown.extend(character.escape_debug()),
+        }
+    }
+    shown
 }
 
 const FILTER: &str = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";

@@ -31,7 +31,7 @@ fn inputs() -> Vec<String> {
 
 #[test]
 fn what_comes_out() {
-    assert!(inputs().len() >= 5);
+    assert!(inputs().len() >= 8);
     for input in inputs() {
         let (status, policy, said) = run(&["convert", &input]);
         for (ending, printed) in [("policy.yaml", &policy), ("said.txt", &said)] {
@@ -83,6 +83,50 @@ fn whole_segments_are_the_authors_word() {
 }
 
 #[test]
+fn requests_are_refused_as_istio_refuses_them() {
+    let decided = |policy: &str, method: &str, host: &str, path: &str| {
+        let request = format!("{method} {path} HTTP/1.1\nHost: {host}\n\n");
+        let policy = format!("{policy}.policy.yaml");
+        run_in(folder(), &["explain", &policy], &request, &[]).0
+    };
+    let (goes_on, refused) = (0, 3);
+    for (policy, method, host, path, status) in [
+        ("istio-exempt", "GET", "a.example", "/health", goes_on),
+        ("istio-exempt", "GET", "a.example", "/admin/x", refused),
+        ("istio-exempt", "GET", "a.example", "/tasks", refused),
+        // The policy that is only tried would let it in.
+        ("istio-exempt", "GET", "a.example", "/other", refused),
+        ("istio-list", "GET", "a.example", "/", refused),
+        ("istio-asked", "POST", "a.example", "/a", refused),
+        ("istio-asked", "GET", "a.example", "/b", refused),
+        ("istio-asked", "GET", "a.example", "/c", refused),
+        ("istio-asked", "POST", "a.example", "/d", refused),
+        ("istio-asked", "POST", "a.example", "/e", refused),
+        ("istio-asked", "POST", "b.example", "/e", refused),
+        ("istio-asked", "POST", "a.example", "/f", refused),
+        ("istio-asked", "GET", "a.example", "/g", refused),
+        ("istio-asked", "GET", "a.example", "/i", refused),
+        ("istio-asked", "GET", "a.example", "/j", refused),
+    ] {
+        assert_eq!(
+            decided(policy, method, host, path),
+            status,
+            "{policy} {method} {host} {path}"
+        );
+    }
+}
+
+#[test]
+fn nothing_of_the_input_reaches_a_terminal_raw() {
+    let (_, policy, said) = run(&["convert", "istio-asked.in.yaml"]);
+    for text in [policy, said] {
+        let is_plain = |character: char| character == '\n' || matches!(character, ' '..='~');
+        assert!(text.chars().all(is_plain), "{text:?}");
+        assert!(text.contains("a\\u{1b}[31mX\\u{9b}31m\\u{202e}"), "{text}");
+    }
+}
+
+#[test]
 fn files_that_hold_nothing_of_it() {
     let folder = Folder::new("cli-convert", "nothing");
     let assert_refused = |content: &str, error: &str| {
@@ -100,6 +144,36 @@ fn files_that_hold_nothing_of_it() {
         &format!("[{filter}, {filter}]"),
         "holds 2 `jwt_authn` filters\n  help: give the `typed_config` of one",
     );
+    // What Istio would do by these is not known: nothing is read as no policy.
+    for (spec, error) in [
+        ("5", "spec` is no object"),
+        ("{rules: {}}", "spec.rules` is no list"),
+        ("{rules: [null]}", "spec.rules[0]` is no object"),
+        (
+            "{rules: [{to: [{}]}]}",
+            "spec.rules[0].to[0].operation` is no object",
+        ),
+        (
+            "{rules: [{to: [{operation: {paths: /a}}]}]}",
+            "spec.rules[0].to[0].operation.paths` is no list",
+        ),
+        (
+            "{rules: [{to: [{operation: {paths: [1]}}]}]}",
+            "spec.rules[0].to[0].operation.paths[0]` is no text",
+        ),
+        (
+            "{rules: [{to: [{operation: {not_paths: [/a]}}]}]}",
+            "spec.rules[0].to[0].operation.not_paths` is no member that Istio knows",
+        ),
+        ("{action: DROP}", "spec.action` is no action"),
+    ] {
+        assert_refused(
+            &format!("{{kind: AuthorizationPolicy, metadata: {{name: a}}, spec: {spec}}}"),
+            &format!(
+                "`AuthorizationPolicy/a.{error}\n  help: Istio does not take this manifest: what it would do is not known"
+            ),
+        );
+    }
     let resource = |namespace: &str| {
         format!(
             "{{kind: RequestAuthentication, metadata: {{name: a, namespace: {namespace}}}, spec: {{}}}}\n---\n"

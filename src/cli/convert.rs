@@ -31,7 +31,10 @@ pub(crate) fn convert(arguments: &Arguments) -> ExitCode {
     let fail = |error: &str| {
         say(
             &mut io::stderr(),
-            &format!("error: {}: {error}", arguments.file.display()),
+            &format!(
+                "error: {}: {error}",
+                convert::shown(&arguments.file.to_string_lossy())
+            ),
         );
         ExitCode::FAILURE
     };
@@ -92,7 +95,7 @@ fn documents(file: &Path) -> Result<Vec<Value>, String> {
     serde_saphyr::from_multiple_with_options(&text, options).map_err(|error| {
         format!(
             "is not accepted as YAML: {}",
-            error.render_with_formatter(&UserMessageFormatter)
+            convert::shown(&error.render_with_formatter(&UserMessageFormatter))
         )
     })
 }

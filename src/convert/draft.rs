@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::shown;
 use crate::render::yaml::{comment, list, scalar};
 
 /// A policy before it is written.
@@ -193,7 +194,7 @@ impl Draft {
     pub(super) fn written(&self, head: &[String]) -> String {
         let mut text = String::new();
         for line in head {
-            text += &comment(line);
+            text += &comment(&shown(line));
         }
         text += "version: 1\nrole: inbound\ninbound:\n";
         if !self.providers.is_empty() {
@@ -214,10 +215,16 @@ impl Draft {
         }
         for rule in &self.rules {
             for line in &rule.comments {
-                indented(&mut text, "    ", &comment(line));
+                indented(&mut text, "    ", &comment(&shown(line)));
             }
             let mark = if rule.is_withheld { "# " } else { "" };
-            text += &format!("    {mark}- {}\n", rule.written());
+            let written = rule.written();
+            let written = if rule.is_withheld {
+                shown(&written)
+            } else {
+                written
+            };
+            text += &format!("    {mark}- {written}\n");
         }
         text
     }
@@ -227,7 +234,7 @@ impl Provider {
     fn write(&self, text: &mut String) {
         *text += &format!("    {}:\n", self.name);
         for line in &self.comments {
-            indented(text, "      ", &comment(line));
+            indented(text, "      ", &comment(&shown(line)));
         }
         let mut member = |name: &str, value: String| *text += &format!("      {name}: {value}\n");
         member("issuer", escaped(&self.issuer));

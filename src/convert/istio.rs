@@ -5,13 +5,15 @@ use serde_json::Value;
 use super::draft::{Draft, Keys, Provider};
 use super::istio_rules::rules;
 use super::jwt_authn::without_providers;
+use super::manifests::{check, is_dry_run, is_istio, tell_of_others};
 use super::members::Members;
 use super::provider::{Names, PUBLIC, inline};
 use super::{ConvertError, Converted, Findings, Options};
 use crate::callout::Url;
 
 /// Converts resources of one workload.
-pub(super) fn convert(resources: &[&Value], options: Options) -> Result<Converted, ConvertError> {
+pub(super) fn convert(all: &[Value], options: Options) -> Result<Converted, ConvertError> {
+    let resources: Vec<&Value> = all.iter().filter(|resource| is_istio(resource)).collect();
     let of = |resource: &Value| {
         let spec = resource.get("spec");
         let get = |name| spec.and_then(|spec| spec.get(name)).cloned();
@@ -31,26 +33,39 @@ pub(super) fn convert(resources: &[&Value], options: Options) -> Result<Converte
         return Err(ConvertError::SeveralWorkloads);
     }
     let mut findings = Findings::default();
+    tell_of_others(all, &mut findings);
     let mut draft = Draft::default();
     let mut names = Names::default();
     let mut policies = Vec::new();
-    for resource in resources {
+    for resource in &resources {
         let kind = resource.get("kind").and_then(Value::as_str).unwrap_or_default();
         let name = resource.get("metadata").and_then(|metadata| metadata.get("name"));
         let path = format!("{kind}/{}", name.and_then(Value::as_str).unwrap_or("?"));
+        check(resource, &path)?;
+        // Without rules, an ALLOW lets nobody in.
         let nothing = Value::Object(serde_json::Map::new());
-        let spec = resource.get("spec").unwrap_or(&nothing);
+        let spec = resource.get("spec").filter(|spec| !spec.is_null());
+        let spec = spec.unwrap_or(&nothing);
         match kind {
             "RequestAuthentication" => {
                 let Some(spec) = Members::new(spec, path) else {
-                    continue;
+                    return Err(ConvertError::Nothing);
                 };
                 for rule in spec.objects("jwt_rules") {
                     provider(&rule, &mut names, &mut draft, &mut findings);
                 }
             }
+            _ if is_dry_run(resource) => {
+                findings.note(path, "`istio.io/dry-run`: decides nothing, and is left out");
+            }
             _ => policies.push((spec.clone(), path)),
         }
+    }
+    if draft.providers.is_empty() {
+        findings.lost(
+            "RequestAuthentication",
+            "no provider comes out of it, and a rule needs one: everything is refused",
+        );
     }
     let has_tokens = !draft.providers.is_empty();
     draft.rules = rules(&policies, &draft.providers, options, &mut findings);

@@ -4,9 +4,11 @@
 use serde_json::Value;
 
 use super::draft::{Accept, Action, Match, Provider, Rule};
+use super::istio_operation::{narrower, wider};
 use super::jwt_authn::REST;
 use super::members::Members;
 use super::{Findings, Options};
+use crate::matcher::{HeaderMatch, HeaderTest};
 
 /// The rules of all policies. Without any, a token may be missing, but must be good.
 pub(super) fn rules(
@@ -76,22 +78,21 @@ impl Rules {
                     accept.claims.len() + accept.audiences.len(),
                 )
             });
-            for (condition, mut accept) in allowed {
-                if !self.required.is_empty() && accept.is_optional {
-                    let is_exempt = self.required.iter().all(|(_, paths)| {
-                        !condition.paths.is_empty() && condition.paths.iter().all(|path| paths.contains(path))
-                    });
-                    if !is_exempt {
-                        let is_everywhere = self
-                            .required
-                            .iter()
-                            .any(|(condition, paths)| condition.is_everything() && paths.is_empty());
-                        if !is_everywhere {
-                            findings.lost("AuthorizationPolicy", "a DENY and an ALLOW say together where a token must be: it must be wherever both may hold");
-                        }
-                        accept.is_optional = false;
-                    }
+            for (condition, accept) in allowed {
+                if self.required.is_empty() || !accept.is_optional {
+                    rules.push(Rule::new(condition, Action::Accept(accept)));
+                    continue;
                 }
+                let (exempt, rest) = parted(condition, &self.required);
+                if let Some(condition) = exempt {
+                    rules.push(Rule::new(condition, Action::Accept(accept.clone())));
+                }
+                let Some(condition) = rest else { continue };
+                tell(&self.required, &condition, findings);
+                let accept = Accept {
+                    is_optional: false,
+                    ..accept
+                };
                 rules.push(Rule::new(condition, Action::Accept(accept)));
             }
             return rules;
@@ -99,6 +100,45 @@ impl Rules {
         rules.extend(where_required(self.required, findings));
         rules
     }
+}
+
+/// Tells of what asks for a token now, unless it did before.
+fn tell(required: &[(Match, Vec<String>)], condition: &Match, findings: &mut Findings) {
+    // No other path that is exempt is among these.
+    let is_whole_paths = condition.prefixes.is_empty() && condition.templates.is_empty();
+    let is_same = required.iter().any(|(required, exempt)| {
+        let are_others = is_whole_paths
+            && !condition.paths.is_empty()
+            && !condition.paths.iter().any(|path| exempt.contains(path));
+        required.is_everything() && (exempt.is_empty() || are_others)
+    });
+    if !is_same {
+        findings.lost(
+            "AuthorizationPolicy",
+            "a DENY and an ALLOW say together where a token must be: it must be wherever both may hold",
+        );
+    }
+}
+
+/// The whole paths where no DENY asks for a token, and the rest of what an ALLOW takes.
+fn parted(condition: Match, required: &[(Match, Vec<String>)]) -> (Option<Match>, Option<Match>) {
+    let is_exempt = |path: &String| required.iter().all(|(_, exempt)| exempt.contains(path));
+    let (exempt, others): (Vec<String>, Vec<String>) = condition.paths.iter().cloned().partition(is_exempt);
+    if exempt.is_empty() {
+        return (None, Some(condition));
+    }
+    let has_others = !others.is_empty() || !condition.prefixes.is_empty() || !condition.templates.is_empty();
+    let alone = Match {
+        paths: exempt,
+        prefixes: Vec::new(),
+        templates: Vec::new(),
+        ..condition.clone()
+    };
+    let rest = Match {
+        paths: others,
+        ..condition
+    };
+    (Some(alone), has_others.then_some(rest))
 }
 
 fn optional() -> Action {
@@ -154,7 +194,7 @@ fn allow(
     };
     let operations = rule.objects("to");
     let mut conditions = Vec::new();
-    if rule.get("to").is_none() {
+    if operations.is_empty() {
         conditions.push(Match::default());
     }
     for operation in operations.iter().filter_map(|to| to.object("operation")) {
@@ -192,7 +232,7 @@ fn asked(rule: &Members<'_>, providers: &[Provider], findings: &mut Findings) ->
         let header = key
             .strip_prefix("request.headers[")
             .and_then(|rest| rest.strip_suffix(']'));
-        match (claim, header, values.as_slice()) {
+        let is_known = match (claim, header, values.as_slice()) {
             _ if !is_plain => {
                 findings.lost(
                     when.path(),
@@ -205,28 +245,75 @@ fn asked(rule: &Members<'_>, providers: &[Provider], findings: &mut Findings) ->
                     .split("][")
                     .map(|name| name.replace('\\', "\\\\").replace('.', "\\."))
                     .collect();
-                asked.accept.claims.push((names.join("."), values));
-                asked.accept.is_optional = false;
+                claims(&mut asked.accept, names.join("."), values, &when, findings)?;
+                true
             }
-            (None, Some(header), [value]) => asked.headers.push((header.to_ascii_lowercase(), value.clone())),
-            _ if key == "request.auth.audiences" => {
+            (None, Some(header), [value]) => asked.header(header, value),
+            // A second one is asked for besides, which a list cannot say.
+            _ if key == "request.auth.audiences" && asked.accept.audiences.is_empty() => {
                 asked.accept.audiences = values;
                 asked.accept.is_optional = false;
+                true
             }
             _ if key == "request.auth.presenter" => {
-                asked.accept.claims.push(("azp".to_owned(), values));
-                asked.accept.is_optional = false;
+                claims(&mut asked.accept, "azp".to_owned(), values, &when, findings)?;
+                true
             }
-            _ => {
-                findings.lost(
-                    when.path(),
-                    format!("`{key}` cannot be asked for here: whom this rule lets in is refused"),
-                );
-                return None;
-            }
+            _ => false,
+        };
+        if !is_known {
+            findings.lost(
+                when.path(),
+                format!(
+                    "`{key}` cannot be asked for here, or not once more: whom this rule lets in is refused"
+                ),
+            );
+            return None;
         }
     }
     Some(asked)
+}
+
+impl Asked {
+    /// Whether the header can be asked for: a rule names each once.
+    fn header(&mut self, name: &str, value: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        let is_good = HeaderMatch::parse(&name, HeaderTest::Exact(value.to_owned())).is_ok();
+        let is_new = self.headers.iter().all(|(other, _)| *other != name);
+        if is_good && is_new {
+            self.headers.push((name, value.to_owned()));
+        }
+        is_good && is_new
+    }
+}
+
+/// A claim must hold one of these texts. Istio takes no number and no boolean for a text; a rule does, and so it takes
+/// none that reads as one.
+fn claims(
+    accept: &mut Accept,
+    name: String,
+    values: Vec<String>,
+    when: &Members<'_>,
+    findings: &mut Findings,
+) -> Option<()> {
+    let is_text =
+        |value: &String| !matches!(serde_json::from_str(value), Ok(Value::Number(_) | Value::Bool(_)));
+    let (texts, others): (Vec<String>, Vec<String>) = values.into_iter().partition(is_text);
+    for other in others {
+        findings.lost(
+            when.path(),
+            format!(
+                "a claim that is the number or the boolean `{other}` is taken for that text here, and was not before: \
+                 whom this value lets in is refused. Add it to the rule's `require.claims` if that is meant"
+            ),
+        );
+    }
+    if texts.is_empty() {
+        return None;
+    }
+    accept.claims.push((name, texts));
+    accept.is_optional = false;
+    Some(())
 }
 
 /// Reads `from`.
@@ -314,78 +401,6 @@ fn principal(
     }
 }
 
-/// An operation, or less.
-fn narrower(operation: &Members<'_>, findings: &mut Findings) -> Option<Match> {
-    let mut condition = Match {
-        methods: operation.texts("methods"),
-        ..Match::default()
-    };
-    let (mut is_lost, mut has_paths) = (false, false);
-    for host in operation.texts("hosts") {
-        let is_good = !host.trim_start_matches("*.").contains('*');
-        match is_good {
-            true => condition.hosts.push(host),
-            false => is_lost = true,
-        }
-    }
-    for path in operation.texts("paths") {
-        has_paths = true;
-        match pattern(&path) {
-            Some(Pattern::Everything) => condition.prefixes.push("/".to_owned()),
-            Some(Pattern::Path(path)) => condition.paths.push(path),
-            Some(Pattern::Template(template)) => condition.templates.push(template),
-            Some(Pattern::Start(start)) => {
-                findings.note(
-                    operation.path_of("paths"),
-                    format!("`{path}` is taken as a prefix of whole segments: `{start}x` is not let in"),
-                );
-                condition.prefixes.push(start);
-            }
-            None => is_lost = true,
-        }
-    }
-    is_lost |= !operation.rest().is_empty();
-    let has_none = (has_paths
-        && condition.paths.is_empty()
-        && condition.prefixes.is_empty()
-        && condition.templates.is_empty())
-        || (operation.get("hosts").is_some() && condition.hosts.is_empty())
-        || !operation.rest().is_empty();
-    if is_lost {
-        findings.lost(
-            operation.path(),
-            "not all of it can be said here: what cannot is refused",
-        );
-    }
-    (!has_none).then_some(condition)
-}
-
-enum Pattern {
-    Everything,
-    Path(String),
-    Template(String),
-    /// A prefix that need not end with a segment.
-    Start(String),
-}
-
-fn pattern(path: &str) -> Option<Pattern> {
-    if path == "*" || path == "/*" {
-        return Some(Pattern::Everything);
-    }
-    if path.contains('{') {
-        let template = path.replace("{**}", "**").replace("{*}", "*");
-        let is_good = !template.contains(['{', '}']) && !template.trim_end_matches("**").contains("**");
-        return is_good.then_some(Pattern::Template(template));
-    }
-    match path.strip_suffix('*') {
-        None if !path.contains('*') => Some(Pattern::Path(path.to_owned())),
-        Some(start) if start.contains('*') => None,
-        Some(start) if start.ends_with('/') => Some(Pattern::Template(format!("{start}**"))),
-        Some(start) => Some(Pattern::Start(start.to_owned())),
-        None => None,
-    }
-}
-
 /// Who is kept out.
 fn deny(rule: &Members<'_>, all: &mut Rules, options: Options, findings: &mut Findings) {
     let operations = rule.objects("to");
@@ -421,59 +436,4 @@ fn deny(rule: &Members<'_>, all: &mut Rules, options: Options, findings: &mut Fi
         findings.lost(rule.path(), "who is kept out cannot be said here: everybody is");
     }
     all.denied.extend(wider(&operations, options, findings));
-}
-
-/// The operations, or more.
-fn wider(operations: &[Members<'_>], options: Options, findings: &mut Findings) -> Vec<Match> {
-    let inner: Vec<Members<'_>> = operations
-        .iter()
-        .filter_map(|to| to.object("operation"))
-        .collect();
-    if inner.is_empty() {
-        return vec![Match::default()];
-    }
-    let mut conditions = Vec::new();
-    for operation in inner {
-        let mut condition = Match::default();
-        let mut is_wider = false;
-        let paths = operation.texts("paths");
-        for path in &paths {
-            match pattern(path) {
-                Some(Pattern::Path(path)) => condition.paths.push(path),
-                Some(Pattern::Template(template)) => condition.templates.push(template),
-                Some(Pattern::Everything) => condition.prefixes.push("/".to_owned()),
-                Some(Pattern::Start(start)) if options.whole_segments => condition.prefixes.push(start),
-                Some(Pattern::Start(start)) => {
-                    is_wider = true;
-                    let folder = start.rsplit_once('/').map_or("/", |(folder, _)| folder);
-                    condition
-                        .prefixes
-                        .push(if folder.is_empty() { "/" } else { folder }.to_owned());
-                }
-                None => {
-                    is_wider = true;
-                    condition.prefixes.push("/".to_owned());
-                }
-            }
-        }
-        let hosts = operation.texts("hosts");
-        if hosts
-            .iter()
-            .all(|host| !host.trim_start_matches("*.").contains('*'))
-        {
-            condition.hosts = hosts;
-        } else {
-            is_wider = true;
-        }
-        condition.methods = operation.texts("methods");
-        is_wider |= !operation.rest().is_empty();
-        if is_wider {
-            findings.lost(
-                operation.path(),
-                "not all of it can be said here: more is kept out. Of a prefix such as `/a*`: if nothing is served at `/ax`, say `--whole-segments`",
-            );
-        }
-        conditions.push(condition);
-    }
-    conditions
 }
