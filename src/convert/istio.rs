@@ -14,22 +14,7 @@ use crate::callout::Url;
 /// Converts resources of one workload.
 pub(super) fn convert(all: &[Value], options: Options) -> Result<Converted, ConvertError> {
     let resources: Vec<&Value> = all.iter().filter(|resource| is_istio(resource)).collect();
-    let of = |resource: &Value| {
-        let spec = resource.get("spec");
-        let get = |name| spec.and_then(|spec| spec.get(name)).cloned();
-        let namespace = resource
-            .get("metadata")
-            .and_then(|metadata| metadata.get("namespace"));
-        (
-            namespace.cloned(),
-            get("selector"),
-            get("targetRef"),
-            get("targetRefs"),
-        )
-    };
-    let mut workloads = resources.iter().map(|resource| of(resource));
-    let first = workloads.next();
-    if workloads.any(|workload| Some(workload) != first) {
+    if !are_of_one_workload(&resources) {
         return Err(ConvertError::SeveralWorkloads);
     }
     let mut findings = Findings::default();
@@ -84,6 +69,25 @@ pub(super) fn convert(all: &[Value], options: Options) -> Result<Converted, Conv
         policy: draft.written(&head),
         findings: findings.0,
     })
+}
+
+fn are_of_one_workload(resources: &[&Value]) -> bool {
+    let of = |resource: &Value| {
+        let spec = resource.get("spec");
+        let get = |name| spec.and_then(|spec| spec.get(name)).cloned();
+        let namespace = resource
+            .get("metadata")
+            .and_then(|metadata| metadata.get("namespace"));
+        (
+            namespace.cloned(),
+            get("selector"),
+            get("targetRef"),
+            get("targetRefs"),
+        )
+    };
+    let mut workloads = resources.iter().map(|resource| of(resource));
+    let first = workloads.next();
+    workloads.all(|workload| Some(workload) == first)
 }
 
 fn provider(rule: &Members<'_>, names: &mut Names, draft: &mut Draft, findings: &mut Findings) {

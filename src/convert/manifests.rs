@@ -176,7 +176,7 @@ fn objects<'v>(
     members: &'v Map<String, Value>,
     name: &str,
     path: &str,
-) -> Result<Vec<(&'v Map<String, Value>, String)>, ConvertError> {
+) -> Result<Vec<Entry<'v>>, ConvertError> {
     let mut objects = Vec::new();
     for (index, value) in list(members, name, path)?.iter().enumerate() {
         let path = format!("{path}.{name}[{index}]");
@@ -201,6 +201,9 @@ fn malformed(path: &str, what: &'static str) -> ConvertError {
         what,
     }
 }
+
+/// An object of a list, and where it stands.
+type Entry<'v> = (&'v Map<String, Value>, String);
 
 const NOT_READ: &str = "resources of this kind are not read, and say nothing here";
 const UNKNOWN: &str = "is no member that Istio knows";
