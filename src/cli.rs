@@ -6,6 +6,7 @@ mod completions;
 mod convert;
 mod explain;
 mod hash_key;
+mod kubernetes;
 mod loaded;
 mod man;
 mod policy_file;
@@ -23,11 +24,13 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::error::ContextValue;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use peergate_filter::visible::visible;
 
 /// Reads the arguments and does what they say.
 pub(crate) fn run() -> ExitCode {
-    match Arguments::parse().command {
+    match arguments().command {
         Command::Check(arguments) => check::check(&arguments),
         Command::Completions(arguments) => completions::completions(&arguments),
         Command::Convert(arguments) => convert::convert(&arguments),
@@ -40,6 +43,23 @@ pub(crate) fn run() -> ExitCode {
         Command::Token(arguments) => token::token(&arguments),
         Command::Totp(arguments) => totp::totp(&arguments),
     }
+}
+
+/// The arguments. Where they are no good, `clap` says so and exits; of what was typed it prints nothing that nobody sees.
+fn arguments() -> Arguments {
+    Arguments::try_parse().unwrap_or_else(|mut error| {
+        let texts: Vec<_> = error
+            .context()
+            .filter_map(|(kind, value)| match value {
+                ContextValue::String(text) => Some((kind, visible(text))),
+                _ => None,
+            })
+            .collect();
+        for (kind, text) in texts {
+            error.insert(kind, ContextValue::String(text));
+        }
+        error.exit()
+    })
 }
 
 /// Authentication for a mesh of AI agents, as one filter for Envoy and Istio.
@@ -132,9 +152,11 @@ fn print(result: &str) -> ExitCode {
     }
 }
 
-/// Writes a line. Where nobody reads, there is nobody to tell.
-fn say(stream: &mut dyn Write, line: &str) {
-    let _ = writeln!(stream, "{line}");
+/// Writes a text, as lines; what nobody sees in them is spelt out. Where nobody reads, there is nobody to tell.
+fn say(stream: &mut dyn Write, text: &str) {
+    for line in text.split('\n') {
+        let _ = writeln!(stream, "{}", visible(line));
+    }
 }
 
 /// As `clap` exits for arguments that it refuses.

@@ -30,6 +30,8 @@ pub mod redact;
 // What was looked at on the way to a decision: for the program, and no part of the filter
 #[cfg(not(target_arch = "wasm32"))]
 pub mod findings;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod visible;
 
 // Leaf verifiers and matchers
 pub mod answers;

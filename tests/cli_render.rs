@@ -18,6 +18,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use program::{Seen, run_in};
+use serde_json::{Value, json};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/render")
@@ -609,5 +610,203 @@ fn arguments_that_are_none() {
         let (status, output, errors) = render(&[&["envoy", OWN], arguments.as_slice()].concat());
         assert_eq!((status, output.as_str()), (2, ""));
         assert!(errors.contains(expected), "{errors}");
+    }
+}
+
+/// Control characters, line separators, marks that turn the direction of writing, and what would be YAML on a line of its own.
+const NASTY: &str = "a\n- name: evil\r---\u{b}\u{c}\u{85}kind: Evil\u{2028}b\u{2029}c: \u{1b}[31m\u{9b}2J\u{202e}\u{2066}\u{feff}\u{e0041}\"'`\\#: {{host}} é";
+
+fn is_invisible(character: char) -> bool {
+    character != '\n' && !"…é".contains(character) && !character.is_ascii_graphic() && character != ' '
+}
+
+/// What is rendered, as its readers read it: document by document.
+fn read_all(text: &str) -> Vec<Value> {
+    let options = serde_saphyr::options! { strict_booleans: false, legacy_octal_numbers: true };
+    serde_saphyr::from_multiple_with_options(text, options).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+/// All texts of a value.
+fn texts<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
+    match value {
+        Value::String(text) => found.push(text),
+        Value::Array(entries) => entries.iter().for_each(|entry| texts(entry, found)),
+        Value::Object(members) => members.values().for_each(|value| texts(value, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// A policy that calls a cluster of this name, with a key in the query, and one more.
+fn nasty_policy(cluster: &str) -> Value {
+    json!({
+        "version": 1,
+        "inbound": {"rules": [{"name": "agent", "match": {"path_prefixes": ["/a"]}, "accept": ["none"]}]},
+        "outbound": {
+            "insecure_allow_query_param_auth": true,
+            "insecure_query_param_auth_allowed_hosts": ["api.example"],
+            "rules": [
+                {"name": "keys", "match": {"hosts": ["api.example"], "clusters": [cluster]},
+                    "query_params": {"key": {"env": "KEY"}}},
+                {"name": "codes", "match": {"clusters": [format!("{cluster}2")]}, "totp": {"seed": {"env": "SEED"}}},
+            ],
+        },
+    })
+}
+
+fn nasty(policy: &Value, arguments: &[&str]) -> Vec<Value> {
+    let (status, output, errors) = render_text(
+        &format!("nasty-{}.json", arguments[0]),
+        &policy.to_string(),
+        arguments,
+    );
+    assert_eq!(status, 0, "{errors}");
+    for text in [&output, &errors] {
+        assert!(!text.contains(is_invisible), "{text:?}");
+    }
+    let begins = |line: &&str| {
+        !["warning: ", "  help: "]
+            .iter()
+            .any(|begin| line.starts_with(begin))
+    };
+    assert_eq!(errors.lines().find(begins), None);
+    read_all(&output)
+}
+
+#[test]
+fn no_text_is_anything_else_than_a_text_to_envoy() {
+    let cluster = format!("{NASTY}\0");
+    let policy = nasty_policy(&cluster);
+    let more = [
+        "--module",
+        NASTY,
+        "--ca-file",
+        NASTY,
+        "--workload",
+        NASTY,
+        "--namespace",
+        NASTY,
+    ];
+    let found = nasty(&policy, &[&["envoy"], more.as_slice()].concat());
+    let [file] = found.as_slice() else {
+        panic!("{} documents", found.len());
+    };
+    let plain = nasty(&nasty_policy("api"), &["envoy"]);
+    for list in ["listeners", "clusters"] {
+        let count = |file: &Value| file["static_resources"][list].as_array().unwrap().len();
+        assert_eq!(count(file), count(&plain[0]), "{list}");
+    }
+    let mut read = Vec::new();
+    texts(file, &mut read);
+    for text in [
+        NASTY,
+        &cluster,
+        &format!("{cluster}2"),
+        &format!("{cluster}-second-hop"),
+    ] {
+        assert!(read.contains(&text), "{text:?}");
+    }
+    let found = nasty(&policy, &["envoy", "--filter-only", "--module", NASTY]);
+    assert_eq!(found[0].as_array().unwrap().len(), 1);
+    assert_eq!(
+        found[0][0]["typed_config"]["config"]["configuration"]["value"],
+        policy
+    );
+}
+
+#[test]
+fn no_text_is_anything_else_than_a_text_to_istio() {
+    let policy = nasty_policy(&format!("outbound|80||{NASTY}\0.example"));
+    let place = ["--namespace", "agents", "--selector", &format!("{NASTY}={NASTY}")];
+    let form = ["istio-wasmplugin", "--image", NASTY, "--sha256", NASTY];
+    for (more, kinds) in [
+        (
+            ["--simple-query"].as_slice(),
+            [
+                "WasmPlugin",
+                "ServiceEntry",
+                "DestinationRule",
+                "ServiceEntry",
+                "DestinationRule",
+            ]
+            .as_slice(),
+        ),
+        (
+            &[],
+            &[
+                "WasmPlugin",
+                "ServiceEntry",
+                "ServiceEntry",
+                "DestinationRule",
+                "EnvoyFilter",
+            ],
+        ),
+    ] {
+        let found = nasty(&policy, &[&form, place.as_slice(), more].concat());
+        let found_kinds: Vec<&str> = found
+            .iter()
+            .map(|document| document["kind"].as_str().unwrap())
+            .collect();
+        assert_eq!(found_kinds, kinds);
+        assert_eq!(found[0]["spec"]["url"], NASTY);
+        assert_eq!(found[0]["spec"]["selector"]["matchLabels"][NASTY], NASTY);
+        if !more.is_empty() {
+            assert_eq!(found[0]["spec"]["pluginConfig"], policy);
+        }
+    }
+}
+
+#[test]
+fn names_of_kubernetes_are_names() {
+    for argument in [
+        "--secret",
+        "--namespace",
+        "--name",
+        "--pull-secret",
+        "--root-namespace",
+        "--cluster-domain",
+        "--sidecar-namespace",
+    ] {
+        let (status, output, errors) = render(&[
+            "istio-wasmplugin",
+            "mesh.policy.yaml",
+            "--image",
+            IMAGE,
+            "--pair",
+            argument,
+            "a\nkind: Evil\u{1b}[2J",
+        ]);
+        assert_eq!((status, output.as_str()), (2, ""), "{argument}");
+        assert!(
+            errors.starts_with(&format!(
+                "error: invalid value 'a\\nkind: Evil\\u{{1b}}[2J' for '{argument} <"
+            )) && errors.contains("expected a name of Kubernetes"),
+            "{errors}"
+        );
+    }
+}
+
+#[test]
+fn key_sets_with_keys_that_are_not_public_are_not_copied() {
+    let secret = "cmVuZGVyLXN5bW1ldHJpYy1rZXktNDcxMS1yZW5kZXItc3ltbWV0cmlj";
+    let policy = format!(
+        "{{version: 1, inbound: {{providers: {{idp: {{issuer: 'https://a.example', audiences: [a], jwks: {{inline: {{keys: [\
+         {{kty: OKP, crv: Ed25519, alg: EdDSA, x: 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo}}, {{kty: oct, k: {secret}}}\
+         ]}}}}}}}}, rules: [{{accept: [jwt]}}]}}}}"
+    );
+    for form in [
+        ["envoy"].as_slice(),
+        &["istio-wasmplugin", "--image", IMAGE, "--namespace", "agents"],
+    ] {
+        let (status, output, errors) = render_text("shared.yaml", &policy, form);
+        assert_eq!((status, output.as_str()), (1, ""), "{errors}");
+        assert!(
+            errors.starts_with(
+                "error: shared.yaml: inbound.providers.idp.jwks.inline.keys[1]: written down, and would stand in every copy"
+            ),
+            "{errors}"
+        );
+        let all_the_same = [form, &["--insecure-inline-secrets"]].concat();
+        let (status, output, _) = render_text("shared.yaml", &policy, &all_the_same);
+        assert!(status == 0 && output.contains(secret));
     }
 }

@@ -10,9 +10,10 @@ use peergate_filter::render::{
     self, Address, Addresses, EnvoyOptions, Gateway, IstioCaution, IstioOptions, Kind, Mode, Phase,
     RenderError, Subject, Target,
 };
+use peergate_filter::visible::visible;
 
 use super::role::RoleArgument;
-use super::{USAGE, policy_file, report, say};
+use super::{USAGE, kubernetes, policy_file, report, say};
 
 /// What `render` takes.
 #[derive(clap::Args)]
@@ -103,10 +104,10 @@ struct Istio {
     #[arg(long, value_name = "HEX")]
     sha256: Option<String>,
     /// A Secret that the image is pulled with
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = kubernetes::subdomain)]
     pull_secret: Option<String>,
     /// The namespace; Istio's root namespace for the whole mesh
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = kubernetes::label)]
     namespace: String,
     /// A label of the workloads; may be repeated. Without it, all of the namespace
     #[arg(long = "selector", value_name = "LABEL=VALUE", value_parser = label, conflicts_with = "references")]
@@ -115,7 +116,7 @@ struct Istio {
     #[arg(long = "target-ref", value_name = "KIND/NAME", value_parser = reference)]
     references: Vec<(String, String)>,
     /// The name of the resource, and the beginning of the names of the others
-    #[arg(long, value_name = "NAME", default_value = "peergate")]
+    #[arg(long, value_name = "NAME", default_value = "peergate", value_parser = kubernetes::subdomain)]
     name: String,
     /// When it runs
     #[arg(long, value_name = "PHASE", default_value = "AUTHN", ignore_case = true)]
@@ -130,22 +131,22 @@ struct Istio {
     #[arg(long)]
     simple_query: bool,
     /// The Secret that variables come from
-    #[arg(long, value_name = "NAME", default_value = "peergate")]
+    #[arg(long, value_name = "NAME", default_value = "peergate", value_parser = kubernetes::subdomain)]
     secret: String,
     /// Where a cluster leads: `--cluster 'outbound|80||api.example=http://api.example'`; may be repeated
     #[arg(long = "cluster", value_name = "NAME=URL", value_parser = cluster)]
     clusters: Vec<(String, Address)>,
     /// Istio's root namespace: a resource there without a selector is for the whole mesh
-    #[arg(long, value_name = "NAME", default_value = "istio-system")]
+    #[arg(long, value_name = "NAME", default_value = "istio-system", value_parser = kubernetes::label)]
     root_namespace: String,
     /// What the names of the mesh's services end with, behind `.svc.`
-    #[arg(long, value_name = "DOMAIN", default_value = "cluster.local")]
+    #[arg(long, value_name = "DOMAIN", default_value = "cluster.local", value_parser = kubernetes::subdomain)]
     cluster_domain: String,
     /// The policy is a gateway's: render the sidecars behind it as well, which verify its assertion
     #[arg(long, requires = "sidecar_namespace")]
     pair: bool,
     /// The namespace of the sidecars
-    #[arg(long, value_name = "NAME", requires = "pair")]
+    #[arg(long, value_name = "NAME", requires = "pair", value_parser = kubernetes::label)]
     sidecar_namespace: Option<String>,
     /// A label of the sidecars' workloads; may be repeated
     #[arg(long = "sidecar-selector", value_name = "LABEL=VALUE", value_parser = label, requires = "pair")]
@@ -304,7 +305,10 @@ fn warn_of_istio(arguments: &Istio, cautions: &[IstioCaution]) {
         );
     }
     for IstioCaution { what, help } in cautions {
-        say(&mut io::stderr(), &format!("warning: {what}\n  help: {help}"));
+        say(
+            &mut io::stderr(),
+            &format!("warning: {}\n  help: {}", visible(what), visible(help)),
+        );
     }
 }
 

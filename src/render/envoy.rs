@@ -53,8 +53,7 @@ pub struct EnvoyOptions {
 pub fn envoy(subject: &Subject<'_>, options: &EnvoyOptions) -> Result<String, RenderError> {
     let inline = subject.inline_secrets();
     if !options.allows_inline_secrets && !inline.is_empty() {
-        let places = inline.into_iter().map(str::to_owned).collect();
-        return Err(RenderError::InlineSecrets(places));
+        return Err(RenderError::InlineSecrets(inline));
     }
     let roles = roles(subject, options.role)?;
     if options.filter_only {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::role::Role;
+use crate::visible::visible;
 
 /// Why a good policy is not rendered. Prints in lower case and without a full stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +89,7 @@ impl fmt::Display for RenderError {
             Self::InlineSecrets(places) => write!(
                 formatter,
                 "{}: written down, and would stand in every copy of what is rendered",
-                places.join(", ")
+                visible(&places.join(", "))
             ),
             Self::OtherRole { written } => {
                 write!(formatter, "role: the policy says `{}`", role_name(*written))
@@ -104,7 +105,11 @@ impl fmt::Display for RenderError {
                 "outbound.rules: a second hop for keys in the query is not made for gateways of Istio",
             ),
             Self::NoIstioCluster(cluster) => {
-                write!(formatter, "outbound.rules: Istio has no cluster `{cluster}`")
+                write!(
+                    formatter,
+                    "outbound.rules: Istio has no cluster `{}`",
+                    visible(cluster)
+                )
             }
             Self::UpstreamInIstio => formatter
                 .write_str("role: `upstream` is for a filter of a cluster, and Istio attaches to listeners"),
@@ -124,7 +129,7 @@ impl fmt::Display for RenderError {
             }
             Self::ServerAtGateway => formatter
                 .write_str("--mode: Istio calls nothing SERVER at a gateway: the filter would not be there, and the gateway open"),
-            Self::Wildcard(host) => write!(formatter, "outbound.rules: no second hop leads to `{host}`"),
+            Self::Wildcard(host) => write!(formatter, "outbound.rules: no second hop leads to `{}`", visible(host)),
             Self::Twins(resource) => {
                 write!(formatter, "{resource}: made twice, and the second would replace the first")
             }

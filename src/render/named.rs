@@ -93,13 +93,35 @@ impl<'d> Subject<'d> {
     }
 
     /// Where secrets are written down, which nobody should copy.
-    pub fn inline_secrets(&self) -> Vec<&str> {
+    pub fn inline_secrets(&self) -> Vec<String> {
         let is_secret = |caution: &Caution| matches!(caution, Caution::InlineSecret | Caution::PrivateKey);
         let warnings = self.loaded.warnings.iter();
-        warnings
+        let mut places: Vec<String> = warnings
             .filter(|warning| is_secret(warning.caution()))
-            .map(|warning| warning.path())
-            .collect()
+            .map(|warning| warning.path().to_owned())
+            .collect();
+        private_keys(self.document, "", &mut places);
+        places
+    }
+}
+
+/// Where key sets (RFC 7517 §5) hold keys that are not public. The reader warns of `d` alone; symmetric keys it passes over.
+fn private_keys(value: &Document, path: &str, places: &mut Vec<String>) {
+    for (name, value) in members(Some(value)) {
+        let path = match path {
+            "" => name.to_owned(),
+            path => format!("{path}.{name}"),
+        };
+        for (index, entry) in entries(Some(value)).enumerate() {
+            let path = format!("{path}[{index}]");
+            let is_private = |member: &str| entry.member(member).is_some();
+            let is_key = name == "keys" && entry.member("kty").is_some();
+            if is_key && PRIVATE_MEMBERS.iter().any(|member| is_private(member)) && !places.contains(&path) {
+                places.push(path.clone());
+            }
+            private_keys(entry, &path, places);
+        }
+        private_keys(value, &path, places);
     }
 }
 
@@ -321,6 +343,8 @@ fn number(value: &Document) -> Option<u16> {
 /// The platform's bound on hosts that get keys in the query: its own to set, and of no effect where it is not.
 const HOSTS_BOUND: &str = "INSECURE_QUERYPARAM_AUTH_ALLOWED_HOSTS";
 const QUERY_HOSTS: &str = "insecure_query_param_auth_allowed_hosts";
+/// What a JWK has of its own (RFC 7518 §6.2.2, §6.3.2 and §6.4.1).
+const PRIVATE_MEMBERS: [&str; 8] = ["d", "k", "p", "q", "dp", "dq", "qi", "oth"];
 const ON_MISSING_SECRET: &str = "on_missing_secret";
 /// What the node's metadata answers.
 const METADATA: [&str; 2] = ["WORKLOAD", "NAMESPACE"];

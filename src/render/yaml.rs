@@ -4,6 +4,7 @@
 //! quotes only where no reader could take it for anything else: the rest stands in double quotes, as JSON writes it.
 
 use crate::config::Document;
+use crate::visible::{is_invisible, visible};
 
 /// A document as lines, each with its line feed.
 pub(super) fn document(document: &Document) -> String {
@@ -69,18 +70,18 @@ pub(super) fn fill(template: &str, holes: &[(&str, &str)]) -> String {
     text
 }
 
-/// A comment of this text, in lines of a good length.
+/// A comment of this text, in lines of a good length. It stays one, whatever the text holds.
 pub(crate) fn comment(text: &str) -> String {
     let mut lines = String::new();
     let mut line = String::from("#");
-    for word in text.split_whitespace() {
+    for word in text.split_whitespace().map(visible) {
         if line.len() > 1 && line.len() + 1 + word.len() > COMMENT_COLUMNS {
             lines.push_str(&line);
             lines.push('\n');
             line = String::from("#");
         }
         line.push(' ');
-        line.push_str(word);
+        line.push_str(&word);
     }
     lines.push_str(&line);
     lines.push('\n');
@@ -224,9 +225,8 @@ fn quoted(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
-            // Line breaks of YAML 1.1, and the mark that begins a file.
-            '\u{2028}' | '\u{2029}' | '\u{feff}' => quoted.push_str(&escaped(character)),
-            character if character.is_control() => quoted.push_str(&escaped(character)),
+            // Line breaks of YAML 1.1 and the mark that begins a file among them.
+            character if is_invisible(character) => quoted.push_str(&escaped(character)),
             character => quoted.push(character),
         }
     }
@@ -235,7 +235,11 @@ fn quoted(text: &str) -> String {
 }
 
 fn escaped(character: char) -> String {
-    format!("\\u{:04x}", u32::from(character))
+    match u32::from(character) {
+        code @ ..=0xffff => format!("\\u{code:04x}"),
+        // YAML knows no pairs of halves, as JSON has them (YAML 1.2.2 §5.7).
+        code => format!("\\U{code:08x}"),
+    }
 }
 
 /// The words that YAML 1.1 takes for booleans and for nothing (yaml.org/type/bool.html, null.html), in any case, and what
@@ -301,6 +305,7 @@ mod tests {
             scalar("a\"\\\n\t\u{7f}\u{2028}"),
             "\"a\\\"\\\\\\n\\t\\u007f\\u2028\""
         );
+        assert_eq!(scalar("\u{202e}\u{e0041}"), r#""\u202e\U000e0041""#);
     }
 
     #[test]
@@ -313,6 +318,15 @@ mod tests {
         let text = document(&written);
         let read: Document = serde_saphyr::from_str(&text).unwrap();
         assert_eq!(read.to_json(), written.to_json(), "{text}");
+    }
+
+    #[test]
+    fn comments_stay_comments() {
+        let text = "a\nb: 1\r---\u{85}c\u{2028}d\u{2029}e\u{b}f\u{c}g\u{0}\u{1b}[2J\u{9b}\u{202e}";
+        assert_eq!(
+            comment(text),
+            "# a b: 1 --- c d e f g\\u{0}\\u{1b}[2J\\u{9b}\\u{202e}\n"
+        );
     }
 
     #[test]

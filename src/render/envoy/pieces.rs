@@ -5,6 +5,7 @@ use crate::config::{Document, Environment};
 use crate::render::Address;
 use crate::render::named::{Named, Subject};
 use crate::render::yaml::{comment, document, list, scalar};
+use crate::visible::visible;
 
 /// A cluster.
 pub(in crate::render) struct Piece<'a> {
@@ -72,8 +73,9 @@ pub(in crate::render) fn first_hop_cluster(name: &str, listener: &str) -> String
 
 /// The internal listener.
 pub(in crate::render) fn second_hop(host: &str, listener: &str, cluster: &str) -> String {
+    let host = visible(host);
     let holes = [
-        ("host", host),
+        ("host", host.as_str()),
         ("listener", &scalar(listener)),
         ("cluster", &scalar(cluster)),
     ];

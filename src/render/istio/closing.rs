@@ -3,6 +3,7 @@
 use super::IstioOptions;
 use crate::render::named::Subject;
 use crate::render::yaml::comment;
+use crate::visible::visible;
 
 /// How the variables get there.
 pub(super) fn render(subject: &Subject<'_>, options: &IstioOptions) -> String {
@@ -10,8 +11,8 @@ pub(super) fn render(subject: &Subject<'_>, options: &IstioOptions) -> String {
     if names.is_empty() {
         return String::new();
     }
-    let (namespace, secret) = (&options.target.namespace, &options.secret);
-    let is_mesh_wide = options.target.is_all() && *namespace == options.root_namespace;
+    let (namespace, secret) = (&visible(&options.target.namespace), &visible(&options.secret));
+    let is_mesh_wide = options.target.is_all() && options.target.namespace == options.root_namespace;
     let place = match is_mesh_wide {
         true => format!(
             "Every proxy of the mesh needs them, in the namespace of each: one without them refuses the whole policy and answers 500 \

@@ -13,8 +13,7 @@ use crate::role::{Role, RoleSetting};
 pub(super) fn hops(subject: &Subject<'_>, options: &IstioOptions) -> Result<bool, RenderError> {
     let inline = subject.inline_secrets();
     if !options.allows_inline_secrets && !inline.is_empty() {
-        let places = inline.into_iter().map(str::to_owned).collect();
-        return Err(RenderError::InlineSecrets(places));
+        return Err(RenderError::InlineSecrets(inline));
     }
     let policy = &subject.loaded.policy;
     let calls = policy.outbound.is_some();

@@ -10,6 +10,7 @@ use crate::render::envoy::pieces::{self, Filter, Piece};
 use crate::render::error::RenderError;
 use crate::render::named::Subject;
 use crate::render::yaml::comment;
+use crate::visible::visible;
 
 /// The cluster that leads to the second hop.
 pub(super) fn first_name(cluster: &str) -> String {
@@ -46,7 +47,7 @@ pub(super) fn render(
         });
         let listener = format!("peergate-second-hop|{}", rest(cluster));
         let holes = [
-            ("host", place.host.clone()),
+            ("host", visible(&place.host)),
             ("vhost", scalar(&format!("{}:{}", place.host, place.port))),
             ("first", scalar(&first_name(cluster))),
             (
