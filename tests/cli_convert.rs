@@ -174,6 +174,11 @@ fn files_that_hold_nothing_of_it() {
             ),
         );
     }
+    let unread = "`kind` is missing in a document\n  help: Istio does not take this manifest: what it would do is not known";
+    assert_refused(
+        "kind: AuthorizationPolicy\n---\n[{kind: AuthorizationPolicy}]\n",
+        unread,
+    );
     let resource = |namespace: &str| {
         format!(
             "{{kind: RequestAuthentication, metadata: {{name: a, namespace: {namespace}}}, spec: {{}}}}\n---\n"

@@ -18,7 +18,7 @@ pub(super) fn convert(all: &[Value], options: Options) -> Result<Converted, Conv
         return Err(ConvertError::SeveralWorkloads);
     }
     let mut findings = Findings::default();
-    tell_of_others(all, &mut findings);
+    tell_of_others(all, &mut findings)?;
     let mut draft = Draft::default();
     let mut names = Names::default();
     let mut policies = Vec::new();

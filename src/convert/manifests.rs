@@ -45,22 +45,26 @@ pub(super) fn is_istio(resource: &Value) -> bool {
         text_of(resource, "kind"),
         "RequestAuthentication" | "AuthorizationPolicy"
     );
-    is_kind && (version.is_empty() || version.starts_with("security.istio.io/"))
+    is_kind && (version.is_empty() || version.starts_with("security.istio.io"))
 }
 
 /// Tells of what is not read.
-pub(super) fn tell_of_others(resources: &[Value], findings: &mut Findings) {
+///
+/// # Errors
+/// It may be a policy, for it does not say what it is.
+pub(super) fn tell_of_others(resources: &[Value], findings: &mut Findings) -> Result<(), ConvertError> {
     let others = resources
         .iter()
         .filter(|resource| !is_istio(resource) && !resource.is_null());
     for other in others {
         let (version, kind) = (text_of(other, "apiVersion"), text_of(other, "kind"));
         match (kind, version) {
-            ("", _) => findings.lost("kind", "a document without it is no manifest, and is not read"),
+            ("", _) => return Err(malformed("kind", "is missing in a document")),
             (kind, "") => findings.note(kind, NOT_READ),
             (kind, version) => findings.note(format!("{version}/{kind}"), NOT_READ),
         }
     }
+    Ok(())
 }
 
 /// Whether Istio tries this policy only, and does nothing by it (strconv.ParseBool in Istio's `isDryRun`).
