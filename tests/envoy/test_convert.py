@@ -47,6 +47,12 @@ def rule(match, requires=None):
     return {"match": match} | ({"requires": requires} if requires else {})
 
 
+def method(name):
+    return {"name": ":method", "string_match": {"exact": name}}
+
+
+PATHS = ["/", "/health", "/healthx", "/api", "/api/tasks", "/API/tasks", "/apix", "/v1/7/tasks", "/partner/a"]
+
 #: By name: the configuration, the exit status, and the requests of which it was said that they are refused now.
 CONFIGURATIONS = {
     "everything-needs-a-token": (
@@ -73,7 +79,7 @@ CONFIGURATIONS = {
     "a-prefix-is-guarded": (
         {"providers": {"main": MAIN}, "rules": [rule({"prefix": "/api"}, NEEDS_MAIN)]},
         3,
-        {"/", "/health", "/apix", "/v1/7/tasks", "/partner/a"},
+        set(PATHS) - {"/api", "/api/tasks"},
     ),
     "two-providers": (
         {
@@ -115,9 +121,54 @@ CONFIGURATIONS = {
         0,
         set(),
     ),
+    # Of these expressions nobody knows where their paths begin: every path is refused.
+    **{
+        f"an-expression-{index}": (
+            {
+                "providers": {"main": MAIN},
+                "rules": [rule({"safe_regex": {"regex": expression}}, NEEDS_MAIN)],
+            },
+            3,
+            set(PATHS),
+        )
+        for index, expression in enumerate(
+            ["(/api/.*|/v1/.*)", ".*/tasks", ".+/tasks/?", "(?i)/api/.*", "/api/?.*", "/ap/?i", "/ap/*ix"]
+        )
+    },
+    # The last rule takes what two others lost: `/apix` needed a token, `/healthx` did not.
+    "two-prefixes-and-a-rest": (
+        {
+            "providers": {"main": MAIN},
+            "rules": [
+                rule({"prefix": "/health"}),
+                rule({"prefix": "/api"}, NEEDS_MAIN),
+                rule({"prefix": "/"}, any_of(NEEDS_MAIN, {"allow_missing": {}})),
+            ],
+        },
+        3,
+        {"/", "/API/tasks", "/apix", "/healthx", "/v1/7/tasks", "/partner/a"},
+    ),
+    "a-folder-in-any-letter-case": (
+        {
+            "providers": {"main": MAIN},
+            "rules": [rule({"prefix": "/api/", "case_sensitive": False}, NEEDS_MAIN)],
+        },
+        3,
+        set(PATHS) - {"/api/tasks"},
+    ),
+    # No request has two methods: the first rule takes none, and lets nobody in.
+    "two-methods-at-once": (
+        {
+            "providers": {"main": MAIN},
+            "rules": [
+                rule({"prefix": "/", "headers": [method("GET"), method("POST")]}),
+                rule({"prefix": "/"}, NEEDS_MAIN),
+            ],
+        },
+        3,
+        set(PATHS),
+    ),
 }
-
-PATHS = ["/", "/health", "/api", "/api/tasks", "/apix", "/v1/7/tasks", "/partner/a"]
 
 GOOD = token()
 PARTNER = OTHER_KEY.sign({"iss": OTHER_ISSUER, "sub": "partner", "exp": seconds_from_now(600)})
@@ -164,6 +215,37 @@ def converted(name, configuration, status):
 def native(configuration):
     kind = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
     return {"name": "envoy.filters.http.jwt_authn", "typed_config": {"@type": kind} | configuration}
+
+
+#: A route's own requirement, in a wrapper. A file with such a route refuses what goes there.
+ROUTES = [
+    {
+        "match": {"prefix": "/api/"},
+        "route": {"cluster": "agent"},
+        "typed_per_filter_config": {
+            "envoy.filters.http.jwt_authn": {
+                "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
+                "config": {
+                    "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig",
+                    "requirement_name": "strict",
+                },
+            }
+        },
+    },
+    {"match": {"prefix": "/"}, "route": {"cluster": "agent"}},
+]
+
+
+def test_requirements_of_routes_are_seen_in_wrappers(envoy, agent):
+    configuration = {"providers": {"main": MAIN}, "requirement_map": {"strict": NEEDS_MAIN}}
+    routes = {"virtual_hosts": [{"name": "agent", "domains": ["*"], "routes": ROUTES}]}
+    before = listener("before", [native(configuration)], "agent", route_config=routes)
+    after = listener("after", [peergate(converted("routes", before, 3))], "agent")
+    started = envoy(bootstrap([before, after], [cluster("agent", agent.port)]))
+    with Client(started, "before") as was, Client(started, "after") as now:
+        different = list(outcomes((was, now), CREDENTIALS))
+    assert [each for each in different if not each[3]] == [], "opened"
+    assert {path for _, path, _, _ in different} == {"/api/tasks"}
 
 
 @pytest.fixture(scope="module")
