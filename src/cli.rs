@@ -22,6 +22,7 @@ mod totp;
 
 use std::fmt;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::ContextValue;
@@ -157,6 +158,11 @@ fn say(stream: &mut dyn Write, text: &str) {
     for line in text.split('\n') {
         let _ = writeln!(stream, "{}", visible(line));
     }
+}
+
+/// A path as it may be printed: within its line, whatever it is called.
+fn shown_path(path: &Path) -> String {
+    visible(&path.display().to_string())
 }
 
 /// As `clap` exits for arguments that it refuses.

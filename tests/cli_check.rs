@@ -121,6 +121,15 @@ outbound:
 }
 
 #[test]
+fn a_name_of_a_file_stays_within_its_line() {
+    let name = "a\u{1b}[31m\u{9b}\u{202e}\nok";
+    let expected =
+        r"error: a\u{1b}[31m\u{9b}\u{202e}\nok: cannot be read: No such file or directory (os error 2)";
+    let found = folder("raw").run(&["check", name], "", &[]);
+    assert_eq!(found, refused(&format!("{expected}\n")));
+}
+
+#[test]
 fn warnings_come_before_ok() {
     let rules = "[{match: {paths: [/.well-known/agent-card.json]}, accept: [none]}, {accept: [api_key]}]";
     let yaml = format!(

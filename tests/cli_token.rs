@@ -77,6 +77,23 @@ fn read(token: &str) -> (Value, Value) {
 }
 
 #[test]
+fn what_a_token_says_reaches_no_terminal_raw() {
+    let folder = folder("raw");
+    let text = "a\u{1b}[31m\u{9b}2J\u{85}\u{2028}\u{202e}\u{2066}\u{e0041}\u{feff}\n é";
+    let (header, claims) = (
+        json!({"alg": "none", "kid": text}),
+        json!({"sub": text, text: [text]}),
+    );
+    let [first, second] = [&header, &claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+    let (status, output, errors) = folder.run(&["token", "--decode"], &format!("{first}.{second}.AAAA"), &[]);
+    assert_eq!(status, 0, "{errors}");
+    let is_raw = |character: char| character != '\n' && character != 'é' && !(' '..='~').contains(&character);
+    assert!(!output.contains(is_raw) && !errors.contains(is_raw), "{output:?}");
+    let read: Value = serde_json::from_str(&output).unwrap();
+    assert_eq!(read, json!({"header": header, "claims": claims}));
+}
+
+#[test]
 fn a_key_of_every_kind_and_a_token_that_its_policy_takes() {
     let folder = folder("kinds");
     for algorithm in ["RS256", "PS512", "ES256", "ES384", "ES512", "ES256K", "EdDSA"] {

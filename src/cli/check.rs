@@ -14,6 +14,7 @@ use peergate_filter::{advice, config, envoy_check};
 
 use super::surroundings::Surroundings;
 use super::{USAGE, policy_file, report, say};
+use crate::cli::shown_path;
 
 /// What `check` takes.
 #[derive(clap::Args)]
@@ -139,7 +140,10 @@ fn surroundings(envoy: &EnvoyFile, document: Option<&Document>) -> Result<usize,
 }
 
 fn unreadable(file: &Path, error: &policy_file::ReadError) -> ExitCode {
-    say(&mut io::stderr(), &format!("error: {}: {error}", file.display()));
+    say(
+        &mut io::stderr(),
+        &format!("error: {}: {error}", shown_path(file)),
+    );
     ExitCode::FAILURE
 }
 

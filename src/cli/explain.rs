@@ -26,6 +26,7 @@ use super::clock::Moment;
 use super::role::RoleArgument;
 use super::surroundings::Surroundings;
 use super::{loaded, say};
+use crate::cli::shown_path;
 
 /// What `explain` takes.
 #[derive(clap::Args)]
@@ -310,13 +311,17 @@ impl fmt::Display for Failure {
                 fixed.as_str()
             ),
             Self::Provider(name) => write!(formatter, "`--jwks`: the policy has no provider `{name}`"),
-            Self::File(file, error) => write!(formatter, "{}: {error}", file.display()),
-            Self::Request(file, error) => write!(formatter, "{}: {error}", file.display()),
+            Self::File(file, error) => write!(formatter, "{}: {error}", shown_path(file)),
+            Self::Request(file, error) => write!(formatter, "{}: {error}", shown_path(file)),
             Self::KeySet(file, KeySetError::Json(error)) => {
-                write!(formatter, "{}: is not accepted as JSON: {error}", file.display())
+                write!(
+                    formatter,
+                    "{}: is not accepted as JSON: {error}",
+                    shown_path(file)
+                )
             }
             Self::KeySet(file, KeySetError::Set(error)) => {
-                write!(formatter, "{}: is no JWK Set: {error}", file.display())
+                write!(formatter, "{}: is no JWK Set: {error}", shown_path(file))
             }
         }
     }

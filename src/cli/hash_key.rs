@@ -10,6 +10,7 @@ use peergate_filter::secret::Secret;
 
 use super::secrets::{self, Misplaced, Trouble};
 use super::{Failure, finish, say};
+use crate::cli::shown_path;
 
 /// What `hash-key` takes.
 #[derive(clap::Args)]
@@ -56,7 +57,7 @@ fn made(arguments: &Arguments) -> Result<String, Refused> {
     match &arguments.out {
         Some(file) => {
             secrets::write_private(file, &key).map_err(Refused::Trouble)?;
-            say(&mut io::stderr(), &format!("key written to {}", file.display()));
+            say(&mut io::stderr(), &format!("key written to {}", shown_path(file)));
         }
         None => {
             // Made to be handed on, and nowhere else to be had: this once it is shown.

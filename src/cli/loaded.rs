@@ -9,6 +9,7 @@ use peergate_filter::sealed::UNSEALING_KEY;
 use super::policy_file::{self, ReadError};
 use super::surroundings::Surroundings;
 use super::{Failure, report};
+use crate::cli::shown_path;
 
 /// Loads a policy as a proxy would, and says what there is to say of it. Where the key to sealed secrets is not, they count
 /// as missing.
@@ -49,7 +50,7 @@ impl fmt::Display for NotLoaded {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Variable => formatter.write_str("`--env` takes NAME=VALUE"),
-            Self::Unread(file, error) => write!(formatter, "{}: {error}", file.display()),
+            Self::Unread(file, error) => write!(formatter, "{}: {error}", shown_path(file)),
             Self::Reported => Ok(()),
         }
     }

@@ -10,6 +10,7 @@ use clap::Command;
 use clap_mangen::Man;
 
 use super::{Failure, command, finish, say};
+use crate::cli::shown_path;
 
 /// What `man` takes.
 #[derive(clap::Args)]
@@ -71,7 +72,7 @@ fn write(program: Command, folder: &Path) -> Result<String, Refused> {
     }
     say(
         &mut io::stderr(),
-        &format!("{count} pages written to {}", folder.display()),
+        &format!("{count} pages written to {}", shown_path(folder)),
     );
     Ok(String::new())
 }
@@ -110,7 +111,7 @@ impl fmt::Display for Refused {
                     "there is no command `{name}`\n  help: `peergate help` lists them"
                 )
             }
-            Self::File(file, error) => write!(formatter, "{}: {error}", file.display()),
+            Self::File(file, error) => write!(formatter, "{}: {error}", shown_path(file)),
             Self::Render(error) => write!(formatter, "the page cannot be written: {error}"),
         }
     }

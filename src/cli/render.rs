@@ -14,6 +14,7 @@ use peergate_filter::visible::visible;
 
 use super::role::RoleArgument;
 use super::{USAGE, kubernetes, policy_file, report, say};
+use crate::cli::shown_path;
 
 /// What `render` takes.
 #[derive(clap::Args)]
@@ -355,7 +356,7 @@ fn with_subject(
 fn fail(arguments: &Policy, error: &str, help: Option<&str>) -> ExitCode {
     say(
         &mut io::stderr(),
-        &format!("error: {}: {error}", arguments.file.display()),
+        &format!("error: {}: {error}", shown_path(&arguments.file)),
     );
     if let Some(help) = help {
         say(&mut io::stderr(), &format!("  help: {help}"));

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use super::secrets::{self, Misplaced, Trouble};
 use super::{finish, say};
+use crate::cli::shown_path;
 
 /// What `seal` takes.
 #[derive(clap::Args)]
@@ -97,7 +98,7 @@ fn new_key(file: &Path, keep: Option<&Path>) -> Result<String, Failure> {
         &format!(
             "private key written to {}: the proxy needs what is in it as variable {UNSEALING_KEY}\n\
              public key, for `peergate seal --key`:",
-            file.display()
+            shown_path(file)
         ),
     );
     Ok(pair.public)

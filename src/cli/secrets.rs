@@ -9,6 +9,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::cli::shown_path;
 use peergate_filter::secret::Secret;
 
 /// A secret that somebody wrote behind the command, where the parser of the command line would repeat it.
@@ -117,14 +118,14 @@ impl fmt::Display for Trouble {
                 "the secret is read from the standard input, where the terminal would show it: pipe it in, or use `--from FILE`",
             ),
             Self::File(file, error) => {
-                write!(formatter, "{}: {error}", file.display())?;
+                write!(formatter, "{}: {error}", shown_path(file))?;
                 // What stands there may be the one copy of a key.
                 match error.kind() == io::ErrorKind::AlreadyExists {
                     true => formatter.write_str("\n  help: it is not overwritten: name another file, or move this one away"),
                     false => Ok(()),
                 }
             }
-            Self::NotText(file) => write!(formatter, "{}: is not UTF-8", file.display()),
+            Self::NotText(file) => write!(formatter, "{}: is not UTF-8", shown_path(file)),
             Self::Random => formatter.write_str("the system gives no random bytes"),
         }
     }

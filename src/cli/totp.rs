@@ -20,6 +20,7 @@ use self::arguments::{Action, Check, Code, New, Uri};
 use self::known::known;
 use self::refused::Refused;
 use super::{finish, say, secrets};
+use crate::cli::shown_path;
 
 pub(crate) use self::arguments::Arguments;
 
@@ -68,7 +69,7 @@ fn new(arguments: &New) -> Result<String, Refused> {
     match &arguments.out {
         Some(file) => {
             secrets::write_private(file, &text)?;
-            tell(&format!("seed written to {}", file.display()));
+            tell(&format!("seed written to {}", shown_path(file)));
         }
         None => shown.push(text),
     }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use peergate_filter::mint::Decoded;
-use serde_json::Value;
+use peergate_filter::visible::is_invisible;
+use serde_json::{Map, Value};
 
 use super::refused::Refused;
 use super::tell;
@@ -21,7 +22,26 @@ pub(super) fn decode(from: Option<&Path>) -> Result<String, Refused> {
         }
     }
     // By hand, for the library would put the claims first.
-    let indented = |object| format!("{:#}", Value::Object(object)).replace('\n', "\n  ");
+    let indented = |object| json_text(object).replace('\n', "\n  ");
     let (header, claims) = (indented(decoded.header), indented(decoded.claims));
     Ok(format!("{{\n  \"header\": {header},\n  \"claims\": {claims}\n}}"))
+}
+
+/// JSON of the same meaning, in which what nobody sees is escaped (RFC 8259 §7): the token's author wrote it.
+fn json_text(object: Map<String, Value>) -> String {
+    let text = format!("{:#}", Value::Object(object));
+    let mut output = String::with_capacity(text.len());
+    for character in text.chars() {
+        // The line feeds are the library's; those of the token are escaped already.
+        match character != '\n' && is_invisible(character) {
+            true => {
+                let mut halves = [0; 2];
+                for half in character.encode_utf16(&mut halves) {
+                    output.push_str(&format!("\\u{half:04x}"));
+                }
+            }
+            false => output.push(character),
+        }
+    }
+    output
 }

@@ -10,6 +10,7 @@ use peergate_filter::signer::jwk_set;
 
 use super::refused::Refused;
 use crate::cli::secrets;
+use crate::cli::shown_path;
 
 /// Writes a private JWK; gives the JWK set that verifies its tokens.
 pub(super) fn new_key(algorithm: Algorithm, file: &Path, kid: Option<&str>) -> Result<String, Refused> {
@@ -30,7 +31,7 @@ pub(super) fn new_key(algorithm: Algorithm, file: &Path, kid: Option<&str>) -> R
     secrets::write_private(file, &key.private_jwk())?;
     super::tell(&format!(
         "private key written to {}\npublic key, for `jwks: {{inline: …}}`:",
-        file.display()
+        shown_path(file)
     ));
     Ok(jwk_set(&[&public]))
 }

@@ -9,6 +9,7 @@ use peergate_filter::mint::{KeyError, NoToken};
 use crate::cli::Failure;
 use crate::cli::loaded::NotLoaded;
 use crate::cli::secrets::Trouble;
+use crate::cli::shown_path;
 
 /// Nothing of a key or a token is repeated.
 pub(super) enum Refused {
@@ -64,7 +65,7 @@ impl fmt::Display for Refused {
             Self::NotLoaded(reason) => reason.fmt(formatter),
             Self::NoProvider(name) => write!(formatter, "the policy has no provider `{name}`"),
             Self::NoKey => formatter.write_str("the file of the key is empty"),
-            Self::Key(file, error) => write!(formatter, "{} {error}", file.display()),
+            Self::Key(file, error) => write!(formatter, "{} {error}", shown_path(file)),
             Self::NewKey(error) => write!(formatter, "the new key {error}"),
             Self::NoPair(algorithm) => write!(
                 formatter,
