@@ -117,6 +117,46 @@ fn requests_are_refused_as_istio_refuses_them() {
 }
 
 #[test]
+fn claims_are_texts_and_conditions_add_up() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use jwt_simple::prelude::*;
+    use serde_json::json;
+    let key = Ed25519KeyPair::generate();
+    let program = Folder::new("cli-convert", "claims");
+    let keys = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(key.public_key().to_bytes())}]});
+    program.write("keys.json", keys.to_string());
+    let policy = folder().join("istio-asked.policy.yaml");
+    let decided = |path: &str, claims: serde_json::Value| {
+        let claims = Claims::with_custom_claims(claims, Duration::from_mins(5))
+            .with_issuer("https://sso.example")
+            .with_subject("mrpink");
+        let token = key.sign(claims).unwrap();
+        let request = format!("GET {path} HTTP/1.1\nHost: a.example\nx-jwt: {token}\n\n");
+        let arguments = [
+            "explain",
+            policy.to_str().unwrap(),
+            "--jwks",
+            "sso-example=keys.json",
+        ];
+        program.run_unkept(&arguments, &request, &[]).0
+    };
+    // A text that is asked for lets in: the token is good.
+    assert_eq!(decided("/h", json!({"aud": "charlie", "admin": "yes"})), 0);
+    for admin in [json!("true"), json!(true), json!(1), json!([1]), json!("1")] {
+        for path in ["/g", "/h"] {
+            assert_eq!(
+                decided(path, json!({"aud": "charlie", "admin": admin})),
+                3,
+                "{admin}"
+            );
+        }
+    }
+    assert_eq!(decided("/i", json!({"aud": "charlie"})), 3);
+    assert_eq!(decided("/i", json!({"aud": "delta"})), 3);
+}
+
+#[test]
 fn nothing_of_the_input_reaches_a_terminal_raw() {
     let (_, policy, said) = run(&["convert", "istio-asked.in.yaml"]);
     for text in [policy, said] {
