@@ -111,7 +111,19 @@ fn rule(members: &Members<'_>, around: &Around<'_>, findings: &mut Findings) -> 
         return (Rule::new(Match::default(), action), None);
     };
     let mut rule = Rule::new(matched.condition, action);
-    if matched.is_wider {
+    // What it takes besides was for the rules behind it: whoever asks for nothing is the weakest of them.
+    let is_open = match &rule.action {
+        Action::Public => true,
+        Action::Accept(accept) => accept.is_optional,
+        Action::Deny => false,
+    };
+    if matched.is_loose && is_open {
+        findings.lost(
+            members.path_of("match"),
+            "a template takes `[`, `]` and `|` here, and so does not let in without a token: it refuses",
+        );
+    }
+    if matched.is_wider || (matched.is_loose && is_open) {
         rule.comments.push(format!(
             "{}: takes more than before, and so refuses. It was {}.",
             members.path(),

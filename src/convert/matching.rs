@@ -14,6 +14,8 @@ pub(super) struct Matched {
     pub(super) condition: Match,
     /// It takes more than what was written, so that it may only refuse.
     pub(super) is_wider: bool,
+    /// It takes `[`, `]` and `|` in the holes of a template, which Envoy's does not.
+    pub(super) is_loose: bool,
     /// What it does not take of what was written.
     pub(super) leak: Option<Leak>,
 }
@@ -30,6 +32,7 @@ pub(super) fn matched(members: &Members<'_>, findings: &mut Findings) -> Matched
     let mut matched = Matched {
         condition: Match::default(),
         is_wider: false,
+        is_loose: false,
         leak: None,
     };
     path(members, &mut matched, findings);
@@ -102,7 +105,10 @@ fn path(members: &Members<'_>, matched: &mut Matched, findings: &mut Findings) {
                 .all(|segment| is_plain(segment) || is_hole(segment))
         });
         match readable {
-            Some(template) => condition.templates.push(template.to_owned()),
+            Some(template) => {
+                matched.is_loose = true;
+                condition.templates.push(template.to_owned());
+            }
             None => {
                 matched.is_wider = true;
                 findings.lost(
