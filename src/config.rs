@@ -29,7 +29,7 @@ mod key_source;
 mod keys;
 mod locations;
 mod misplaced;
-mod nearest;
+pub(crate) mod nearest;
 mod oauth;
 mod outbound;
 pub(crate) mod path;

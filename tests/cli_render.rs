@@ -598,6 +598,17 @@ fn places() {
 }
 
 #[test]
+fn addresses_of_clusters_that_the_policy_does_not_have() {
+    for (cluster, help) in [("charli", "  help: did you mean `charlie`?\n"), ("elsewhere", "")] {
+        let address = format!("{cluster}=http://a.example");
+        let (status, output, errors) = render(&["envoy", "query.policy.yaml", "--cluster", &address]);
+        assert_eq!((status, output.as_str()), (1, ""));
+        let error = format!("error: query.policy.yaml: --cluster: the policy has no cluster `{cluster}`\n");
+        assert_eq!(errors, error + help);
+    }
+}
+
+#[test]
 fn arguments_that_are_none() {
     for (arguments, expected) in [
         (["--cluster", "api"], "expected NAME=URL"),

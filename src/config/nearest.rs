@@ -1,7 +1,7 @@
 //! Which known name somebody may have meant.
 
 /// The known name that is nearest to what was written, if one is near enough to be a slip of the fingers.
-pub(super) fn nearest<'n>(written: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(written: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let length = written.chars().count();
     if length > LONGEST_NAME {
         return None;

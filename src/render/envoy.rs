@@ -55,6 +55,7 @@ pub fn envoy(subject: &Subject<'_>, options: &EnvoyOptions) -> Result<String, Re
     if !options.allows_inline_secrets && !inline.is_empty() {
         return Err(RenderError::InlineSecrets(inline));
     }
+    subject.refuse_unknown(&options.addresses)?;
     let roles = roles(subject, options.role)?;
     if options.filter_only {
         let filter = Filter {

@@ -27,6 +27,8 @@ pub enum RenderError {
     QueryAtGateway,
     /// A cluster with a key in its query is none of Istio's.
     NoIstioCluster(String),
+    /// An address was given for a cluster that it does not have, perhaps for one with a name like it.
+    NoSuchCluster(String, Option<String>),
     /// It is for a cluster's filter, and Istio attaches to listeners.
     UpstreamInIstio,
     /// It decides for the whole mesh, and would be in the way of every workload's own: the root namespace.
@@ -78,7 +80,7 @@ impl RenderError {
             ),
             Self::ServerAtGateway => Some("leave `--mode` away"),
             Self::Wildcard(_) => Some("name each host: `outbound|443||api.example`"),
-            Self::Twins(_) | Self::NoHalf(_) | Self::Derived(_) => None,
+            Self::NoSuchCluster(..) | Self::Twins(_) | Self::NoHalf(_) | Self::Derived(_) => None,
         }
     }
 }
@@ -110,6 +112,13 @@ impl fmt::Display for RenderError {
                     "outbound.rules: Istio has no cluster `{}`",
                     visible(cluster)
                 )
+            }
+            Self::NoSuchCluster(name, nearest) => {
+                write!(formatter, "--cluster: the policy has no cluster `{}`", visible(name))?;
+                match nearest {
+                    Some(nearest) => write!(formatter, "\n  help: did you mean `{}`?", visible(nearest)),
+                    None => Ok(()),
+                }
             }
             Self::UpstreamInIstio => formatter
                 .write_str("role: `upstream` is for a filter of a cluster, and Istio attaches to listeners"),

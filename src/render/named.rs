@@ -6,6 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::address::Address;
+use super::error::RenderError;
+use super::hops::ends;
+use crate::config::nearest::nearest;
 use crate::config::problem::TextProblem;
 use crate::config::{Caution, Document, Environment, Errors, Loaded, Problem, load};
 use crate::sealed::UNSEALING_KEY;
@@ -90,6 +93,23 @@ impl<'d> Subject<'d> {
             loaded,
             named,
         })
+    }
+
+    /// Refuses an address of a cluster that the policy does not have. Rules that name no cluster call their hosts.
+    pub(super) fn refuse_unknown(&self, addresses: &Addresses) -> Result<(), RenderError> {
+        let rules = self
+            .document
+            .member("outbound")
+            .and_then(|half| half.member("rules"));
+        let named = self.named.clusters.iter().map(|cluster| cluster.name.as_str());
+        let known: Vec<&str> = named.chain(entries(rules).flat_map(ends)).collect();
+        match addresses.keys().find(|name| !known.contains(&name.as_str())) {
+            Some(name) => {
+                let near = nearest(name, known.iter().copied()).map(str::to_owned);
+                Err(RenderError::NoSuchCluster(name.clone(), near))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Where secrets are written down, which nobody should copy.

@@ -15,6 +15,7 @@ pub(super) fn hops(subject: &Subject<'_>, options: &IstioOptions) -> Result<bool
     if !options.allows_inline_secrets && !inline.is_empty() {
         return Err(RenderError::InlineSecrets(inline));
     }
+    subject.refuse_unknown(&options.addresses)?;
     let policy = &subject.loaded.policy;
     let calls = policy.outbound.is_some();
     let is_hopping = calls && !options.simple_query && !hops::with_key(subject.document).is_empty();
