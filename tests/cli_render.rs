@@ -609,6 +609,30 @@ fn addresses_of_clusters_that_the_policy_does_not_have() {
 }
 
 #[test]
+fn what_goes_out_in_the_clear_is_told() {
+    let policy = "{version: 1, outbound: {rules: [{match: {clusters: ['outbound|80||tools.example']}, headers: {authorization: \
+                  {value: {env: TOKEN}, prefix: 'Bearer '}}}]}}";
+    let (status, output, errors) = render_text("clear.yaml", policy, &["envoy"]);
+    assert_eq!(status, 0, "{errors}");
+    assert!(
+        output.contains("# Without TLS: what the rules put onto calls goes there in the clear."),
+        "{output}"
+    );
+    assert_eq!(
+        errors,
+        "warning: cluster `outbound|80||tools.example`: no TLS: what the rules put onto calls goes there in the clear\n  help: \
+         where TLS is spoken: `--cluster 'outbound|80||tools.example=https://HOST'`\n"
+    );
+    let told = [
+        "envoy",
+        "--cluster",
+        "outbound|80||tools.example=http://127.0.0.1:9002",
+    ];
+    let (status, _, errors) = render_text("clear.yaml", policy, &told);
+    assert_eq!((status, errors.as_str()), (0, ""));
+}
+
+#[test]
 fn arguments_that_are_none() {
     for (arguments, expected) in [
         (["--cluster", "api"], "expected NAME=URL"),

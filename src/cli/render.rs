@@ -223,7 +223,17 @@ fn envoy(arguments: &Envoy, subject: &Subject<'_>) -> Result<String, RenderError
         filter_only: arguments.filter_only,
         allows_inline_secrets: arguments.policy.insecure_inline_secrets,
     };
-    render::envoy(subject, &options)
+    let text = render::envoy(subject, &options)?;
+    let clear = subject.clear_clusters(&options.addresses);
+    for cluster in clear.into_iter().filter(|_| !options.filter_only) {
+        let cluster = visible(cluster);
+        let warning = format!(
+            "warning: cluster `{cluster}`: no TLS: what the rules put onto calls goes there in the clear\n  help: where TLS is \
+             spoken: `--cluster '{cluster}=https://HOST'`"
+        );
+        say(&mut io::stderr(), &warning);
+    }
+    Ok(text)
 }
 
 fn istio(kind: Kind, arguments: &Istio, subject: &Subject<'_>) -> Result<String, RenderError> {

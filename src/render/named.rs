@@ -95,6 +95,18 @@ impl<'d> Subject<'d> {
         })
     }
 
+    /// Clusters of calls where no TLS is spoken, as their names have it and nobody said otherwise.
+    pub fn clear_clusters(&self, addresses: &Addresses) -> Vec<&str> {
+        let is_clear = |cluster: &&Cluster| cluster.address.as_ref().is_some_and(|address| !address.is_tls);
+        let clusters = self.named.clusters.iter().filter(is_clear);
+        clusters
+            .filter(|cluster| {
+                cluster.path.starts_with("outbound.rules") && !addresses.contains_key(&cluster.name)
+            })
+            .map(|cluster| cluster.name.as_str())
+            .collect()
+    }
+
     /// Refuses an address of a cluster that the policy does not have. Rules that name no cluster call their hosts.
     pub(super) fn refuse_unknown(&self, addresses: &Addresses) -> Result<(), RenderError> {
         let rules = self

@@ -82,6 +82,11 @@ impl Clusters<'_> {
             Some(address) if !address.is_tls && !address.is_ip() && !is_called => {
                 "Without TLS, as the policy writes it: whoever answers here is believed.".to_owned()
             }
+            Some(address) if !address.is_tls && is_called => {
+                "Without TLS: what the rules put onto calls goes there in the clear. --cluster NAME=URL says where, and https \
+                 that TLS is spoken."
+                    .to_owned()
+            }
             Some(_) => String::new(),
         }
     }
