@@ -19,6 +19,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::visible::visible;
+
 use self::members::Members;
 
 /// A policy, and what is to be known of it.
@@ -167,8 +169,8 @@ impl Findings {
     fn add(&mut self, is_lost: bool, path: String, text: String) {
         let finding = Finding {
             is_lost,
-            path: shown(&path),
-            text: shown(&text),
+            path: visible(&path),
+            text: visible(&text),
         };
         if !self.0.contains(&finding) {
             self.0.push(finding);
@@ -181,19 +183,6 @@ impl Findings {
             self.lost(members.path_of(name), what);
         }
     }
-}
-
-/// A text of which parts come from the input, on one line and without what a terminal obeys or hides. As
-/// [`Excerpt`](crate::excerpt::Excerpt) has it, but whole, and with its quotes.
-pub fn shown(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '"' | '\'' | '\\' => shown.push(character),
-            character => shown.extend(character.escape_debug()),
-        }
-    }
-    shown
 }
 
 const FILTER: &str = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";

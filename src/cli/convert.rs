@@ -9,11 +9,12 @@ use std::process::ExitCode;
 
 use peergate_filter::config::{self, Document, Environment};
 use peergate_filter::convert::{self, Converted, Options};
+use peergate_filter::visible::visible;
 use serde_json::Value;
 use serde_saphyr::UserMessageFormatter;
 use serde_saphyr::options::DuplicateKeyPolicy;
 
-use super::{report, say};
+use super::{report, say, shown_path};
 
 /// What `convert` takes.
 #[derive(clap::Args)]
@@ -31,10 +32,7 @@ pub(crate) fn convert(arguments: &Arguments) -> ExitCode {
     let fail = |error: &str| {
         say(
             &mut io::stderr(),
-            &format!(
-                "error: {}: {error}",
-                convert::shown(&arguments.file.to_string_lossy())
-            ),
+            &format!("error: {}: {error}", shown_path(&arguments.file)),
         );
         ExitCode::FAILURE
     };
@@ -95,7 +93,7 @@ fn documents(file: &Path) -> Result<Vec<Value>, String> {
     serde_saphyr::from_multiple_with_options(&text, options).map_err(|error| {
         format!(
             "is not accepted as YAML: {}",
-            convert::shown(&error.render_with_formatter(&UserMessageFormatter))
+            visible(&error.render_with_formatter(&UserMessageFormatter))
         )
     })
 }

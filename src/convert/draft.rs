@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::shown;
 use crate::render::yaml::{comment, list, scalar};
+use crate::visible::visible;
 
 /// A policy before it is written.
 #[derive(Debug, Default)]
@@ -194,7 +194,7 @@ impl Draft {
     pub(super) fn written(&self, head: &[String]) -> String {
         let mut text = String::new();
         for line in head {
-            text += &comment(&shown(line));
+            text += &comment(&visible(line));
         }
         text += "version: 1\nrole: inbound\ninbound:\n";
         if !self.providers.is_empty() {
@@ -215,12 +215,12 @@ impl Draft {
         }
         for rule in &self.rules {
             for line in &rule.comments {
-                indented(&mut text, "    ", &comment(&shown(line)));
+                indented(&mut text, "    ", &comment(&visible(line)));
             }
             let mark = if rule.is_withheld { "# " } else { "" };
             let written = rule.written();
             let written = if rule.is_withheld {
-                shown(&written)
+                visible(&written)
             } else {
                 written
             };
@@ -234,7 +234,7 @@ impl Provider {
     fn write(&self, text: &mut String) {
         *text += &format!("    {}:\n", self.name);
         for line in &self.comments {
-            indented(text, "      ", &comment(&shown(line)));
+            indented(text, "      ", &comment(&visible(line)));
         }
         let mut member = |name: &str, value: String| *text += &format!("      {name}: {value}\n");
         member("issuer", escaped(&self.issuer));

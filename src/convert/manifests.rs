@@ -201,7 +201,7 @@ fn texts(members: &Map<String, Value>, name: &str, path: &str) -> Result<(), Con
 
 fn malformed(path: &str, what: &'static str) -> ConvertError {
     ConvertError::Malformed {
-        path: super::shown(path),
+        path: crate::visible::visible(path),
         what,
     }
 }
